@@ -1,0 +1,1 @@
+"""recflow keeps search and recommendation models fresh, judged and safely in production."""

@@ -1,0 +1,1 @@
+"""What travels: frozen references, manifests, decisions, ledger entries and events. No behaviour, no I/O."""

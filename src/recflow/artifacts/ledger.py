@@ -1,0 +1,164 @@
+"""The ledger's records: what was decided and routed, by whom, when and why. Append-only and hash-chained."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from recflow.artifacts.decisions import Decision
+from recflow.artifacts.digests import digest_json
+from recflow.artifacts.frozen import Frozen
+from recflow.artifacts.plans import Plan
+from recflow.artifacts.refs import Numbers, Ref
+
+GENESIS_HASH = "0" * 64
+
+
+class ReleaseState(StrEnum):
+    """Where a release stands; the last five are terminal."""
+
+    PACKAGED = "packaged"
+    CHECKED = "checked"
+    AWAITING_APPROVAL = "awaiting_approval"
+    SHADOW = "shadow"
+    CANARY = "canary"
+    JUDGING = "judging"
+    PROMOTING = "promoting"
+    ROLLING_BACK = "rolling_back"
+    HELD = "held"
+    STABLE = "stable"
+    ROLLED_BACK = "rolled_back"
+    REJECTED = "rejected"
+    SUPERSEDED = "superseded"
+    ABORTED = "aborted"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether a release in this state is over."""
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset(
+    {
+        ReleaseState.STABLE,
+        ReleaseState.ROLLED_BACK,
+        ReleaseState.REJECTED,
+        ReleaseState.SUPERSEDED,
+        ReleaseState.ABORTED,
+    }
+)
+
+
+class Candidate(Frozen):
+    """A packaged model that passed the offline gate, with what it was made from.
+
+    `version` is `<interval label without dashes>-<8 digits of the package digest>`; `trained_through` the end of the
+    newest interval it has seen.
+    """
+
+    version: str
+    package: Ref
+    checkpoint: Ref | None = None
+    decision: Ref | None = None
+    interval_label: str
+    trained_through: datetime
+    recipe_digest: str = ""
+
+
+class Served(Frozen):
+    """A version that serves or served as stable, since when, by which release."""
+
+    version: str
+    package: Ref
+    checkpoint: Ref | None = None
+    since: datetime
+    trained_through: datetime | None = None
+    release_id: str
+
+
+class OpenRelease(Frozen):
+    """The one release under way. `step` counts canary steps from 0; `held_from` is set only in HELD."""
+
+    release_id: str
+    candidate: Candidate
+    plan: Plan
+    state: ReleaseState
+    step: int = 0
+    opened_at: datetime
+    entered_at: datetime
+    held_from: ReleaseState | None = None
+    first: bool = False
+    reason: str = ""
+
+
+class LedgerState(Frozen):
+    """Everything a reader needs, folded from all entries so far.
+
+    `epoch` is the sequence number of the last entry that changed the routes. `retiring` are versions that no route
+    names any more and the server may unload once every live gateway has acknowledged `epoch`.
+    """
+
+    seq: int = 0
+    epoch: int = 0
+    stable: Served | None = None
+    previous: Served | None = None
+    release: OpenRelease | None = None
+    waiting: Candidate | None = None
+    newest_trained_through: datetime | None = None
+    last_release_id: str = ""
+    last_state: ReleaseState | None = None
+    retiring: tuple[str, ...] = ()
+    frozen: str = ""
+
+
+class EventKind(StrEnum):
+    """What an entry says happened."""
+
+    ADOPTED = "adopted"
+    CANDIDATE_RECORDED = "candidate_recorded"
+    OPENED = "opened"
+    MOVED = "moved"
+    OBSERVED = "observed"
+    UNLOADED = "unloaded"
+    FROZEN = "frozen"
+    UNFROZEN = "unfrozen"
+
+
+class LedgerEvent(Frozen):
+    """One event before it has a place in the ledger.
+
+    Which optional fields are set follows from `kind`: ADOPTED and CANDIDATE_RECORDED carry `candidate`; OPENED
+    carries `release_id`, `candidate`, `plan`, `to`; MOVED carries `release_id` and `to` (`step` for canary steps);
+    OBSERVED carries `decision`; UNLOADED carries `version`; FROZEN carries `reason`.
+    """
+
+    kind: EventKind
+    reason: str = ""
+    release_id: str = ""
+    to: ReleaseState | None = None
+    step: int = 0
+    candidate: Candidate | None = None
+    plan: Plan | None = None
+    first: bool = False
+    version: str = ""
+    decision: Decision | None = None
+    numbers: Numbers = Field(default_factory=dict)
+
+
+class LedgerEntry(Frozen):
+    """An event in its place: numbered, timed, signed with the previous entry's hash, carrying the state after it."""
+
+    schema_version: Literal[1] = 1
+    recipe: str
+    seq: int = Field(ge=1)
+    at: datetime
+    actor: str
+    event: LedgerEvent
+    state: LedgerState
+    prev_hash: str
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the entry's canonical JSON; the next entry's `prev_hash`."""
+        return digest_json(self.model_dump(mode="json"))

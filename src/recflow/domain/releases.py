@@ -1,0 +1,195 @@
+"""The fold of the ledger: which steps are allowed, and what the state is after them."""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from recflow.artifacts.ledger import (
+    EventKind,
+    LedgerEntry,
+    LedgerEvent,
+    LedgerState,
+    OpenRelease,
+    ReleaseState,
+    Served,
+)
+from recflow.errors import ReleaseRefused
+
+S = ReleaseState
+_LIVE_EXITS = {S.ROLLING_BACK, S.HELD}
+
+ALLOWED: dict[ReleaseState, set[ReleaseState]] = {
+    S.PACKAGED: {S.CHECKED, S.REJECTED, S.SUPERSEDED, S.ABORTED},
+    S.CHECKED: {S.AWAITING_APPROVAL, S.SHADOW, S.SUPERSEDED, S.ABORTED},
+    S.AWAITING_APPROVAL: {S.SHADOW, S.REJECTED, S.SUPERSEDED, S.ABORTED},
+    S.SHADOW: {S.CANARY, S.JUDGING, S.PROMOTING} | _LIVE_EXITS,
+    S.CANARY: {S.CANARY, S.JUDGING, S.PROMOTING} | _LIVE_EXITS,
+    S.JUDGING: {S.PROMOTING} | _LIVE_EXITS,
+    S.PROMOTING: {S.STABLE} | _LIVE_EXITS,
+    S.HELD: {S.SHADOW, S.CANARY, S.JUDGING, S.PROMOTING, S.ROLLING_BACK},
+    S.ROLLING_BACK: {S.ROLLED_BACK},
+}
+LIVE = frozenset({S.SHADOW, S.CANARY, S.JUDGING, S.PROMOTING, S.HELD})
+WAITING = frozenset({S.PACKAGED, S.CHECKED, S.AWAITING_APPROVAL})
+
+
+def fold(state: LedgerState, event: LedgerEvent, *, seq: int, at: datetime) -> LedgerState:
+    """The state after `event`; ReleaseRefused when the event is not allowed now."""
+    after = _FOLDS[event.kind](state, event, at).model_copy(update={"seq": seq})
+    return after.model_copy(update={"epoch": seq}) if _routes_differ(state, after) else after
+
+
+def _adopted(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerState:
+    if state.stable is not None:
+        raise ReleaseRefused("a model cannot be adopted", expected="no stable yet", seen=state.stable.version)
+    return state.model_copy(update={"stable": _served(event, at, "adopted")})
+
+
+def _recorded(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerState:
+    candidate = event.candidate
+    assert candidate is not None
+    newest = state.newest_trained_through
+    if newest is not None and candidate.trained_through <= newest:
+        raise ReleaseRefused(
+            f"candidate {candidate.version} is not recorded",
+            expected=f"an interval newer than {newest:%Y-%m-%d %H:%M}",
+            seen=f"{candidate.trained_through:%Y-%m-%d %H:%M}",
+            action="nothing: a backfill releases nothing",
+        )
+    return state.model_copy(update={"waiting": candidate, "newest_trained_through": candidate.trained_through})
+
+
+def _opened(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerState:
+    if state.release is not None:
+        raise ReleaseRefused(
+            "a second release was opened", expected="none open", seen=f"{state.release.release_id} is open"
+        )
+    assert event.candidate is not None and event.plan is not None and event.to is not None
+    release = OpenRelease(
+        release_id=event.release_id,
+        candidate=event.candidate,
+        plan=event.plan,
+        state=event.to,
+        opened_at=at,
+        entered_at=at,
+        first=event.first,
+        reason=event.reason,
+    )
+    claimed = state.waiting is not None and state.waiting.version == event.candidate.version
+    kept = tuple(version for version in state.retiring if version != event.candidate.version)
+    waiting = None if claimed else state.waiting
+    return state.model_copy(update={"release": release, "waiting": waiting, "retiring": kept})
+
+
+def _moved(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerState:
+    release = state.release
+    if release is None or release.release_id != event.release_id:
+        raise ReleaseRefused(f"release {event.release_id} was moved", expected="it is the open one", seen="it is not")
+    assert event.to is not None
+    refuse_unless_allowed(release, event.to)
+    if event.to.terminal:
+        return _ended(state, release, event.to, at)
+    moved = release.model_copy(
+        update={
+            "state": event.to,
+            "step": event.step if event.to is S.CANARY else release.step,
+            "entered_at": at,
+            "held_from": release.state if event.to is S.HELD else None,
+            "reason": event.reason,
+        }
+    )
+    return state.model_copy(update={"release": moved})
+
+
+def refuse_unless_allowed(release: OpenRelease, to: ReleaseState) -> None:
+    """ReleaseRefused unless the machine has an arrow from the release's state to `to`."""
+    allowed = ALLOWED[release.state]
+    if release.state is S.HELD:
+        allowed = {S.ROLLING_BACK} | ({release.held_from} if release.held_from else set())
+    if to not in allowed:
+        raise ReleaseRefused(
+            f"release {release.release_id} cannot go to {to}",
+            expected=f"one of {', '.join(sorted(allowed))}",
+            seen=f"{to} asked for in {release.state}",
+        )
+
+
+def _ended(state: LedgerState, release: OpenRelease, to: ReleaseState, at: datetime) -> LedgerState:
+    over = state.model_copy(update={"release": None, "last_release_id": release.release_id, "last_state": to})
+    candidate = release.candidate
+    if to is not S.STABLE:
+        return over.model_copy(update={"retiring": _with(state, candidate.version)})
+    served = Served(
+        version=candidate.version,
+        package=candidate.package,
+        checkpoint=candidate.checkpoint,
+        since=at,
+        trained_through=candidate.trained_through,
+        release_id=release.release_id,
+    )
+    retiring = _with(state, state.previous.version) if state.previous else state.retiring
+    kept = tuple(version for version in retiring if version != candidate.version)
+    return over.model_copy(update={"stable": served, "previous": state.stable, "retiring": kept})
+
+
+def _with(state: LedgerState, version: str) -> tuple[str, ...]:
+    in_use = {served.version for served in (state.stable, state.previous) if served}
+    if version in state.retiring:
+        return state.retiring
+    if state.release and state.release.state is not S.PROMOTING and version in in_use:
+        return state.retiring
+    return (*state.retiring, version)
+
+
+def _unloaded(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerState:
+    return state.model_copy(update={"retiring": tuple(v for v in state.retiring if v != event.version)})
+
+
+def _observed(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerState:
+    return state
+
+
+def _frozen(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerState:
+    return state.model_copy(update={"frozen": event.reason if event.kind is EventKind.FROZEN else ""})
+
+
+def _served(event: LedgerEvent, at: datetime, release_id: str) -> Served:
+    candidate = event.candidate
+    assert candidate is not None
+    return Served(
+        version=candidate.version,
+        package=candidate.package,
+        checkpoint=candidate.checkpoint,
+        since=at,
+        trained_through=candidate.trained_through,
+        release_id=release_id,
+    )
+
+
+_FOLDS: dict[EventKind, Callable[[LedgerState, LedgerEvent, datetime], LedgerState]] = {
+    EventKind.ADOPTED: _adopted,
+    EventKind.CANDIDATE_RECORDED: _recorded,
+    EventKind.OPENED: _opened,
+    EventKind.MOVED: _moved,
+    EventKind.OBSERVED: _observed,
+    EventKind.UNLOADED: _unloaded,
+    EventKind.FROZEN: _frozen,
+    EventKind.UNFROZEN: _frozen,
+}
+
+
+def _routes_differ(before: LedgerState, after: LedgerState) -> bool:
+    return _routed(before) != _routed(after)
+
+
+def _routed(state: LedgerState) -> tuple[object, ...]:
+    release = state.release
+    stage = None if release is None else (release.release_id, release.held_from or release.state, release.step)
+    return (state.stable and state.stable.version, stage)
+
+
+def stable_as_of(entries: Iterable[LedgerEntry], moment: datetime) -> Served | None:
+    """The stable that served at `moment`, from entries newest first; None before the first one."""
+    for entry in entries:
+        if entry.at <= moment:
+            return entry.state.stable
+    return None

@@ -1,0 +1,169 @@
+"""What can go wrong, whether to try again, and which runbook to open.
+
+RecflowError
+├── TemporaryError            exit 75   try again, after `delay_s` if given
+│   ├── StoreUnavailable      the object store did not answer
+│   ├── StoreFull             no space left: nothing was published
+│   ├── LedgerConflict        somebody else appended first: read again
+│   ├── ServerUnavailable     the model server did not answer
+│   └── JobInterrupted        a job was killed or preempted: resume it
+└── PermanentError            exit 1    trying again changes nothing
+    ├── BadData               exit 65   the events of the interval are refused
+    ├── BadConfiguration      exit 78   recipe or settings are wrong
+    ├── ArtifactCorrupt       bytes differ from their digest
+    ├── ModelWontLoad         the server refuses the model, or its answers
+    ├── ReleaseRefused        the ledger does not allow this step now
+    └── JobFailed             a job ended with an error that is not in this table
+
+Operators, retry policies and pods share the exit codes. Anything else that is raised is a bug and keeps its traceback.
+"""
+
+from typing import ClassVar
+
+EXIT_DONE = 0
+EXIT_BUG = 70
+_MAX_PART = 600
+
+
+class RecflowError(Exception):
+    """A failure written for a stranger at night.
+
+    The message is always in this order: what happened to which artifact, what was expected and seen, what happens
+    next, what to do, runbook slug. Each part is cut to 600 characters: details belong in the report artifact.
+    """
+
+    exit_code: ClassVar[int] = 1
+    runbook: ClassVar[str] = "unknown-failure"
+    next_step: ClassVar[str] = "nothing was published and what serves now keeps serving"
+    action: ClassVar[str] = "open the runbook"
+
+    def __init__(self, what: str, *, expected: str = "", seen: str = "", then: str = "", action: str = "") -> None:
+        self.what, self.expected, self.seen = what, expected, seen
+        self.then = then or self.next_step
+        self.what_to_do = action or self.action
+        super().__init__(self.message)
+
+    @property
+    def message(self) -> str:
+        """The whole message, bounded, in the agreed order."""
+        judged = f"Expected {_cut(self.expected)}, seen {_cut(self.seen)}." if self.expected or self.seen else ""
+        parts = [
+            f"{_cut(self.what)}.",
+            judged,
+            f"Next: {_cut(self.then)}.",
+            f"Do: {_cut(self.what_to_do)}.",
+            f"Runbook: docs/runbooks/{self.runbook}.md",
+        ]
+        return " ".join(part for part in parts if part)
+
+
+def _cut(text: str) -> str:
+    text = text.rstrip(". \n")
+    return text if len(text) <= _MAX_PART else text[: _MAX_PART - 1] + "…"
+
+
+class TemporaryError(RecflowError):
+    """Try again; `delay_s` says how long to wait first (None: the caller's own policy)."""
+
+    exit_code = 75
+    next_step = "the task is tried again"
+    action = "nothing yet; open the runbook if the last try fails"
+
+    def __init__(
+        self, what: str, *, expected: str = "", seen: str = "", then: str = "", action: str = "", delay_s: float | None = None
+    ) -> None:
+        self.delay_s = delay_s
+        super().__init__(what, expected=expected, seen=seen, then=then, action=action)
+
+
+class StoreUnavailable(TemporaryError):
+    """The object store did not answer, or answered with a server error."""
+
+    runbook = "store-unavailable"
+
+
+class StoreFull(TemporaryError):
+    """There was no space for an object; no manifest was written, so nothing half-written can be seen."""
+
+    runbook = "store-full"
+    action = "free space (`recflow housekeeping`), then let the task try again"
+
+
+class LedgerConflict(TemporaryError):
+    """Another writer appended this sequence number first."""
+
+    runbook = "ledger-conflict"
+    next_step = "the state is read again and the step decided afresh"
+
+
+class ServerUnavailable(TemporaryError):
+    """The model server did not answer in time."""
+
+    runbook = "triton-down"
+    next_step = "the gateway answers in lexical order until the server is back; the step is tried again"
+
+
+class JobInterrupted(TemporaryError):
+    """A job was killed from outside; it resumes from its last checkpoint."""
+
+    runbook = "job-interrupted"
+
+
+class PermanentError(RecflowError):
+    """Trying again changes nothing: a person or other input is needed."""
+
+
+class BadData(PermanentError):
+    """The interval's events break a blocking check or cannot be read."""
+
+    exit_code = 65
+    runbook = "bad-data"
+    next_step = "the interval's partition is not published; the stable model keeps serving"
+    action = "mend the source for this interval, then clear the task"
+
+
+class BadConfiguration(PermanentError):
+    """A recipe or a setting is wrong; found before any work is done."""
+
+    exit_code = 78
+    runbook = "bad-configuration"
+    next_step = "nothing was started"
+    action = "mend the recipe (`recflow recipe check RECIPE`) or the setting"
+
+
+class ArtifactCorrupt(PermanentError):
+    """Stored bytes differ from the digest they were published under."""
+
+    runbook = "artifact-corrupt"
+    next_step = "the artifact is not used"
+    action = "recompute it (`recflow stage NAME … --fresh REASON`)"
+
+
+class ModelWontLoad(PermanentError):
+    """The model server refuses the model, or its answers differ from the golden ones."""
+
+    runbook = "model-wont-load"
+    next_step = "the release is rejected before any shopper sees it"
+
+
+class ReleaseRefused(PermanentError):
+    """The ledger's state does not allow the step that was asked for."""
+
+    runbook = "release-refused"
+    next_step = "the release stays as it is"
+    action = "look at `recflow release history RECIPE`"
+
+
+class JobFailed(PermanentError):
+    """A job ended with an exit code outside the table above."""
+
+    runbook = "job-failed"
+    action = "read the end of the job's log above, and run the printed command by hand"
+
+
+def from_exit_code(code: int, what: str, seen: str) -> RecflowError:
+    """The error that a job's exit code stands for; the opposite of `RecflowError.exit_code`."""
+    if code == TemporaryError.exit_code or code < 0:
+        return JobInterrupted(what, expected="exit code 0", seen=seen)
+    known: dict[int, type[PermanentError]] = {BadData.exit_code: BadData, BadConfiguration.exit_code: BadConfiguration}
+    return known.get(code, JobFailed)(what, expected="exit code 0", seen=seen)

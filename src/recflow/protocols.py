@@ -1,0 +1,258 @@
+"""The seams: what recflow needs of the outside, as small as it can be.
+
+Each protocol has a fake in `tests/fakes`, and the fake and every real client pass the same test suite.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+
+from recflow.artifacts.events import Exposure, Outcome
+from recflow.artifacts.ledger import LedgerEntry, LedgerEvent
+from recflow.artifacts.refs import Numbers, Ref
+from recflow.domain.routes import RoutingTable
+
+
+class Clock(Protocol):
+    """Time as a value that tests can turn."""
+
+    def now(self) -> datetime:
+        """The current moment, aware, in UTC."""
+
+
+class ObjectStore(Protocol):
+    """Objects under slash-separated keys. A reader sees a whole object or none."""
+
+    @property
+    def root(self) -> str:
+        """The URI that every key is below, without a trailing slash."""
+
+    def put(self, key: str, data: bytes | Path, *, if_absent: bool = False) -> bool:
+        """Store bytes or a file. With `if_absent` the first writer wins: False says that the key was taken.
+
+        Raises StoreFull when there is no space and StoreUnavailable when the store does not answer.
+        """
+
+    def get(self, key: str) -> bytes | None:
+        """The whole object, None when it does not exist."""
+
+    def download(self, key: str, target: Path) -> bool:
+        """Stream an object into a file; False when it does not exist."""
+
+    def list(self, prefix: str, *, limit: int | None = None) -> list[str]:
+        """Keys below a prefix in ascending order, at most `limit`."""
+
+    def delete(self, key: str) -> None:
+        """Remove an object; removing what is absent is fine."""
+
+
+class Ledger(Protocol):
+    """The append-only record of one recipe's decisions and routes."""
+
+    def head(self, recipe: str) -> LedgerEntry | None:
+        """The newest entry, None for an empty ledger: one list and one get."""
+
+    def append(self, recipe: str, event: LedgerEvent, *, after: LedgerEntry | None, actor: str = "") -> LedgerEntry:
+        """Append `event` after the entry that the caller has read.
+
+        Raises LedgerConflict when somebody appended first and ReleaseRefused when the state does not allow it.
+        """
+
+    def entries(self, recipe: str) -> Iterator[LedgerEntry]:
+        """All entries, newest first; ArtifactCorrupt where the hash chain is broken."""
+
+
+class JobState(StrEnum):
+    """How a submitted job stands. LOST: its process is gone and left no exit code."""
+
+    UNKNOWN = "unknown"
+    RUNNING = "running"
+    ENDED = "ended"
+    LOST = "lost"
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """A command to run as `processes` ranks. The same name is the same job: a second submit reconnects."""
+
+    name: str
+    command: tuple[str, ...]
+    processes: int = 1
+    environment: Mapping[str, str] = field(default_factory=dict)
+    timeout_s: float = 6 * 3600
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """State, exit code once ENDED (negative: killed by that signal), and the end of the log."""
+
+    state: JobState
+    exit_code: int | None = None
+    log_tail: str = ""
+
+
+class JobLauncher(Protocol):
+    """Starts heavy stages outside the scheduler's workers, and can be met again after a crash of the caller."""
+
+    def submit(self, spec: JobSpec) -> None:
+        """Start the job unless one of this name is running already."""
+
+    def poll(self, name: str) -> JobStatus:
+        """How the job stands; returns at once."""
+
+    def cancel(self, name: str) -> None:
+        """End every process of the job; ending what is not running is fine."""
+
+
+@dataclass(frozen=True)
+class RankItem:
+    """An item as the scorer sees it."""
+
+    item_id: str
+    title: str
+    description: str = ""
+
+
+class ModelServer(Protocol):
+    """A server that holds several versions of a model line, each under its own model name."""
+
+    def load(self, recipe: str, version: str, package: Path) -> None:
+        """Install the package folder and load it; returns when it answers. Loading what is loaded is fine.
+
+        Raises ModelWontLoad when the server refuses it, ServerUnavailable when the server does not answer.
+        """
+
+    def unload(self, recipe: str, version: str) -> None:
+        """Unload and remove a version; unloading what is absent is fine."""
+
+    def loaded(self, recipe: str) -> tuple[str, ...]:
+        """Versions that answer now, in ascending order."""
+
+    def score(
+        self, recipe: str, version: str, query: str, items: Sequence[RankItem], *, timeout_s: float
+    ) -> tuple[float, ...]:
+        """One score an item, in the items' order; higher is more relevant.
+
+        Raises ServerUnavailable on time-out or when the version does not answer.
+        """
+
+    def memory_mb(self) -> float:
+        """Resident memory of the server and its model processes, in MiB."""
+
+
+class AsyncScorer(Protocol):
+    """The gateway's side of the model server: the same scores, awaited."""
+
+    async def score(
+        self, recipe: str, version: str, query: str, items: Sequence[RankItem], *, timeout_s: float
+    ) -> tuple[float, ...]:
+        """One score an item, in the items' order. Raises ServerUnavailable."""
+
+
+@dataclass(frozen=True)
+class Acknowledgement:
+    """Which live gateways have routed by at least an epoch, and which have not yet."""
+
+    live: tuple[str, ...]
+    lagging: tuple[str, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether no live gateway lags."""
+        return not self.lagging
+
+
+class TrafficRouter(Protocol):
+    """The way routes reach the gateways and their acknowledgement comes back."""
+
+    def table(self, recipe: str) -> RoutingTable | None:
+        """The newest routing table, None before the first ledger entry."""
+
+    def acknowledge(self, gateway: str, epochs: Mapping[str, int], *, lease_s: float) -> None:
+        """A gateway says which epoch of each recipe it routes by, and renews its lease."""
+
+    def acknowledged(self, recipe: str, epoch: int) -> Acknowledgement:
+        """Who of the gateways with a running lease has reached `epoch`."""
+
+
+class EventLog(Protocol):
+    """Exposures and outcomes: appended by gateways, read by experiments, watch and the next day's training."""
+
+    def append(self, worker: str, records: Sequence[Exposure | Outcome]) -> None:
+        """Write records to the worker's log; they survive a kill of this process when it returns."""
+
+    def exposures(self, recipe: str, start: datetime, end: datetime) -> pa.Table:
+        """Exposures with start <= at < end, one row a request, deduplicated by request id, in time order.
+
+        Columns: those of `Exposure`; `items` is a list of structs (item_id, position, score).
+        """
+
+    def outcomes(self, recipe: str, start: datetime, end: datetime) -> pa.Table:
+        """Outcomes with start <= at < end, deduplicated by outcome id, in time order; columns of `Outcome`."""
+
+    def compact(self) -> int:
+        """Turn finished segments into Parquet; the number of records moved. Safe to run twice, or two at once."""
+
+
+@dataclass(frozen=True)
+class TrafficReading:
+    """Requests of one group in a window: how many, how many by fallback, p50 and p95 in ms (None without data)."""
+
+    requests: int
+    errors: int
+    p50_ms: float | None
+    p95_ms: float | None
+
+
+class MetricsSource(Protocol):
+    """Live indicators of serving."""
+
+    def traffic(self, recipe: str, *, version: str, experiment: str, start: datetime, end: datetime) -> TrafficReading:
+        """Requests that were assigned to `version` (in `experiment` unless empty) with start <= at < end."""
+
+    def newest_event(self, recipe: str) -> datetime | None:
+        """When the newest exposure was logged, None without any."""
+
+
+class ModelRegistry(Protocol):
+    """Experiment tracking and the registry: a projection of the ledger for people, never the truth."""
+
+    def log_run(
+        self, recipe: str, run: str, *, params: Numbers, metrics: Mapping[str, float], tags: Mapping[str, str]
+    ) -> str:
+        """Record one finished run and give back its id; the same run name is recorded once."""
+
+    def log_curve(self, run_id: str, name: str, points: Sequence[tuple[int, float]]) -> None:
+        """Record a metric's course as (step, value)."""
+
+    def register(self, recipe: str, version: str, package: Ref, *, run_id: str = "") -> None:
+        """Make the version known to the registry; registering it twice is fine."""
+
+    def set_alias(self, recipe: str, alias: str, version: str) -> None:
+        """Point an alias (`champion`, `challenger`) at a version."""
+
+    def aliases(self, recipe: str) -> dict[str, str]:
+        """Every alias with its version."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a person on call is told: class, whether shoppers are affected, cause, one command, runbook slug."""
+
+    title: str
+    shoppers_affected: bool
+    cause: str
+    command: str
+    runbook: str
+
+
+class Notifier(Protocol):
+    """Tells a person."""
+
+    def notify(self, card: Card) -> None:
+        """Deliver one card; a failure to deliver is logged and never fails the caller."""

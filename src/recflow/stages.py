@@ -1,0 +1,155 @@
+"""The stage runner: keys, reuse, attempts, publishing. It knows every stage's shape and none of their insides."""
+
+import tempfile
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from recflow.artifacts.digests import digest_json
+from recflow.artifacts.manifests import Interval, Manifest
+from recflow.artifacts.refs import Numbers, Ref, RefKind
+from recflow.config.recipe import Recipe
+from recflow.errors import PermanentError
+from recflow.protocols import Clock
+from recflow.storage import ArtifactStore, list_files
+
+Inputs = Mapping[str, tuple[Ref, ...]]
+
+
+@dataclass(frozen=True)
+class StageSpec:
+    """A stage's public shape.
+
+    `version` is raised whenever the result for equal inputs may change; a test ties it to the source of the stage's
+    import closure. `sections` are the recipe sections that enter the key; `inputs` the names it must be given.
+    `heavy` stages run through the JobLauncher, with the recipe's number of training processes when `gang` is set.
+    """
+
+    name: str
+    version: int
+    kind: RefKind
+    sections: tuple[str, ...]
+    inputs: tuple[str, ...]
+    heavy: bool = False
+    gang: bool = False
+
+
+@dataclass(frozen=True)
+class StageContext:
+    """What a stage function is given: the recipe, its interval, its inputs, and an empty folder for its output."""
+
+    recipe: Recipe
+    interval: Interval
+    inputs: Inputs
+    artifacts: ArtifactStore
+    output: Path
+    key: str
+
+    def one(self, name: str) -> Ref:
+        """The single reference passed as `name`."""
+        refs = self.inputs.get(name, ())
+        if len(refs) != 1:
+            raise PermanentError(f"input {name} of {self.recipe.name}", expected="one reference", seen=f"{len(refs)}")
+        return refs[0]
+
+    def folder(self, name: str) -> Path:
+        """The verified local files of the single input `name`."""
+        return self.artifacts.fetch(self.one(name))
+
+
+@dataclass(frozen=True)
+class StageOutput:
+    """What a stage gives back beside the files in its output folder. `reusable=False`: never taken for a later run."""
+
+    numbers: Numbers = field(default_factory=dict)
+    reusable: bool = True
+
+
+StageFunction = Callable[[StageContext], StageOutput]
+
+
+def stage_key(spec: StageSpec, recipe: Recipe, interval: Interval, inputs: Inputs) -> str:
+    """The digest that names a stage's result: same name, version, recipe sections, interval and inputs, same key."""
+    return digest_json(
+        {
+            "stage": spec.name,
+            "version": spec.version,
+            "recipe": recipe.name,
+            "sections": {name: getattr(recipe, name).model_dump(mode="json") for name in spec.sections},
+            "interval": interval.model_dump(mode="json"),
+            "inputs": {name: [ref.digest for ref in inputs[name]] for name in sorted(inputs)},
+        }
+    )
+
+
+class StageRunner:
+    """Runs a stage once for its key, and finds the result again."""
+
+    def __init__(self, artifacts: ArtifactStore, clock: Clock, scratch: Path) -> None:
+        self._artifacts, self._clock, self._scratch = artifacts, clock, scratch
+
+    def find(self, spec: StageSpec, recipe: Recipe, interval: Interval, inputs: Inputs) -> Ref | None:
+        """The reusable result of an earlier run, None when it must be computed."""
+        found = self._artifacts.find(recipe.name, spec.kind, stage_key(spec, recipe, interval, inputs))
+        return found[0] if found and found[1].reusable else None
+
+    def run(
+        self,
+        spec: StageSpec,
+        function: StageFunction,
+        recipe: Recipe,
+        interval: Interval,
+        inputs: Inputs,
+        *,
+        fresh: str = "",
+        publish: bool = True,
+    ) -> Ref | None:
+        """Run the stage and publish its output; reuse an earlier result unless `fresh` gives a reason not to.
+
+        With `publish=False` (ranks above 0 of a gang) the function runs and nothing is stored: None.
+        """
+        _refuse_missing(spec, inputs)
+        if publish and not fresh and (found := self.find(spec, recipe, interval, inputs)):
+            return found
+        key = stage_key(spec, recipe, interval, inputs)
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self._scratch, prefix=f"{spec.name}-") as scratch:
+            context = StageContext(recipe, interval, inputs, self._artifacts, Path(scratch), key)
+            output = function(context)
+            return self._publish(spec, context, output, fresh) if publish else None
+
+    def _publish(self, spec: StageSpec, context: StageContext, output: StageOutput, fresh: str) -> Ref:
+        (context.output / "recipe.json").write_text(context.recipe.model_dump_json(indent=1))
+        manifest = Manifest(
+            kind=spec.kind,
+            recipe=context.recipe.name,
+            stage=spec.name,
+            stage_version=spec.version,
+            key=context.key,
+            attempt=uuid.uuid4().hex[:12],
+            interval=context.interval,
+            inputs=dict(context.inputs),
+            files=list_files(context.output),
+            numbers=output.numbers,
+            reusable=output.reusable,
+            created_at=self._clock.now(),
+            fresh_reason=fresh,
+        )
+        replace = bool(fresh) or self._superseded(context, spec)
+        return self._artifacts.publish(manifest, context.output, replace=replace)
+
+    def _superseded(self, context: StageContext, spec: StageSpec) -> bool:
+        found = self._artifacts.find(context.recipe.name, spec.kind, context.key)
+        return found is not None and not found[1].reusable
+
+
+def _refuse_missing(spec: StageSpec, inputs: Inputs) -> None:
+    missing = sorted(set(spec.inputs) - set(inputs))
+    unknown = sorted(set(inputs) - set(spec.inputs))
+    if missing or unknown:
+        raise PermanentError(
+            f"stage {spec.name} was given other inputs",
+            expected=", ".join(spec.inputs) or "none",
+            seen=f"missing {missing}, unknown {unknown}",
+        )

@@ -1,0 +1,112 @@
+"""Artifacts as folders over any object store: published whole or not at all, verified on every read."""
+
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from recflow.artifacts.digests import digest_bytes, digest_file
+from recflow.artifacts.manifests import FileEntry, Manifest
+from recflow.artifacts.refs import Ref, RefKind
+from recflow.errors import ArtifactCorrupt, PermanentError
+from recflow.protocols import ObjectStore
+
+MANIFEST = "manifest.json"
+
+
+class ArtifactStore:
+    """Publishes and fetches folder artifacts. Local copies are kept in `cache`, named by digest."""
+
+    def __init__(self, store: ObjectStore, cache: Path) -> None:
+        self.store = store
+        self._cache = cache
+
+    def find(self, recipe: str, kind: RefKind, key: str) -> tuple[Ref, Manifest] | None:
+        """The published artifact of a stage key, None when there is none."""
+        prefix = f"{recipe}/{kind.folder}/{key}"
+        data = self.store.get(f"{prefix}/{MANIFEST}")
+        return None if data is None else self._parse(prefix, data)
+
+    def publish(self, manifest: Manifest, folder: Path, *, replace: bool = False) -> Ref:
+        """Store the folder's files under the attempt, then the manifest; a loser of the race gets the winner's ref.
+
+        `manifest.files` must list the folder (`list_files`). With `replace` the manifest supersedes an older one.
+        """
+        prefix = f"{manifest.recipe}/{manifest.kind.folder}/{manifest.key}"
+        for entry in manifest.files:
+            self.store.put(f"{prefix}/{manifest.attempt}/{entry.path}", folder / entry.path)
+        data = manifest.model_dump_json().encode()
+        if self.store.put(f"{prefix}/{MANIFEST}", data, if_absent=not replace):
+            return self._parse(prefix, data)[0]
+        winner = self.find(manifest.recipe, manifest.kind, manifest.key)
+        assert winner is not None
+        return winner[0]
+
+    def manifest(self, ref: Ref) -> Manifest:
+        """The manifest that a reference names; ArtifactCorrupt when its bytes have another digest."""
+        data = self.store.get(f"{self._prefix(ref)}/{MANIFEST}")
+        if data is None:
+            raise PermanentError(f"{ref.uri} does not exist", expected="a manifest", seen="nothing")
+        if digest_bytes(data) != ref.digest:
+            raise ArtifactCorrupt(f"{ref.uri}/{MANIFEST} changed", expected=ref.digest, seen=digest_bytes(data))
+        return Manifest.model_validate_json(data)
+
+    def fetch(self, ref: Ref) -> Path:
+        """A local folder with the artifact's files, every one verified; fetched once a digest."""
+        target = self._cache / ref.digest
+        manifest = self.manifest(ref)
+        if target.exists():
+            self._verify(ref, manifest.files, target)
+            return target
+        self._cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self._cache, prefix=".fetch-") as scratch:
+            folder = Path(scratch) / "files"
+            self._download(ref, manifest, folder)
+            self._verify(ref, manifest.files, folder)
+            _move_unless_taken(folder, target)
+        return target
+
+    def _download(self, ref: Ref, manifest: Manifest, folder: Path) -> None:
+        folder.mkdir()
+        for entry in manifest.files:
+            path = folder / entry.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not self.store.download(f"{self._prefix(ref)}/{manifest.attempt}/{entry.path}", path):
+                raise ArtifactCorrupt(f"{ref.uri} lacks {entry.path}", expected=entry.sha256, seen="no object")
+
+    def _verify(self, ref: Ref, files: Iterable[FileEntry], folder: Path) -> None:
+        for entry in files:
+            path = folder / entry.path
+            seen = digest_file(path) if path.exists() else "no file"
+            if seen != entry.sha256:
+                if folder == self._cache / ref.digest:
+                    shutil.rmtree(folder)
+                raise ArtifactCorrupt(f"{ref.uri} file {entry.path} changed", expected=entry.sha256, seen=seen)
+
+    def _prefix(self, ref: Ref) -> str:
+        root = f"{self.store.root}/"
+        if not ref.uri.startswith(root):
+            raise PermanentError(f"{ref.uri} is not in this store", expected=f"below {root}", seen=ref.uri)
+        return ref.uri.removeprefix(root)
+
+    def _parse(self, prefix: str, data: bytes) -> tuple[Ref, Manifest]:
+        manifest = Manifest.model_validate_json(data)
+        uri = f"{self.store.root}/{prefix}"
+        return Ref(kind=manifest.kind, uri=uri, digest=digest_bytes(data), numbers=manifest.numbers), manifest
+
+
+def list_files(folder: Path) -> tuple[FileEntry, ...]:
+    """Every file below a folder, in path order, with size and digest."""
+    return tuple(
+        FileEntry(path=path.relative_to(folder).as_posix(), size_bytes=path.stat().st_size, sha256=digest_file(path))
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    )
+
+
+def _move_unless_taken(folder: Path, target: Path) -> None:
+    try:
+        folder.rename(target)
+    except OSError:
+        if not target.exists():
+            raise
