@@ -1,0 +1,22 @@
+"""Which interval a run is about."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from recflow.artifacts.manifests import Interval
+from recflow.config.recipe import Recipe
+from recflow.domain.intervals import interval_of_day, newest_whole_day
+
+
+def interval_of(context: Mapping[str, Any], recipe: Recipe) -> Interval:
+    """The run's day: the `day` parameter, else the data interval's first day, else the newest whole day.
+
+    Runs without a logical date (asset events, some API calls) have no data interval at all.
+    """
+    timezone = recipe.schedule.timezone
+    if day := context["params"].get("day"):
+        return interval_of_day(str(day), timezone)
+    start = context.get("data_interval_start")
+    if start is None or start == context.get("data_interval_end"):
+        return newest_whole_day(context["dag_run"].run_after, timezone)
+    return interval_of_day(start.in_timezone(timezone).to_date_string(), timezone)

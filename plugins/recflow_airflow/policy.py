@@ -1,0 +1,15 @@
+"""Airflow's cluster policy, found through the entry point `airflow.policy`: backfills have a pool of their own."""
+
+from typing import Any
+
+from airflow.policies import hookimpl
+
+BACKFILL_POOL = "backfill"
+
+
+@hookimpl
+def task_instance_mutation_hook(task_instance: Any, dag_run: Any) -> None:
+    """A backfill of months never takes a slot from tonight's run."""
+    run_id = dag_run.run_id if dag_run is not None else task_instance.run_id
+    if str(run_id).startswith("backfill__"):
+        task_instance.pool = BACKFILL_POOL

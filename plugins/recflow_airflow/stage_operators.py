@@ -1,0 +1,100 @@
+"""Operators of the retrain DAG: each rebuilds its references, starts one stage, and gives back one reference."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow.sdk import BaseOperator
+
+from recflow_airflow.failures import FAILURE_POLICY, tell_person
+from recflow_airflow.intervals import interval_of
+from recflow_airflow.triggers import JobTrigger
+
+
+class RecflowOperator(BaseOperator):
+    """What all operators share: the recipe, the retry policy of the error table, and the message on failure."""
+
+    ui_color = "#e8f1f5"
+
+    def __init__(self, *, recipe: str, **kwargs: Any) -> None:
+        kwargs.setdefault("retry_policy", FAILURE_POLICY)
+        kwargs.setdefault("on_failure_callback", tell_person)
+        super().__init__(**kwargs)
+        self.recipe = recipe
+
+
+class PinParentOperator(RecflowOperator):
+    """Pins the model that this run starts from and is compared with."""
+
+    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        """The reference of the parent."""
+        from recflow.wiring import build_services, pin_parent_of
+
+        services = build_services()
+        recipe = services.recipe(self.recipe)
+        ref = pin_parent_of(services, recipe, interval_of(context, recipe))
+        self.log.info("parent: %s", ref.numbers)
+        return ref.model_dump(mode="json")
+
+
+class StageOperator(RecflowOperator):
+    """Runs one stage: light ones here, heavy ones as a job that this task waits for without a worker.
+
+    `upstream` maps the stage's input names to the references of earlier tasks. A job that is met again after a
+    crash of the worker is the same job: its name is the digest of all that its result depends on.
+    """
+
+    template_fields = ("upstream",)
+
+    def __init__(self, *, stage: str, upstream: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+        kwargs.setdefault("task_id", stage)
+        super().__init__(**kwargs)
+        self.stage = stage
+        self.upstream = dict(upstream or {})
+
+    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        """The reference of the stage's result."""
+        from recflow.wiring import build_services, find_result, run_stage, stage_call, submit_stage
+
+        services = build_services()
+        recipe = services.recipe(self.recipe)
+        fresh = str(context["params"].get("fresh") or "")
+        call = stage_call(services, self.stage, recipe, interval_of(context, recipe), self.upstream, fresh=fresh)
+        if ref := find_result(services, call):
+            self.log.info("nothing changed: the result of an earlier run is taken")
+        elif call.spec.heavy:
+            submit_stage(services, call)
+            self.defer(trigger=JobTrigger(call.job_name), method_name="collect")
+        else:
+            ref = run_stage(services, call)
+        return self._give(ref)
+
+    def collect(self, context: Mapping[str, Any], event: str) -> dict[str, Any]:
+        """The reference that the ended job published, or the error that its exit code stands for."""
+        from recflow.wiring import build_services, collect_job
+
+        return self._give(collect_job(build_services(), event))
+
+    def _give(self, ref: Any) -> dict[str, Any]:
+        self.log.info("%s: %s", ref.uri, ref.numbers)
+        return dict(ref.model_dump(mode="json"))
+
+
+class RecordCandidateOperator(RecflowOperator):
+    """Writes a candidate that passed the offline gate into the ledger; a backfill and a red gate record nothing."""
+
+    template_fields = ("refs",)
+
+    def __init__(self, *, refs: Mapping[str, Any], **kwargs: Any) -> None:
+        super().__init__(task_id="record_candidate", **kwargs)
+        self.refs = dict(refs)
+
+    def execute(self, context: Mapping[str, Any]) -> str:
+        """A sentence that says what was recorded, or why nothing was."""
+        from recflow.wiring import build_services, record_candidate_of
+
+        services = build_services()
+        recipe = services.recipe(self.recipe)
+        backfill = context["dag_run"].run_type == "backfill"
+        said = record_candidate_of(services, recipe, interval_of(context, recipe), self.refs, backfill=backfill)
+        self.log.info("%s", said)
+        return said
