@@ -22,3 +22,11 @@ def normalise(text: str) -> str:
 def query_key(query: str) -> str:
     """What makes two queries the same one: normalised, lower case."""
     return normalise(query).casefold()
+
+
+_DESCRIPTION_CHARACTERS = 1_000
+
+
+def described(title: str, description: str) -> str:
+    """Title and description as the one text that the encoder reads; only the title where there is no description."""
+    return f"{title}. {description[:_DESCRIPTION_CHARACTERS]}" if description else title

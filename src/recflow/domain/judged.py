@@ -1,0 +1,70 @@
+"""Judged queries: the rows of a data set, grouped as every ranking rule needs them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from recflow.errors import BadData
+
+COLUMNS = ("query_id", "query", "title", "description", "grade", "weight", "frequency")
+
+
+@dataclass(frozen=True)
+class JudgedQuery:
+    """One query with its items in the data set's order. Grades are 0 … 3; `frequency` is head, torso or tail."""
+
+    query_id: str
+    query: str
+    titles: tuple[str, ...]
+    descriptions: tuple[str, ...]
+    grades: tuple[float, ...]
+    weights: tuple[float, ...]
+    frequency: str
+
+    def only(self, indices: Iterable[int]) -> "JudgedQuery":
+        """The same query with some of its items."""
+        kept = tuple(indices)
+        return JudgedQuery(
+            self.query_id,
+            self.query,
+            tuple(self.titles[index] for index in kept),
+            tuple(self.descriptions[index] for index in kept),
+            tuple(self.grades[index] for index in kept),
+            tuple(self.weights[index] for index in kept),
+            self.frequency,
+        )
+
+
+def judged_queries(columns: Mapping[str, Sequence[Any]], split: str) -> list[JudgedQuery]:
+    """The queries of a split, in order of first appearance; BadData when a column or every row is missing."""
+    missing = [name for name in COLUMNS if name not in columns]
+    if missing:
+        raise BadData(f"split {split} of the data set", expected=f"columns {', '.join(COLUMNS)}", seen=f"no {missing[0]}")
+    _refuse_unlabelled(columns["grade"], split)
+    places: dict[str, list[int]] = {}
+    for index, query_id in enumerate(columns["query_id"]):
+        places.setdefault(query_id, []).append(index)
+    return [_query(columns, query_id, rows) for query_id, rows in places.items()]
+
+
+def _refuse_unlabelled(grades: Sequence[Any], split: str) -> None:
+    if len(grades) == 0:
+        raise BadData(f"split {split} of the data set is empty", expected="at least one row", seen="none")
+    bad = next((index for index, grade in enumerate(grades) if grade is None or not 0 <= grade <= 3), None)
+    if bad is not None:
+        raise BadData(f"row {bad} of split {split}", expected="a grade from 0 to 3", seen=repr(grades[bad]))
+
+
+def _query(columns: Mapping[str, Sequence[Any]], query_id: str, rows: list[int]) -> JudgedQuery:
+    def column(name: str) -> tuple[Any, ...]:
+        return tuple(columns[name][row] for row in rows)
+
+    return JudgedQuery(
+        query_id,
+        columns["query"][rows[0]],
+        column("title"),
+        tuple(text or "" for text in column("description")),
+        tuple(map(float, column("grade"))),
+        tuple(map(float, column("weight"))),
+        columns["frequency"][rows[0]] or "",
+    )
