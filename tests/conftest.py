@@ -25,7 +25,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if separator and not line.startswith("#"):
             os.environ.setdefault(name, value)
     if "AIRFLOW_HOME" not in os.environ:
-        # Importing Airflow writes a configuration file to its home, which must not be the home of whoever runs the tests.
+        # Importing Airflow writes a configuration file to its home; whoever runs the tests has one of their own.
         config.airflow_home = os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="recflow-tests-airflow-")
 
 

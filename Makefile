@@ -1,0 +1,65 @@
+# The one list of commands. `make` alone prints it.
+VENV ?= .venv
+PYTHON := $(VENV)/bin/python
+SOURCES := src plugins dags tests benchmarks bin
+FOLDERS = $(wildcard $(SOURCES) demo docs)
+
+include bin/quiet.env
+export $(shell sed -n 's/^\([A-Z_]*\)=.*/\1/p' bin/quiet.env)
+export VENV
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format lint types imports unit integration e2e proof bench up down clean
+
+help: ## Print this list
+	@sed -n 's/^\([a-z0-9]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
+
+setup: ## Install everything into .venv and .venv-triton (about a minute once, nothing after that)
+	@bin/setup
+
+demo: setup ## Show the whole loop on this machine  [DATA=folder] [DETACH=1]
+	$(VENV)/bin/recflow demo $(if $(DATA),--data $(DATA)) $(if $(DETACH),--detach)
+
+test: setup ## All that CI runs: check, integration, e2e, nothing left behind
+	@bin/test
+
+check: setup lint types imports unit ## Format, lint, types, import contracts, unit tests: under two minutes
+
+format: setup ## Rewrite the code in the house format and mend what lint can mend
+	$(VENV)/bin/ruff format $(FOLDERS)
+	$(VENV)/bin/ruff check --fix $(FOLDERS)
+
+lint: setup ## Ruff: format and rules
+	$(VENV)/bin/ruff format --check $(FOLDERS)
+	$(VENV)/bin/ruff check $(FOLDERS)
+
+types: setup ## mypy, strict, on src and plugins
+	$(VENV)/bin/mypy
+
+imports: setup ## Who may import whom (DESIGN: layers, heavy libraries, SDKs)
+	$(VENV)/bin/lint-imports --no-logo
+
+unit: setup ## Tests without network, server or scheduler  [ARGS="-k name"]
+	@bin/run-tests unit $(ARGS)
+
+integration: setup ## One part against the real thing: Triton, MLflow, Great Expectations, a small model  [ARGS=]
+	@bin/run-tests integration $(ARGS)
+
+e2e: setup ## The whole loop with a real Airflow scheduler and a real Triton  [ARGS=]
+	@bin/run-tests e2e $(ARGS)
+
+proof: setup ## The long ones: hundreds of releases, kills, simulations; writes docs/results  [ARGS=]
+	@bin/run-tests proof $(ARGS)
+
+bench: setup ## Measure what the documents claim  [ARGS=]
+	$(PYTHON) -m benchmarks $(ARGS)
+
+up: setup ## Start recflow here: Airflow, Triton, gateway
+	$(VENV)/bin/recflow up $(ARGS)
+
+down: setup ## End what `make up` or a detached demo started
+	$(VENV)/bin/recflow down $(ARGS)
+
+clean: ## Remove caches and .home; the environments stay
+	rm -rf .home .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis htmlcov .coverage
+	find $(FOLDERS) -name __pycache__ -type d -prune -exec rm -rf {} +
