@@ -1,0 +1,73 @@
+"""Retrain: yesterday's events become a candidate, or a reason why not.
+
+**When**: every day, for the day before; by hand for any day (`day`); as a backfill for past days, which releases nothing.
+
+**What**: `pin_parent` fixes the model to start from and to beat. `validate_partition` cleans and checks the day, and
+puts bad rows aside with their reasons. `build_dataset` labels and splits. `fine_tune` trains, `compress` makes the
+smallest form that still agrees with what was trained, `package` lays it out for Triton, `offline_gate` judges it
+against the serving model and the permanent floors. `record_candidate` writes a candidate that passed into the ledger
+and wakes the release.
+
+**If a task is red**: the message says what happened, what happens next and what to do, and ends with its runbook.
+The model that serves now goes on serving. After mending the cause, clear the task: finished stages are not computed
+again. A red *gate* is not a red task: it is a decision, written in the task's result.
+"""
+
+from datetime import datetime, timedelta
+
+from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param
+from recflow_airflow.recipes import all_recipes
+from recflow_airflow.stage_operators import PinParentOperator, RecordCandidateOperator, StageOperator
+
+PARAMS = {
+    "day": Param(
+        None, type=["null", "string"], format="date", title="Day", description="A day to train for; empty: the run's own."
+    ),
+    "fresh": Param(
+        None,
+        type=["null", "string"],
+        title="Compute again because",
+        description="A reason to compute every stage again; empty: take earlier results for equal inputs.",
+    ),
+}
+
+
+def retrain(recipe):
+    """The daily DAG of one recipe."""
+    schedule = recipe.schedule
+    with DAG(
+        f"{recipe.name}__retrain",
+        description=f"Fine-tune and judge {recipe.name} on the newest day",
+        schedule=CronDataIntervalTimetable(schedule.cron, timezone=schedule.timezone),
+        start_date=datetime.combine(schedule.first_day, datetime.min.time()),
+        catchup=False,
+        max_active_runs=2,
+        params=PARAMS,
+        doc_md=__doc__,
+        tags=["retrain", *recipe.tags],
+        default_args={
+            "owner": recipe.owner,
+            "recipe": recipe.name,
+            "retries": 3,
+            "retry_delay": timedelta(minutes=1),
+            "execution_timeout": timedelta(hours=6),
+        },
+    ) as dag:
+        parent = PinParentOperator(task_id="pin_parent").output
+        partition = StageOperator(stage="validate_partition").output
+        dataset = StageOperator(stage="build_dataset", upstream={"parent": parent, "partition": partition}).output
+        checkpoint = StageOperator(stage="fine_tune", upstream={"parent": parent, "dataset": dataset}).output
+        model = StageOperator(stage="compress", upstream={"checkpoint": checkpoint, "dataset": dataset}).output
+        package = StageOperator(stage="package", upstream={"model": model}).output
+        decision = StageOperator(
+            stage="offline_gate", upstream={"model": model, "parent": parent, "dataset": dataset}
+        ).output
+        RecordCandidateOperator(
+            refs={"package": package, "checkpoint": checkpoint, "decision": decision},
+            outlets=[Asset(name=f"{recipe.name}_candidate", uri=f"recflow://{recipe.name}/candidate")],
+        )
+    return dag
+
+
+for _recipe in all_recipes():
+    globals()[f"{_recipe.name}__retrain"] = retrain(_recipe)

@@ -1,0 +1,104 @@
+"""Airflow on one host, booted in the order that does not lose scheduled runs.
+
+The API server must answer, and must have built its execution routes, before the scheduler starts a first task.
+"""
+
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from host.processes import Processes, refuse_taken_port
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+BOOT_TIMEOUT_S = 180.0
+BACKFILL_SLOTS = 2
+
+
+@dataclass(frozen=True)
+class AirflowHost:
+    """One Airflow: its home folder, its port, and the environment that its tasks see."""
+
+    home: Path
+    port: int
+    environment: Mapping[str, str]
+    dags: Path = REPOSITORY / "dags"
+
+    @property
+    def url(self) -> str:
+        """Where the web UI and the API answer."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def variables(self) -> dict[str, str]:
+        """The environment of every Airflow process, complete."""
+        settings = {
+            "CORE__DAGS_FOLDER": str(self.dags),
+            "CORE__EXECUTOR": "LocalExecutor",
+            "CORE__PARALLELISM": "4",
+            "CORE__LOAD_EXAMPLES": "False",
+            "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "1",
+            "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "API__HOST": "127.0.0.1",
+            "API__PORT": str(self.port),
+            "API__BASE_URL": self.url,
+            "API__WORKERS": "1",
+            "API_AUTH__JWT_SECRET": self._secret(),
+            "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
+            "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+            "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+            "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
+            "USAGE_DATA_COLLECTION__ENABLED": "False",
+            "LOGGING__LOGGING_LEVEL": "INFO",
+        }
+        airflow = {f"AIRFLOW__{name}": value for name, value in settings.items()}
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return {**os.environ, **self.environment, **airflow, "AIRFLOW_HOME": str(self.home), "PATH": path}
+
+    def start(self, processes: Processes) -> None:
+        """Migrate, then API server, then DAG processor and triggerer, then the scheduler."""
+        refuse_taken_port("Airflow", self.port)
+        self.home.mkdir(parents=True, exist_ok=True)
+        self._launch(processes, "airflow-migrate", "db", "migrate")
+        processes.wait("airflow-migrate", lambda: not processes.alive("airflow-migrate"), timeout_s=BOOT_TIMEOUT_S)
+        processes.stop("airflow-migrate")
+        self._launch(processes, "airflow-api", "api-server", "--host", "127.0.0.1", "--port", str(self.port))
+        processes.wait("airflow-api", lambda: self._answers("/api/v2/version"), timeout_s=BOOT_TIMEOUT_S)
+        self._launch(processes, "airflow-dag-processor", "dag-processor")
+        self._launch(processes, "airflow-triggerer", "triggerer")
+        processes.wait("airflow-api", lambda: self._answers("/execution/health"), timeout_s=BOOT_TIMEOUT_S)
+        self.api("POST", "/pools", {"name": "backfill", "slots": BACKFILL_SLOTS, "include_deferred": True})
+        self._launch(processes, "airflow-scheduler", "scheduler")
+
+    def api(self, method: str, path: str, body: Any = None, *, timeout_s: float = 60) -> Any:
+        """Call the public API as administrator; the answer's JSON, None when it is empty."""
+        with httpx.Client(base_url=self.url, timeout=timeout_s) as client:
+            token = client.get("/auth/token").raise_for_status().json()["access_token"]
+            headers = {"Authorization": f"Bearer {token}"}
+            answer = client.request(method, f"/api/v2{path}", json=body, headers=headers)
+            if answer.status_code != httpx.codes.CONFLICT:
+                answer.raise_for_status()
+            return answer.json() if answer.content else None
+
+    def _launch(self, processes: Processes, name: str, *arguments: str) -> None:
+        processes.start(name, [sys.executable, "-m", "airflow", *arguments], self.variables(), cwd=REPOSITORY)
+
+    def _answers(self, path: str) -> bool:
+        try:
+            return httpx.get(f"{self.url}{path}", timeout=30).status_code < 400
+        except httpx.HTTPError:
+            return False
+
+    def _secret(self) -> str:
+        path = self.home / "jwt-secret"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_hex(32))
+        return path.read_text()
