@@ -96,7 +96,8 @@ class LedgerState(Frozen):
     """Everything a reader needs, folded from all entries so far.
 
     `epoch` is the sequence number of the last entry that changed the routes. `retiring` are versions that no route
-    names any more and the server may unload once every live gateway has acknowledged `epoch`.
+    names any more and the server may unload once every live gateway has acknowledged `epoch`. `untold` is the sequence
+    number of the newest entry that a person must still be told of, 0 for none.
     """
 
     seq: int = 0
@@ -110,6 +111,7 @@ class LedgerState(Frozen):
     last_state: ReleaseState | None = None
     retiring: tuple[str, ...] = ()
     frozen: str = ""
+    untold: int = 0
 
 
 class EventKind(StrEnum):
@@ -123,14 +125,16 @@ class EventKind(StrEnum):
     UNLOADED = "unloaded"
     FROZEN = "frozen"
     UNFROZEN = "unfrozen"
+    TOLD = "told"
 
 
 class LedgerEvent(Frozen):
     """One event before it has a place in the ledger.
 
     Which optional fields are set follows from `kind`: ADOPTED and CANDIDATE_RECORDED carry `candidate`; OPENED
-    carries `release_id`, `candidate`, `plan`, `to`; MOVED carries `release_id` and `to` (`step` for canary steps);
-    OBSERVED carries `decision`; UNLOADED carries `version`; FROZEN carries `reason`.
+    carries `release_id`, `candidate`, `plan`, `to`; MOVED carries `release_id` and `to` (`step` for canary steps) and the
+    `decision` that it rests on; OBSERVED carries `decision`; UNLOADED carries `version`; FROZEN carries `reason`; TOLD
+    says that a person has the card of the entry `untold`.
     """
 
     kind: EventKind
@@ -160,5 +164,8 @@ class LedgerEntry(Frozen):
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the entry's canonical JSON; the next entry's `prev_hash`."""
-        return digest_json(self.model_dump(mode="json"))
+        """SHA-256 of the entry's canonical JSON; the next entry's `prev_hash`.
+
+        Fields that a later version of recflow adds were not there when an old entry was signed, so they do not count.
+        """
+        return digest_json(self.model_dump(mode="json", exclude_unset=True))
