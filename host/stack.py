@@ -1,0 +1,110 @@
+"""The whole of recflow on one host, in the order in which each part needs the one before it."""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from host.airflow import REPOSITORY, AirflowHost
+from host.processes import Processes, free_port, refuse_taken_port
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The loopback ports of the parts."""
+
+    airflow: int = 8080
+    gateway: int = 8088
+    mlflow: int = 5000
+    triton_http: int = 8000
+    triton_grpc: int = 8001
+    triton_metrics: int = 8002
+
+    @classmethod
+    def free(cls) -> "Ports":
+        """Ports that nobody uses now, for tests that run beside other things."""
+        return cls(*(free_port() for _ in range(6)))
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One installation below `home`: its ports, its recipes, and where its events come from."""
+
+    home: Path
+    recipes: Path = REPOSITORY / "recipes"
+    source_root: Path = REPOSITORY
+    ports: Ports = field(default_factory=Ports)
+    runtime: Path = REPOSITORY / ".venv-triton"
+
+    @property
+    def processes(self) -> Processes:
+        """What runs, recorded below the home folder."""
+        return Processes(self.home / "run")
+
+    @property
+    def airflow(self) -> AirflowHost:
+        """The Airflow of this installation."""
+        return AirflowHost(self.home / "airflow", self.ports.airflow, self.environment())
+
+    @property
+    def gateway_url(self) -> str:
+        """Where the gateway answers."""
+        return f"http://127.0.0.1:{self.ports.gateway}"
+
+    def environment(self) -> dict[str, str]:
+        """What every process of this installation sees, beside its own environment."""
+        home = self.home.resolve()
+        return {
+            "RECFLOW_HOME": str(home),
+            "RECFLOW_RECIPES": str(self.recipes.resolve()),
+            "RECFLOW_SOURCE_ROOT": str(self.source_root.resolve()),
+            "RECFLOW_TRITON_RUNTIME": str(self.runtime.resolve()),
+            "RECFLOW_TRITON_HTTP": f"127.0.0.1:{self.ports.triton_http}",
+            "RECFLOW_TRITON_GRPC": f"127.0.0.1:{self.ports.triton_grpc}",
+            "RECFLOW_TRITON_METRICS": f"127.0.0.1:{self.ports.triton_metrics}",
+            "RECFLOW_GATEWAY_URL": self.gateway_url,
+        }
+
+    def start(self, say: Callable[[str], None] = print) -> None:
+        """Start Triton, gateway and Airflow; what was started before an error is ended."""
+        try:
+            say("Triton")
+            self.start_command("triton", ["triton", "up"], f"http://127.0.0.1:{self.ports.triton_http}/v2/health/live")
+            say("gateway")
+            self.start_command("gateway", ["gateway", "up"], f"{self.gateway_url}/healthz")
+            say("Airflow")
+            self.airflow.start(self.processes)
+        except BaseException:
+            self.stop()
+            raise
+
+    def start_command(self, name: str, arguments: list[str], health: str) -> None:
+        """Start a `recflow` command and wait until its health address answers."""
+        refuse_taken_port(name, httpx.URL(health).port or 80)
+        command = [sys.executable, "-m", "recflow.cli.main", *arguments]
+        self.processes.start(name, command, {**os.environ, **self.environment()}, cwd=REPOSITORY)
+        self.processes.wait(name, lambda: answers(health), timeout_s=60)
+
+    def start_mlflow(self) -> None:
+        """Start MLflow's web page over the tracking store; it takes half a minute and is not waited for."""
+        store = f"sqlite:///{self.home.resolve() / 'mlflow' / 'mlflow.db'}"
+        command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1"]
+        command += ["--port", str(self.ports.mlflow), "--backend-store-uri", store]
+        self.processes.start("mlflow", command, {**os.environ, **self.environment()}, cwd=REPOSITORY)
+
+    def stop(self, say: Callable[[str], None] = lambda _: None) -> None:
+        """End every process of this installation, newest first; stopping twice is fine."""
+        for name in self.processes.names():
+            say(name)
+            self.processes.stop(name)
+
+
+def answers(url: str) -> bool:
+    """Whether an address answers with a good status now."""
+    try:
+        return httpx.get(url, timeout=5).is_success
+    except httpx.HTTPError:
+        return False
