@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from recflow.artifacts.frozen import Frozen
 
@@ -51,8 +51,16 @@ class InfraLimits(Frozen):
     atol: float = Field(default=0.05, gt=0, description="int8 moves with its batch-mates; fp32 passes 1e-4.")
 
 
+class Blackout(Frozen):
+    """A time [start, end) in which no release moves forward; rollbacks go on."""
+
+    start: AwareDatetime
+    end: AwareDatetime
+    reason: str
+
+
 class Plan(Frozen):
-    """The whole way of a candidate to stable."""
+    """The whole way of a candidate to stable. `blackouts` alone is read live from the recipe, not from the frozen plan."""
 
     kind: Literal["refresh", "change"] = Field(
         default="refresh", description="A daily refresh must be non-inferior; a recipe change must be better."
@@ -65,3 +73,4 @@ class Plan(Frozen):
     judging: JudgingPlan = JudgingPlan()
     health: HealthLimits = HealthLimits()
     hold_grace_seconds: float = Field(default=86_400, gt=0, description="A held release rolls back after a day alone.")
+    blackouts: tuple[Blackout, ...] = Field(default=(), description="Sales days and holidays of the shop.")

@@ -29,19 +29,29 @@ ALLOWED: dict[ReleaseState, set[ReleaseState]] = {
     S.ROLLING_BACK: {S.ROLLED_BACK},
 }
 LIVE = frozenset({S.SHADOW, S.CANARY, S.JUDGING, S.PROMOTING, S.HELD})
+_TOLD_STATES = frozenset({S.HELD, S.ROLLING_BACK, S.REJECTED, S.AWAITING_APPROVAL})
 WAITING = frozenset({S.PACKAGED, S.CHECKED, S.AWAITING_APPROVAL})
 
 
 def fold(state: LedgerState, event: LedgerEvent, *, seq: int, at: datetime) -> LedgerState:
     """The state after `event`; ReleaseRefused when the event is not allowed now."""
     after = _FOLDS[event.kind](state, event, at).model_copy(update={"seq": seq})
+    if must_be_told(event):
+        after = after.model_copy(update={"untold": seq})
     return after.model_copy(update={"epoch": seq}) if _routes_differ(state, after) else after
+
+
+def must_be_told(event: LedgerEvent) -> bool:
+    """Whether a person gets a card: held, rejected, on the way back, waiting for approval, or returned in one step."""
+    returned = event.kind is EventKind.OPENED and event.to is S.PROMOTING
+    return returned or (event.kind is EventKind.MOVED and event.to in _TOLD_STATES)
 
 
 def _adopted(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerState:
     if state.stable is not None:
         raise ReleaseRefused("a model cannot be adopted", expected="no stable yet", seen=state.stable.version)
-    return state.model_copy(update={"stable": _served(event, at, "adopted")})
+    stable = _served(event, at, "adopted")
+    return state.model_copy(update={"stable": stable, "newest_trained_through": stable.trained_through})
 
 
 def _recorded(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerState:
@@ -152,6 +162,10 @@ def _frozen(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerState
     return state.model_copy(update={"frozen": event.reason if event.kind is EventKind.FROZEN else ""})
 
 
+def _told(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerState:
+    return state.model_copy(update={"untold": 0})
+
+
 def _served(event: LedgerEvent, at: datetime, release_id: str) -> Served:
     candidate = event.candidate
     assert candidate is not None
@@ -174,6 +188,7 @@ _FOLDS: dict[EventKind, Callable[[LedgerState, LedgerEvent, datetime], LedgerSta
     EventKind.UNLOADED: _unloaded,
     EventKind.FROZEN: _frozen,
     EventKind.UNFROZEN: _frozen,
+    EventKind.TOLD: _told,
 }
 
 
