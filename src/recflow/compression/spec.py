@@ -1,0 +1,8 @@
+"""The shape of the compression stage."""
+
+from recflow.artifacts.refs import RefKind
+from recflow.stages import StageSpec
+
+COMPRESS = StageSpec(
+    "compress", 1, RefKind.MODEL, sections=("compression",), inputs=("checkpoint", "dataset"), heavy=True
+)

@@ -1,0 +1,1 @@
+"""Evaluation: from models and held-out queries to a decision."""

@@ -1,0 +1,13 @@
+"""The shape of the offline gate's stage."""
+
+from recflow.artifacts.refs import RefKind
+from recflow.stages import StageSpec
+
+OFFLINE_GATE = StageSpec(
+    "offline_gate",
+    1,
+    RefKind.DECISION,
+    sections=("offline_gate", "training"),
+    inputs=("model", "parent", "dataset"),
+    heavy=True,
+)

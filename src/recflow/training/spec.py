@@ -1,0 +1,8 @@
+"""The shape of the training stage."""
+
+from recflow.artifacts.refs import RefKind
+from recflow.stages import StageSpec
+
+FINE_TUNE = StageSpec(
+    "fine_tune", 1, RefKind.CHECKPOINT, sections=("training",), inputs=("parent", "dataset"), heavy=True, gang=True
+)
