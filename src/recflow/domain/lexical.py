@@ -1,4 +1,4 @@
-"""Lexical features of a query and a title. Standard library only: this file is copied into every model by digest.
+"""What the model reads of an item: its text, and lexical features of query and title. Standard library only: this file is copied into every model by digest.
 
 No table of frequencies, no state: the same two texts give the same features in training, in a model and in a year.
 Every feature lies in [0, 1]. Texts are expected to be normalised (domain/text.py).
@@ -23,6 +23,12 @@ _POSSESSIVE = re.compile(r"['’](s\b)?")
 _WORDS_OF_GRAMMAR = frozenset("a an and for in of on the to with".split())
 _PREPOSITIONS = frozenset(("for", "fit", "compatible"))
 _MAX_WORDS = 64
+_DESCRIPTION_CHARACTERS = 1_000
+
+
+def described(title: str, description: str) -> str:
+    """Title and description as the one text that the encoder reads; only the title where there is no description."""
+    return f"{title}. {description[:_DESCRIPTION_CHARACTERS]}" if description else title
 
 
 def words(text: str) -> list[str]:

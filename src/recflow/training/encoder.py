@@ -132,8 +132,10 @@ def _pad(sequences: Sequence[TokenIds], device: str) -> tuple[Tensor, Tensor]:
 
 def _be_quiet() -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
+    from huggingface_hub.utils import disable_progress_bars
     from transformers.utils import logging as transformers_logging
 
+    disable_progress_bars()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     logging.getLogger("transformers").setLevel(logging.ERROR)

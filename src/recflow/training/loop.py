@@ -1,0 +1,249 @@
+"""The training loop: one optimiser step a batch, the best checkpoint kept, resumable at any step.
+
+Chance follows from (seed, step, rank) alone, so that a resumed run equals an uninterrupted one.
+"""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from recflow.config.sections.training import TrainingSection
+from recflow.domain.ranking import ndcg
+from recflow.errors import BadConfiguration, TrainingDiverged
+from recflow.training.batches import TokenisedQuery, epoch_batches
+from recflow.training.encoder import Encoder, embed
+from recflow.training.gang import Gang
+from recflow.training.loss import LOSSES
+from recflow.training.progress import Point, Progress, Weights, load_progress, save_progress
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What training gave: the best weights are in the encoder; where they were found, and the way there."""
+
+    progress: Progress
+    steps_planned: int
+
+
+def fit(
+    encoder: Encoder,
+    section: TrainingSection,
+    train: Sequence[TokenisedQuery],
+    validation: Sequence[TokenisedQuery],
+    *,
+    scales: Sequence[float],
+    gang: Gang,
+    state: Path,
+) -> Fitted:
+    """Train the encoder in place and leave the best checkpoint's weights in it.
+
+    A score is the views' cosines times `scales`, plus the query's offset. The untrained start is the first candidate
+    for the best. `state` is the file that a killed run resumes from.
+    Raises TrainingDiverged for a loss that is no number and BadConfiguration when a batch does not fit into memory.
+    """
+    run = _Run(encoder.to(gang.device), section, scales, gang)
+    batches = [
+        (epoch, batch)
+        for epoch in range(section.epochs)
+        for batch in epoch_batches(train, section.token_budget, section.seed, epoch)
+    ]
+    stops = _evaluation_steps([epoch for epoch, _ in batches], section.evaluations_per_epoch)
+    run.plan(len(batches))
+    run.resume(state) or run.evaluate(validation)  # a fresh run first measures where it starts from
+    for step in range(run.progress.step, len(batches)):
+        if run.progress.stale >= section.patience:
+            break
+        run.step(batches[step][1])
+        if run.progress.step in stops:
+            run.evaluate(validation)
+        if gang.leads and run.progress.step % section.checkpoint_every_steps == 0:
+            save_progress(state, run.progress, encoder, run.best, run.optimizer)
+    encoder.load_state_dict(run.best, strict=False)
+    encoder.eval()
+    return Fitted(run.progress, len(batches))
+
+
+class _Run:
+    """The moving parts of one training."""
+
+    def __init__(self, encoder: Encoder, section: TrainingSection, scales: Sequence[float], gang: Gang) -> None:
+        self.encoder, self.section, self.gang = encoder, section, gang
+        self.scales = torch.tensor(scales, device=gang.device)
+        freeze_below(encoder, section.trained_layers)
+        self.trained = [parameter for parameter in encoder.parameters() if parameter.requires_grad]
+        self.optimizer = torch.optim.AdamW(_groups(encoder, section.weight_decay), lr=section.learning_rate)
+        self.progress = Progress()
+        self.best: Weights = {}
+
+    def plan(self, steps: int) -> None:
+        """Fix how many steps the schedule spans."""
+        self.steps = steps
+        self.warmup = max(1, round(self.section.warmup_share * steps))
+
+    def resume(self, state: Path) -> bool:
+        """Go on from a saved state when there is one."""
+        loaded = load_progress(state, self.encoder, self.optimizer)
+        if loaded is None:
+            return False
+        self.progress, self.best = loaded
+        log.info("training resumes after step %d of %d", self.progress.step, self.steps)
+        return True
+
+    def step(self, batch: Sequence[TokenisedQuery]) -> None:
+        """One optimiser step; each process takes its share of the batch's queries."""
+        began = time.perf_counter()
+        done = self.progress.step
+        torch.manual_seed((self.section.seed * 1_000_003 + done) * 64 + self.gang.rank)
+        rate = self.section.learning_rate * _rate(done, self.warmup, self.steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.encoder.train()
+        self.optimizer.zero_grad(set_to_none=False)
+        loss = self._descend(batch)
+        torch.nn.utils.clip_grad_norm_(self.trained, self.section.max_grad_norm)
+        self.optimizer.step()
+        self.progress = self.progress.model_copy(
+            update={
+                "step": done + 1,
+                "loss_sum": self.progress.loss_sum + loss,
+                "loss_steps": self.progress.loss_steps + 1,
+                "examples": self.progress.examples + sum(len(query.grades) for query in batch),
+                "seconds": self.progress.seconds + time.perf_counter() - began,
+            }
+        )
+
+    def _descend(self, batch: Sequence[TokenisedQuery]) -> float:
+        share = batch[self.gang.rank :: self.gang.size]
+        try:
+            loss = self._loss(share) / len(batch) if share else torch.zeros(())
+            if share:
+                loss.backward()
+        except (MemoryError, RuntimeError) as error:
+            raise _explained(error, self.section.token_budget) from error
+        total = float(self.gang.total(loss.detach().clone()))
+        self._sum_gradients()
+        if not torch.isfinite(torch.tensor(total)) or not self._gradients_finite():
+            raise TrainingDiverged(f"training at step {self.progress.step}", expected="a finite loss", seen=f"{total}")
+        return total
+
+    def _loss(self, queries: Sequence[TokenisedQuery]) -> Tensor:
+        lose = LOSSES[self.section.loss]
+        device = self.gang.device
+        parts = [
+            lose(score, torch.tensor(query.grades, device=device), torch.tensor(query.weights, device=device))
+            for query, score in zip(queries, self._scores(queries), strict=True)
+        ]
+        return torch.stack(parts).sum()
+
+    def _scores(self, queries: Sequence[TokenisedQuery]) -> list[Tensor]:
+        texts = [query.query for query in queries]
+        texts += [text for query in queries for view in query.views for text in view]
+        with torch.autocast(self.gang.device.split(":")[0], torch.bfloat16, enabled=self.section.precision == "bf16"):
+            vectors = embed(self.encoder, texts, self.gang.device)
+        scores, start = [], len(queries)
+        for row, query in enumerate(queries):
+            views, items = len(query.views), len(query.grades)
+            stop = start + views * items
+            cosines = (vectors[start:stop] @ vectors[row]).view(views, items)
+            scores.append(self.scales @ cosines + torch.tensor(query.offset, device=self.gang.device))
+            start = stop
+        return scores
+
+    def _sum_gradients(self) -> None:
+        if self.gang.size == 1:
+            return
+        for parameter in self.trained:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        flat = self.gang.total(torch.cat([parameter.grad.flatten() for parameter in self.trained if parameter.grad is not None]))
+        for parameter, part in zip(self.trained, flat.split([p.numel() for p in self.trained]), strict=True):
+            parameter.grad = part.view_as(parameter)
+
+    def _gradients_finite(self) -> bool:
+        return all(bool(torch.isfinite(p.grad).all()) for p in self.trained if p.grad is not None)
+
+    def evaluate(self, validation: Sequence[TokenisedQuery]) -> None:
+        """Measure nDCG@10 on validation queries and keep the weights when they are the best so far."""
+        mean = self._validation_ndcg(validation)
+        progress = self.progress
+        loss = progress.loss_sum / progress.loss_steps if progress.loss_steps else 0.0
+        log.info("step %d of %d: loss %.4f, validation nDCG@10 %.4f", progress.step, self.steps, loss, mean)
+        better = mean > progress.best_ndcg
+        if better:
+            self.best = {name: tensor.detach().clone() for name, tensor in self.encoder.named_parameters()}
+        self.progress = progress.model_copy(
+            update={
+                "curve": (*progress.curve, Point(step=progress.step, loss=loss, ndcg=mean)),
+                "best_step": progress.step if better else progress.best_step,
+                "best_ndcg": max(mean, progress.best_ndcg),
+                "stale": 0 if better else progress.stale + 1,
+                "loss_sum": 0.0,
+                "loss_steps": 0,
+            }
+        )
+
+    def _validation_ndcg(self, validation: Sequence[TokenisedQuery]) -> float:
+        share = validation[self.gang.rank :: self.gang.size]
+        self.encoder.eval()
+        with torch.inference_mode():
+            scores = self._scores(share) if share else []
+        values = [ndcg(query.grades.tolist(), s.tolist()) for query, s in zip(share, scores, strict=True)]
+        known = [value for value in values if value is not None]
+        found = self.gang.total(torch.tensor([sum(known), len(known)], dtype=torch.float64, device=self.gang.device))
+        return float(found[0] / found[1].clamp(min=1))
+
+
+def freeze_below(encoder: Encoder, layers: int) -> None:
+    """Leave only the top `layers` transformer layers trainable; 0 leaves everything so."""
+    if layers == 0:
+        return
+    stack = getattr(getattr(encoder.backbone, "encoder", encoder.backbone), "layer", None)
+    if stack is None or layers > len(stack):
+        raise BadConfiguration(
+            "training.trained_layers cannot be used with this base model",
+            expected="at most its number of layers" if stack is not None else "a model with encoder.layer",
+            seen=f"{layers} of {len(stack) if stack is not None else 'unknown'}",
+        )
+    kept = {id(parameter) for layer in stack[-layers:] for parameter in layer.parameters()}
+    for parameter in encoder.parameters():
+        parameter.requires_grad_(id(parameter) in kept)
+
+
+def _groups(encoder: Encoder, decay: float) -> list[dict[str, object]]:
+    named = [(name, parameter) for name, parameter in encoder.named_parameters() if parameter.requires_grad]
+    plain = [parameter for name, parameter in named if parameter.dim() > 1]
+    exempt = [parameter for name, parameter in named if parameter.dim() <= 1]  # biases and norms
+    return [{"params": plain, "weight_decay": decay}, {"params": exempt, "weight_decay": 0.0}]
+
+
+def _rate(step: int, warmup: int, steps: int) -> float:
+    """Linear warm-up, then linear decay to 0 at the end."""
+    return min((step + 1) / warmup, (steps - step) / max(1, steps - warmup))
+
+
+def _evaluation_steps(epochs: Sequence[int], per_epoch: int) -> set[int]:
+    stops, start = set(), 0
+    for epoch in sorted(set(epochs)):
+        size = epochs.count(epoch)
+        stops |= {start + round(size * part / per_epoch) for part in range(1, per_epoch + 1)}
+        start += size
+    return stops
+
+
+def _explained(error: MemoryError | RuntimeError, budget: int) -> Exception:
+    text = str(error).lower()
+    if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
+        return BadConfiguration(
+            "a training batch does not fit into memory",
+            expected="room for one batch",
+            seen=str(error)[:200],
+            action=f"lower training.token_budget (now {budget}) in the recipe",
+        )
+    return error

@@ -1,0 +1,188 @@
+"""Fine-tune: load the data set, tokenise once, learn the blend, train, keep the best checkpoint, record it."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from recflow.artifacts.parents import Parent
+from recflow.config.sections.training import TrainingSection
+from recflow.domain import lexical
+from recflow.domain.judged import JudgedQuery, judged_queries
+from recflow.errors import BadData, RecflowError
+from recflow.protocols import ModelRegistry
+from recflow.stages import StageContext, StageOutput
+from recflow.training.batches import TokenisedQuery
+from recflow.training.blend import fit_blend
+from recflow.training.encoder import Encoder, Encoders, Tokenizer
+from recflow.training.gang import Gang, join_gang
+from recflow.training.loop import Fitted, fit
+
+log = logging.getLogger(__name__)
+
+
+def run(context: StageContext, *, registry: ModelRegistry, encoders: Encoders) -> StageOutput:
+    """Train on the data set's train split, stop by its validation split, write `encoder/`, `scorer.json`, `training.json`.
+
+    In a gang every process trains; the first one writes. BadData for an empty split or missing labels.
+    """
+    section = context.recipe.training
+    dataset = context.folder("dataset")
+    train, validation = read_split(dataset, "train"), read_split(dataset, "validation")
+    start = starting_folder(context, encoders)
+    with join_gang(encoders.threads) as gang:
+        tokenizer = encoders.tokenizer(start, section.max_tokens)
+        weights = learn_blend(train, section, encoders)
+        encoder = encoders.load(start, dropout=section.dropout)
+        scaled = loss_scaled(weights, section)
+        fitted = fit(
+            encoder,
+            section,
+            tokenise(train, section, tokenizer, scaled),
+            tokenise(validation, section, tokenizer, scaled),
+            scales=[scaled[f"cosine_{view}"] for view in section.views],
+            gang=gang,
+            state=context.scratch / "training.safetensors",
+        )
+        return _finish(context, registry, gang, encoder, tokenizer, weights, fitted)
+
+
+def read_split(dataset: Path, split: str) -> list[JudgedQuery]:
+    """The queries of one split of a stored data set; BadData when it is empty or has no labels."""
+    import datasets
+
+    datasets.disable_progress_bars()
+    try:
+        columns = datasets.load_from_disk(str(dataset))[split].with_format(None)
+    except (KeyError, OSError, ValueError) as error:
+        raise BadData(f"data set has no readable split {split}", expected="a DatasetDict", seen=str(error)) from error
+    return judged_queries({name: columns[name][:] for name in columns.column_names}, split)
+
+
+def starting_folder(context: StageContext, encoders: Encoders) -> Path:
+    """The weights to start from: the parent's encoder on a warm start, else the base model."""
+    section = context.recipe.training
+    parent = Parent.model_validate_json((context.folder("parent") / "parent.json").read_bytes())
+    if section.start == "parent" and parent.checkpoint is not None:
+        return context.artifacts.fetch(parent.checkpoint) / "encoder"
+    return encoders.base_folder(section.base_model)
+
+
+def view_texts(query: JudgedQuery, view: str) -> list[str]:
+    """The text of each item that a view encodes."""
+    if view == "title":
+        return list(query.titles)
+    return [lexical.described(title, text) for title, text in zip(query.titles, query.descriptions, strict=True)]
+
+
+def learn_blend(train: Sequence[JudgedQuery], section: TrainingSection, encoders: Encoders) -> dict[str, float]:
+    """The weight of each feature, from train queries and the base model's cosines.
+
+    The base and not the trained encoder: it has not seen the training labels, so its cosines are as good here as on
+    new queries, while a trained one looks too good on its own rows and would be given too much weight.
+    """
+    base = encoders.base_folder(section.base_model)
+    texts = list(dict.fromkeys(text for query in train for text in _texts(query, section)))
+    vectors = dict(zip(texts, encoders.encode(base, texts, section.max_tokens), strict=True))
+    features = [_features(query, section, vectors) for query in train]
+    grades = [np.array(query.grades) for query in train]
+    learned = fit_blend(features, grades, [np.array(query.weights) for query in train])
+    return dict(zip(feature_names(section), map(float, learned), strict=True))
+
+
+def feature_names(section: TrainingSection) -> list[str]:
+    """The features of the score in their order: one cosine a view, then the lexical ones."""
+    return [f"cosine_{view}" for view in section.views] + list(lexical.NAMES)
+
+
+def _texts(query: JudgedQuery, section: TrainingSection) -> list[str]:
+    return [query.query, *(text for view in section.views for text in view_texts(query, view))]
+
+
+def _features(query: JudgedQuery, section: TrainingSection, vectors: Mapping[str, np.ndarray]) -> np.ndarray:
+    asked = vectors[query.query]
+    cosines = [[float(vectors[text] @ asked) for text in view_texts(query, view)] for view in section.views]
+    return np.hstack([np.array(cosines).T, np.array(lexical.features(query.query, query.titles))])
+
+
+def loss_scaled(weights: Mapping[str, float], section: TrainingSection) -> dict[str, float]:
+    """The blend at the loss's scale: cosines weigh `similarity_scale` in sum, the other features in proportion.
+
+    Where the labels say that likeness is no merit (cosines below 0 in sum) the cosines are trained by themselves.
+    """
+    names = [f"cosine_{view}" for view in section.views]
+    likeness = sum(weights[name] for name in names)
+    if likeness <= 0:
+        return {name: section.similarity_scale / len(names) if name in names else 0.0 for name in weights}
+    return {name: weight * section.similarity_scale / likeness for name, weight in weights.items()}
+
+
+def tokenise(
+    queries: Sequence[JudgedQuery], section: TrainingSection, tokenizer: Tokenizer, weights: Mapping[str, float]
+) -> list[TokenisedQuery]:
+    """Token ids of every text, each tokenised once, and the lexical part of each score."""
+    texts = list(dict.fromkeys(text for query in queries for text in _texts(query, section)))
+    ids = dict(zip(texts, tokenizer(texts), strict=True))
+    lexical_weights = np.array([weights[name] for name in lexical.NAMES])
+    return [
+        TokenisedQuery(
+            ids[query.query],
+            tuple(tuple(ids[text] for text in view_texts(query, view)) for view in section.views),
+            np.array(query.grades, dtype=np.float32),
+            np.array(query.weights, dtype=np.float32),
+            np.asarray(np.array(lexical.features(query.query, query.titles)) @ lexical_weights, dtype=np.float32),
+        )
+        for query in queries
+    ]
+
+
+def _finish(
+    context: StageContext,
+    registry: ModelRegistry,
+    gang: Gang,
+    encoder: Encoder,
+    tokenizer: Tokenizer,
+    weights: Mapping[str, float],
+    fitted: Fitted,
+) -> StageOutput:
+    if not gang.leads:
+        return StageOutput()
+    _write(context, encoder, tokenizer, weights, fitted)
+    progress = fitted.progress
+    numbers = {
+        "validation_ndcg": round(progress.best_ndcg, 4),
+        "best_step": progress.best_step,
+        "steps": progress.step,
+        "examples": progress.examples,
+        "seconds": round(progress.seconds, 1),
+    }
+    _record(context, registry, fitted, {name: float(value) for name, value in numbers.items()})
+    return StageOutput(numbers=dict(numbers))
+
+
+def _write(
+    context: StageContext, encoder: Encoder, tokenizer: Tokenizer, weights: Mapping[str, float], fitted: Fitted
+) -> None:
+    folder = context.output / "encoder"
+    encoder.backbone.save_pretrained(str(folder), safe_serialization=True)
+    tokenizer.save(folder)
+    scorer = {"format": 1, "max_tokens": tokenizer.max_tokens, "weights": dict(weights)}
+    (context.output / "scorer.json").write_text(json.dumps(scorer, indent=1))
+    report = {"planned_steps": fitted.steps_planned, "gang": 1, **fitted.progress.model_dump(mode="json")}
+    (context.output / "training.json").write_text(json.dumps(report, indent=1))
+
+
+def _record(context: StageContext, registry: ModelRegistry, fitted: Fitted, metrics: Mapping[str, float]) -> None:
+    """Tell the registry; it is a projection for people, so its failure does not cost a trained checkpoint."""
+    name = f"fine_tune-{context.interval.label}-{context.key[:8]}"
+    tags = {"recflow.stage_key": context.key, "recflow.dataset": context.one("dataset").digest}
+    params = context.recipe.training.model_dump(mode="json")
+    try:
+        run_id = registry.log_run(context.recipe.name, name, params=params, metrics=metrics, tags=tags)
+        for curve in ("loss", "ndcg"):
+            points = [(point.step, getattr(point, curve)) for point in fitted.progress.curve]
+            registry.log_curve(run_id, f"curve_{curve}", points)
+    except RecflowError as error:
+        log.warning("the training run is not in the registry: %s", error)
