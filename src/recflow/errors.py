@@ -10,6 +10,7 @@ RecflowError
 └── PermanentError            exit 1    trying again changes nothing
     ├── BadData               exit 65   the events of the interval are refused
     ├── BadConfiguration      exit 78   recipe or settings are wrong
+    ├── JudgeFailed           a data check could not be evaluated: nothing is known about the data
     ├── ArtifactCorrupt       bytes differ from their digest
     ├── TrainingDiverged      the loss is no number any more
     ├── ModelWontLoad         the server refuses the model, or its answers
@@ -130,6 +131,14 @@ class BadConfiguration(PermanentError):
     runbook = "bad-configuration"
     next_step = "nothing was started"
     action = "mend the recipe (`recflow recipe check RECIPE`) or the setting"
+
+
+class JudgeFailed(PermanentError):
+    """A check of the data could not be evaluated. It says nothing about the data, good or bad."""
+
+    runbook = "judge-failed"
+    next_step = "the interval's partition is not published; the stable model keeps serving"
+    action = "mend the check or the checker, then clear the task; the source needs no mending"
 
 
 class ArtifactCorrupt(PermanentError):

@@ -7,26 +7,41 @@ import html
 import re
 import unicodedata
 
-_TAG = re.compile(r"<[^<>]{1,200}>")
-_SPACE = re.compile(r"\s+")
+# Eight rounds undo every nesting that a broken exporter makes; deeper nesting is hostile and costs no more than this.
+_MAX_ROUNDS = 8
+_TAG = re.compile(r"</?[A-Za-z!][^<>]{0,300}>")
+_PLAIN = re.compile(r"[!-%'-;=?-~]+(?: [!-%'-;=?-~]+)*")
+_NO_MARKUP = str.maketrans("<>&", "   ")
 
 
 def normalise(text: str) -> str:
-    """NFKC, no HTML, no control characters, single spaces, trimmed. Idempotent; case is left to the tokenizer."""
-    text = html.unescape(_TAG.sub(" ", html.unescape(text)))
-    text = unicodedata.normalize("NFKC", text)
-    text = "".join(" " if unicodedata.category(char)[0] == "C" else char for char in text)
-    return _SPACE.sub(" ", text).strip()
+    """NFKC, no HTML, no control characters, single spaces, trimmed. Idempotent; case is left to the tokenizer.
+
+    Zero-width and other format characters vanish, so that a word they cut is whole again. Escapes are undone however
+    deep they are nested (`&amp;amp;lt;`).
+    """
+    if _PLAIN.fullmatch(text):
+        return text
+    for _ in range(_MAX_ROUNDS):
+        cleaned = _clean(text)
+        if cleaned == text:
+            return text
+        text = cleaned
+    return _clean(_clean(text.translate(_NO_MARKUP)))
+
+
+def _clean(text: str) -> str:
+    text = unicodedata.normalize("NFKC", _TAG.sub(" ", html.unescape(text)))
+    return " ".join("".join(map(_visible, text)).split())
+
+
+def _visible(char: str) -> str:
+    category = unicodedata.category(char)
+    if category[0] != "C":
+        return char
+    return "" if category == "Cf" else " "
 
 
 def query_key(query: str) -> str:
     """What makes two queries the same one: normalised, lower case."""
     return normalise(query).casefold()
-
-
-_DESCRIPTION_CHARACTERS = 1_000
-
-
-def described(title: str, description: str) -> str:
-    """Title and description as the one text that the encoder reads; only the title where there is no description."""
-    return f"{title}. {description[:_DESCRIPTION_CHARACTERS]}" if description else title

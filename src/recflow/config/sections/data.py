@@ -40,6 +40,7 @@ class DataSection(Frozen):
     max_rows_ratio: float = Field(
         default=5.0, gt=1, description="Rows against the median of the last partitions; ten times is a broken feed."
     )
+    max_requests_per_minute: int = Field(default=20, ge=1, description="Of one user: more is a program, not a person.")
     min_rows: int = Field(default=50, ge=1, description="Fewer rows than this is not a day.")
 
 

@@ -1,0 +1,112 @@
+"""The checks of a day: the built-in ones and the recipe's. What is expected, of which rows, and how bad a miss is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pandas as pd
+
+from recflow.artifacts.manifests import Interval
+from recflow.config.sections.data import CheckRule
+from recflow.data.rows import BEHAVIOUR, KINDS, OUTCOMES
+
+_DAMAGE = "\N{REPLACEMENT CHARACTER}"
+_OUTLIER_FACTOR = 20
+_MAX_QUERY_CHARACTERS = 512
+
+_JUDGED = ("judgement",)
+_PURCHASE = ("purchase",)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One expectation on the rows of `kinds` (all when empty). Blocking rows are quarantined, warning rows counted."""
+
+    name: str
+    expectation: str
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    severity: Literal["blocking", "warning"] = "blocking"
+    kinds: tuple[str, ...] = ()
+
+
+def built_in_checks(rows: pd.DataFrame, interval: Interval, late_minutes: int, max_per_minute: int) -> list[Check]:
+    """The checks every source must pass, of the kinds of rows that the day has."""
+    day_s = (interval.end - interval.start).total_seconds()
+    checks = [
+        *(_present(name, name) for name in ("event_id", "query", "item_id")),
+        _present("item_known", "title"),
+        _present("at_is_a_time", "at"),
+        _present("value_is_a_number", "value"),
+        _present("grade_is_a_number", "grade", _JUDGED),
+        _present("position_is_a_number", "position", BEHAVIOUR),
+        _present("request_id", "request_id", BEHAVIOUR),
+        _present("user_key", "user_key", BEHAVIOUR),
+        Check("kind_known", "expect_column_values_to_be_in_set", {"column": "kind", "value_set": list(KINDS)}),
+        _between("grade_0_to_3", "grade", 0, 3, _JUDGED),
+        _between("position_from_1", "position", 1, None, BEHAVIOUR),
+        _between("value_not_negative", "value", 0, None),
+        _between("at_inside_interval", "seconds_into_interval", 0, day_s, (*_JUDGED, "impression")),
+        _between("outcome_at_inside_interval", "seconds_into_interval", 0, day_s + 60 * late_minutes, OUTCOMES),
+        _between("requests_a_minute_of_a_person", "requests_a_minute", None, max_per_minute, BEHAVIOUR),
+        Check("outcome_was_shown", "expect_column_values_to_be_in_set", {"column": "shown", "value_set": [True]}, kinds=OUTCOMES),
+        _undamaged("query"),
+        _undamaged("title"),
+        _undamaged("description", "warning"),
+        _present("description", "description", severity="warning"),
+        Check("event_id_unique", "expect_column_values_to_be_unique", {"column": "event_id"}, "warning"),
+        Check(
+            "query_length",
+            "expect_column_value_lengths_to_be_between",
+            {"column": "query", "max_value": _MAX_QUERY_CHARACTERS},
+            "warning",
+        ),
+        _between("value_typical", "value", None, _value_limit(rows), _PURCHASE, "warning"),
+    ]
+    kinds = set(rows["kind"].dropna())
+    return [check for check in checks if not check.kinds or kinds & set(check.kinds)]
+
+
+def recipe_checks(rules: tuple[CheckRule, ...]) -> list[Check]:
+    """The recipe's own checks, on all rows."""
+    return [Check(rule.name, rule.expectation, rule.kwargs, rule.severity) for rule in rules]
+
+
+def with_evidence(rows: pd.DataFrame, interval: Interval) -> pd.DataFrame:
+    """The rows with what checks need beside the columns: row number, time in the interval, who was shown what, rates."""
+    shown = rows[rows["kind"] == "impression"][["request_id", "item_id"]]
+    pairs = pd.MultiIndex.from_frame(rows[["request_id", "item_id"]])
+    minute = rows["at"].dt.floor("min")
+    searches = rows.groupby(["user_key", minute])["request_id"].transform("nunique")
+    return rows.assign(
+        row=range(len(rows)),
+        seconds_into_interval=(rows["at"] - pd.Timestamp(interval.start)).dt.total_seconds(),
+        shown=pairs.isin(pd.MultiIndex.from_frame(shown)),
+        requests_a_minute=searches,
+    )
+
+
+def _present(name: str, column: str, kinds: tuple[str, ...] = (), severity: Literal["blocking", "warning"] = "blocking") -> Check:
+    title = name if "_is_" in name or name.endswith("_known") else f"{name}_present"
+    return Check(title, "expect_column_values_to_not_be_null", {"column": column}, severity, kinds)
+
+
+def _between(
+    name: str,
+    column: str,
+    low: float | None,
+    high: float | None,
+    kinds: tuple[str, ...] = (),
+    severity: Literal["blocking", "warning"] = "blocking",
+) -> Check:
+    bounds = {key: value for key, value in (("min_value", low), ("max_value", high)) if value is not None}
+    return Check(name, "expect_column_values_to_be_between", {"column": column, **bounds}, severity, kinds)
+
+
+def _undamaged(column: str, severity: Literal["blocking", "warning"] = "blocking") -> Check:
+    kwargs = {"column": column, "regex": _DAMAGE}
+    return Check(f"{column}_undamaged", "expect_column_values_to_not_match_regex", kwargs, severity)
+
+
+def _value_limit(rows: pd.DataFrame) -> float:
+    values = rows.loc[(rows["kind"] == "purchase") & (rows["value"] > 0), "value"]
+    return float(values.median() * _OUTLIER_FACTOR) if len(values) else float(2**31)

@@ -1,0 +1,53 @@
+"""Pins: what a retrain will read, fixed as references before anything is read."""
+
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from statistics import median
+
+from recflow.artifacts.manifests import Interval
+from recflow.artifacts.refs import Ref, RefKind
+from recflow.config.recipe import Recipe
+from recflow.data.heads import HeadHistory
+from recflow.data.sources import open_source, source_folder
+from recflow.errors import BadData
+from recflow.protocols import EventLog
+
+_USUAL_DAYS = 7
+
+
+def pin_source(
+    recipe: Recipe, interval: Interval, root: Path, heads: HeadHistory, *, events: EventLog | None = None
+) -> Ref:
+    """A reference to the interval's events: the source's folder as file URI, the digest of the raw bytes.
+
+    `root` is where relative source paths start. `numbers` has `usual_rows`, the median of the rows delivered on the
+    seven days before (absent without any); it is no part of the digest, so that a rerun finds its partition again.
+    """
+    folder = source_folder(recipe, root)
+    digest = open_source(recipe, folder, events).fingerprint(interval)
+    before = islice(heads.newest_first(interval.start), _USUAL_DAYS)
+    rows = [count for head in before if isinstance(count := head.partition.numbers.get("rows_in"), int)]
+    return Ref(
+        kind=RefKind.SOURCE, uri=folder.as_uri(), digest=digest, numbers={"usual_rows": median(rows)} if rows else {}
+    )
+
+
+def pin_partitions(
+    recipe: Recipe, interval: Interval, trained_through: datetime | None, heads: HeadHistory
+) -> tuple[Ref, ...]:
+    """The partitions that a retrain of `interval` reads, oldest first.
+
+    Every current one that ends after `trained_through` (None: all), so that a rejected or superseded day is never
+    lost, and the `split.evaluation_days` newest, for the test rows and for replay. None that ends after the interval:
+    a backfill does not see the future. BadData when there is no partition at all.
+    """
+    pinned: list[Ref] = []
+    for head in heads.newest_first(interval.end):
+        new = trained_through is None or head.interval.end > trained_through
+        if not new and len(pinned) >= recipe.split.evaluation_days:
+            break
+        pinned.append(head.partition)
+    if not pinned:
+        raise BadData(f"{recipe.name} has no partition up to {interval.label}", expected="one at least", seen="none")
+    return tuple(reversed(pinned))

@@ -1,0 +1,37 @@
+"""The rows that travel through this room: as delivered (text), and as a partition holds them (typed)."""
+
+import pyarrow as pa
+
+OUTCOMES = ("click", "cart", "purchase")
+BEHAVIOUR = ("impression", *OUTCOMES)
+KINDS = ("judgement", *BEHAVIOUR)
+TEXTS = ("query", "title", "description")
+IDS = ("event_id", "kind", "request_id", "user_key", "item_id")
+NUMBERS = ("position", "grade", "value")
+
+COLUMNS = ("event_id", "at", "kind", "request_id", "user_key", "query", "item_id", "title", "description", *NUMBERS)
+
+# As delivered: every value is the text that the source gave, null where it gave none. quarantine.parquet holds such rows
+# with `reasons`, a list of the names of the checks they broke.
+DELIVERED = pa.schema([(name, pa.string()) for name in COLUMNS])
+
+# `position` counts from 1, 0 is none; `grade` is 0 … 3 and only judgements have one; `value` is revenue of a purchase.
+PARTITION = pa.schema(
+    [
+        *[(name, pa.timestamp("us", tz="UTC") if name == "at" else pa.string()) for name in COLUMNS[:-3]],
+        ("position", pa.int32()),
+        ("grade", pa.float32()),
+        ("value", pa.float32()),
+    ]
+)
+
+# One row a query and item; `day` is the newest day the pair was seen on.
+DATASET = pa.schema(
+    [
+        *[(name, pa.string()) for name in ("query_id", "query", "item_id", "title", "description")],
+        ("grade", pa.float32()),
+        ("weight", pa.float32()),
+        ("day", pa.string()),
+        ("frequency", pa.string()),
+    ]
+)

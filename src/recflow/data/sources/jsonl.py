@@ -1,0 +1,33 @@
+"""JSON lines, read so that one bad line is a bad row and a file in another encoding is bad data."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from recflow.errors import BadData
+
+
+def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
+    """One object a line; BadData for bytes that are not UTF-8 and for lines that are no JSON object."""
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            if line.strip():
+                yield _parse(path, number, line)
+
+
+def _parse(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise BadData(f"{path.name} is not UTF-8", expected="UTF-8 text", seen=f"line {number}: {error.reason}") from error
+    except json.JSONDecodeError as error:
+        raise BadData(f"{path.name} is cut or broken", expected="JSON lines", seen=f"line {number}: {error.msg}") from error
+    if not isinstance(value, dict):
+        raise BadData(f"{path.name} is not a log", expected="one JSON object a line", seen=f"line {number}")
+    return value
+
+
+def as_text(value: Any) -> str | None:
+    """A JSON value as delivered text: strings as they are, null as nothing, the rest as JSON."""
+    return value if isinstance(value, str) or value is None else json.dumps(value, ensure_ascii=False)
