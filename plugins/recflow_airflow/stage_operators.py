@@ -53,20 +53,21 @@ class StageOperator(RecflowOperator):
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         """The reference of the stage's result."""
-        from recflow.wiring import build_services, find_result, run_stage, stage_call, submit_stage
+        from recflow.artifacts.refs import Ref
+        from recflow.wiring import build_services, find_result, finish_stage, run_stage, stage_call, submit_stage
 
         services = build_services()
         recipe = services.recipe(self.recipe)
+        upstream = {name: Ref.model_validate(ref) for name, ref in self.upstream.items()}
         fresh = str(context["params"].get("fresh") or "")
-        call = stage_call(services, self.stage, recipe, interval_of(context, recipe), self.upstream, fresh=fresh)
-        if ref := find_result(services, call):
+        call = stage_call(services, self.stage, recipe, interval_of(context, recipe), upstream, fresh=fresh)
+        if found := find_result(services, call):
             self.log.info("nothing changed: the result of an earlier run is taken")
-        elif call.spec.heavy:
+            return self._give(finish_stage(services, call, found))
+        if call.spec.heavy:
             submit_stage(services, call)
             self.defer(trigger=JobTrigger(call.job_name), method_name="collect")
-        else:
-            ref = run_stage(services, call)
-        return self._give(ref)
+        return self._give(finish_stage(services, call, run_stage(services, call)))
 
     def collect(self, context: Mapping[str, Any], event: str) -> dict[str, Any]:
         """The reference that the ended job published, or the error that its exit code stands for."""

@@ -6,11 +6,13 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from recflow.artifacts.manifests import Interval
+from recflow.artifacts.parents import Parent
 from recflow.artifacts.refs import Ref
 from recflow.config.recipe import Recipe
 from recflow.config.recipe_loader import find_recipe, load_recipe
@@ -176,7 +178,7 @@ def _stages() -> dict[str, Stage]:
     from recflow.training.spec import FINE_TUNE
 
     stages = (
-        Stage(VALIDATE_PARTITION, "recflow.data.validate"),
+        Stage(VALIDATE_PARTITION, "recflow.data.validate", ("events",)),
         Stage(BUILD_DATASET, "recflow.data.build"),
         Stage(FINE_TUNE, "recflow.training.run", ("registry", "encoders")),
         Stage(COMPRESS, "recflow.compression.run", ("encoders",)),
@@ -209,6 +211,55 @@ class StageCall:
         """The name under which the stage runs as a job: equal calls share it."""
         key = stage_key(self.spec, self.recipe, self.interval, self.inputs)
         return f"{self.recipe.name}-{self.stage}-{key[:16]}".replace("_", "-")
+
+
+def stage_call(
+    services: Services, stage: str, recipe: Recipe, interval: Interval, upstream: Mapping[str, Ref], *, fresh: str = ""
+) -> StageCall:
+    """The call of a stage with the references of earlier tasks, completed by what the stage must have pinned.
+
+    `validate_partition` gets its source; `build_dataset` gets, instead of the day's one `partition`, every partition
+    that the retrain reads.
+    """
+    inputs = {name: (ref,) for name, ref in upstream.items()}
+    if stage == "validate_partition":
+        inputs["source"] = (_pin_source(services, recipe, interval),)
+    if "partition" in inputs:
+        parent = read_parent(services, upstream["parent"])
+        del inputs["partition"]
+        inputs["partitions"] = _pin_partitions(services, recipe, interval, parent.trained_through)
+    return StageCall(stage, recipe, interval, inputs, fresh)
+
+
+def finish_stage(services: Services, call: StageCall, ref: Ref) -> Ref:
+    """What follows a stage's result: a partition becomes the current one of its interval."""
+    if call.stage == "validate_partition":
+        from recflow.data.heads import HeadHistory
+
+        HeadHistory(services.store, call.recipe.name).record(call.interval, ref)
+    return ref
+
+
+def read_parent(services: Services, ref: Ref) -> Parent:
+    """What `pin_parent` wrote."""
+    return Parent.model_validate_json((services.artifacts.fetch(ref) / "parent.json").read_bytes())
+
+
+def _pin_source(services: Services, recipe: Recipe, interval: Interval) -> Ref:
+    from recflow.data.heads import HeadHistory
+    from recflow.data.pins import pin_source
+
+    heads = HeadHistory(services.store, recipe.name)
+    return pin_source(recipe, interval, services.settings.source_root, heads, events=services.events)
+
+
+def _pin_partitions(
+    services: Services, recipe: Recipe, interval: Interval, trained_through: datetime | None
+) -> tuple[Ref, ...]:
+    from recflow.data.heads import HeadHistory
+    from recflow.data.pins import pin_partitions
+
+    return pin_partitions(recipe, interval, trained_through, HeadHistory(services.store, recipe.name))
 
 
 def find_result(services: Services, call: StageCall) -> Ref | None:
