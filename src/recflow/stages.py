@@ -113,11 +113,12 @@ class StageRunner:
     ) -> Ref | None:
         """Run the stage and publish its output; reuse an earlier result unless `fresh` gives a reason not to.
 
-        With `publish=False` (ranks above 0 of a gang) the function runs and nothing is stored: None.
+        With `publish=False` (ranks above 0 of a gang) the function runs and nothing is stored: None. Every rank looks
+        for an earlier result, so that none waits for a rank 0 that has found one.
         """
         _refuse_missing(spec, inputs)
-        if publish and not fresh and (found := self.find(spec, recipe, interval, inputs)):
-            return found
+        if not fresh and (found := self.find(spec, recipe, interval, inputs)):
+            return found if publish else None
         key = stage_key(spec, recipe, interval, inputs)
         self._scratch.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self._scratch, prefix=f"{spec.name}-") as scratch:

@@ -30,12 +30,14 @@ class ArtifactStore:
     def publish(self, manifest: Manifest, folder: Path, *, replace: bool = False) -> Ref:
         """Store the folder's files under the attempt, then the manifest; a loser of the race gets the winner's ref.
 
-        `manifest.files` must list the folder (`list_files`). With `replace` the manifest supersedes an older one.
+        `manifest.files` must list the folder (`list_files`). With `replace` the manifest supersedes an older one, whose
+        references stay good: each manifest is also kept under its digest.
         """
         prefix = f"{manifest.recipe}/{manifest.kind.folder}/{manifest.key}"
         for entry in manifest.files:
             self.store.put(f"{prefix}/{manifest.attempt}/{entry.path}", folder / entry.path)
         data = manifest.model_dump_json().encode()
+        self.store.put(_by_digest(prefix, digest_bytes(data)), data)
         if self.store.put(f"{prefix}/{MANIFEST}", data, if_absent=not replace):
             return self._parse(prefix, data)[0]
         winner = self.find(manifest.recipe, manifest.kind, manifest.key)
@@ -44,11 +46,11 @@ class ArtifactStore:
 
     def manifest(self, ref: Ref) -> Manifest:
         """The manifest that a reference names; ArtifactCorrupt when its bytes have another digest."""
-        data = self.store.get(f"{self._prefix(ref)}/{MANIFEST}")
+        data = self.store.get(_by_digest(self._prefix(ref), ref.digest))
         if data is None:
-            raise PermanentError(f"{ref.uri} does not exist", expected="a manifest", seen="nothing")
+            raise PermanentError(f"{ref.uri} does not exist", expected=f"manifest {ref.short}", seen="nothing")
         if digest_bytes(data) != ref.digest:
-            raise ArtifactCorrupt(f"{ref.uri}/{MANIFEST} changed", expected=ref.digest, seen=digest_bytes(data))
+            raise ArtifactCorrupt(f"the manifest of {ref.uri} changed", expected=ref.digest, seen=digest_bytes(data))
         return Manifest.model_validate_json(data)
 
     def fetch(self, ref: Ref) -> Path:
@@ -93,6 +95,10 @@ class ArtifactStore:
         manifest = Manifest.model_validate_json(data)
         uri = f"{self.store.root}/{prefix}"
         return Ref(kind=manifest.kind, uri=uri, digest=digest_bytes(data), numbers=manifest.numbers), manifest
+
+
+def _by_digest(prefix: str, digest: str) -> str:
+    return f"{prefix}/manifests/{digest}.json"
 
 
 def list_files(folder: Path) -> tuple[FileEntry, ...]:

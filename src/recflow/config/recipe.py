@@ -1,8 +1,10 @@
 """The recipe: one model line's whole contract, typed, complete and frozen."""
 
 from datetime import date
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from recflow.artifacts.digests import digest_json
 from recflow.artifacts.frozen import Frozen
@@ -14,11 +16,19 @@ from recflow.config.sections.serving import PackagingSection, ServingSection, Wa
 from recflow.config.sections.training import TrainingSection
 
 
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ValueError(f"{name} is no time zone; write it as Europe/Berlin") from error
+    return name
+
+
 class ScheduleSection(Frozen):
     """When the line retrains, in the shop's own time zone."""
 
     cron: str = "0 2 * * *"
-    timezone: str = "UTC"
+    timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
     first_day: date = date(2011, 1, 1)
 
 

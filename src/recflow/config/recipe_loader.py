@@ -9,30 +9,44 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from recflow.artifacts.digests import digest_file
 from recflow.config.recipe import Recipe
 from recflow.errors import BadConfiguration
 
 
 def load_recipe(path: Path) -> Recipe:
     """The recipe of a YAML file; BadConfiguration lists every mistake as `line N: key: what`."""
+    return _pin_post_processing(parse_recipe(read_recipe_text(path), path.name), path)
+
+
+def read_recipe_text(path: Path) -> str:
+    """The text of a recipe's file; BadConfiguration when there is none or it is not UTF-8."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise BadConfiguration(f"recipe {path.name} cannot be read", expected="a UTF-8 file", seen=str(error)) from error
-    return parse_recipe(text, path.name)
+        raise BadConfiguration(
+            f"recipe {path.name} cannot be read", expected="a UTF-8 file", seen=str(error)
+        ) from error
 
 
 def parse_recipe(text: str, source: str) -> Recipe:
     """The recipe of a YAML text; `source` names it in errors."""
+    recipe, mistakes = check_recipe(text, source)
+    if recipe is None:
+        count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+        raise BadConfiguration(f"recipe {source} has {count}", expected="none", seen="; ".join(mistakes))
+    return recipe
+
+
+def check_recipe(text: str, source: str) -> tuple[Recipe | None, list[str]]:
+    """The recipe of a YAML text, or None and every mistake in it in the order of lines."""
     tree = _tree(text, source)
     try:
-        return Recipe.model_validate(_plain(tree))
+        return Recipe.model_validate(_plain(tree)), []
     except ValidationError as error:
-        mistakes = [_explain(tree, detail) for detail in error.errors()]
-        seen = "; ".join(sorted(mistakes, key=_line_number))
-        raise BadConfiguration(f"recipe {source} has {len(mistakes)} mistakes", expected="none", seen=seen) from error
+        return None, sorted((_explain(tree, detail) for detail in error.errors()), key=_line_number)
 
 
 def recipe_paths(folder: Path) -> dict[str, Path]:
@@ -54,14 +68,29 @@ def find_recipe(folder: Path, name: str) -> Recipe:
     return load_recipe(paths[name])
 
 
+def _pin_post_processing(recipe: Recipe, path: Path) -> Recipe:
+    """The recipe with its post-processing file found from the recipe's folder, and named by content as well."""
+    if not recipe.packaging.post_processing:
+        return recipe
+    file = path.parent.resolve() / recipe.packaging.post_processing
+    if not file.is_file():
+        raise BadConfiguration(
+            f"recipe {path.name} names a post-processing file that is not there",
+            expected=f"a file {recipe.packaging.post_processing} seen from the recipe's folder",
+            seen="no file",
+        )
+    pinned = {"post_processing": str(file), "post_processing_sha256": digest_file(file)}
+    return recipe.model_copy(update={"packaging": recipe.packaging.model_copy(update=pinned)})
+
+
 def _tree(text: str, source: str) -> CommentedMap:
     try:
         tree = YAML().load(StringIO(text))
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 0
-        raise BadConfiguration(
-            f"recipe {source} is not YAML", expected="YAML", seen=f"line {line}: {error.problem}"
-        ) from error
+    except YAMLError as error:
+        seen = str(error)
+        if isinstance(error, MarkedYAMLError) and error.problem_mark:
+            seen = f"line {error.problem_mark.line + 1}: {error.problem}"
+        raise BadConfiguration(f"recipe {source} is not YAML", expected="YAML", seen=seen) from error
     if not isinstance(tree, CommentedMap):
         raise BadConfiguration(f"recipe {source} is empty", expected="a mapping of sections", seen=type(tree).__name__)
     return tree

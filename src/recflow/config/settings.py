@@ -3,6 +3,7 @@
 Every field is the environment variable `RECFLOW_<FIELD>`. Secrets are references to files, never values.
 """
 
+import os
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -30,7 +31,9 @@ class Settings(BaseSettings):
     gateway_url: str = Field(default="http://127.0.0.1:8080", description="Where the gateway listens.")
     gateway_token_file: Path | None = Field(default=None, description="Tokens, one a line; None: no auth (loopback).")
     gateway_poll_ms: int = Field(default=250, gt=0, le=500, description="How often a gateway looks for new routes.")
-    gateway_lease_s: float = Field(default=10, gt=0, description="A gateway without routes for this long serves stable.")
+    gateway_lease_s: float = Field(
+        default=10, gt=0, description="A gateway without routes for this long serves stable."
+    )
     notify_webhook: str = Field(default="", description="POST target for alerts; empty: <home>/alerts.jsonl only.")
     actor: str = Field(default="recflow", description="Who signs ledger entries.")
     torch_threads: int = Field(default=0, ge=0, description="Threads of one training process; 0: cores / processes.")
@@ -56,3 +59,8 @@ def read_settings() -> Settings:
         raise BadConfiguration(
             f"setting {name} cannot be read", expected=str(first["msg"]), seen=repr(first.get("input"))
         ) from error
+
+
+def process_rank() -> int:
+    """This process's rank in a gang, as torchrun sets it; 0 alone."""
+    return int(os.environ.get("RANK", "0"))

@@ -1,0 +1,35 @@
+"""`recflow recipe`: check a recipe before it runs at night."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from recflow.config.recipe import Recipe
+from recflow.config.recipe_loader import check_recipe, read_recipe_text
+from recflow.errors import BadConfiguration
+
+app = typer.Typer(help="Check recipes, and print their schema.", no_args_is_help=True)
+
+
+@app.command()
+def check(path: Annotated[Path, typer.Argument(help="The recipe's file.")]) -> None:
+    """Report every mistake of a recipe with its line; exit code 78 when there is one."""
+    recipe, mistakes = check_recipe(read_recipe_text(path), path.name)
+    for mistake in mistakes:
+        print(f"{path}: {mistake}")
+    if recipe is None:
+        raise typer.Exit(BadConfiguration.exit_code)
+    print(f"{path}: recipe {recipe.name} is right, digest {recipe.digest[:12]}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a recipe, which is published as recipes/recipe.schema.json."""
+    print(json.dumps(recipe_schema(), indent=1, ensure_ascii=False))
+
+
+def recipe_schema() -> dict[str, Any]:
+    """The JSON Schema of a recipe's file."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Recipe.model_json_schema()}
