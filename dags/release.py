@@ -26,7 +26,7 @@ def steps(plan):
     for number, canary in enumerate(plan.canary):
         yield f"canary_{canary.percent:g}_percent".replace(".", "_"), ("canary",), number
     yield "online_gate", ("judging",), None
-    yield "promote", ("promoting", "rolling_back", "held"), None
+    yield "promote", ("shadow", "canary", "judging", "promoting", "rolling_back", "held"), None
 
 
 def release(recipe):

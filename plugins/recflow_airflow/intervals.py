@@ -5,7 +5,7 @@ from typing import Any
 
 from recflow.artifacts.manifests import Interval
 from recflow.config.recipe import Recipe
-from recflow.domain.intervals import interval_of_day, newest_whole_day
+from recflow.domain.intervals import day_interval, newest_whole_day
 
 
 def interval_of(context: Mapping[str, Any], recipe: Recipe) -> Interval:
@@ -15,8 +15,8 @@ def interval_of(context: Mapping[str, Any], recipe: Recipe) -> Interval:
     """
     timezone = recipe.schedule.timezone
     if day := context["params"].get("day"):
-        return interval_of_day(str(day), timezone)
+        return day_interval(str(day), timezone)
     start = context.get("data_interval_start")
     if start is None or start == context.get("data_interval_end"):
         return newest_whole_day(context["dag_run"].run_after, timezone)
-    return interval_of_day(start.in_timezone(timezone).to_date_string(), timezone)
+    return day_interval(start.in_timezone(timezone).to_date_string(), timezone)

@@ -22,3 +22,9 @@ def day_interval(label: str, timezone: str) -> Interval:
 def _midnight(day: date, zone: ZoneInfo) -> datetime:
     """The day's first moment; where a clock change skips midnight, the moment of the change."""
     return datetime.combine(day, time(), zone).astimezone(UTC)
+
+
+def newest_whole_day(moment: datetime, timezone: str) -> Interval:
+    """The last local day that has ended at `moment`."""
+    today = day_interval(moment.astimezone(ZoneInfo(timezone)).date().isoformat(), timezone)
+    return day_interval((today.start - timedelta(hours=12)).astimezone(ZoneInfo(timezone)).date().isoformat(), timezone)
