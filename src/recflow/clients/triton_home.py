@@ -1,0 +1,135 @@
+"""Where Triton lives on this host: its folders, its lock, and everything that must be gone when it has stopped.
+
+All its processes and shared memory carry one prefix made from the folder's path, so that they are found again after
+any crash, of the server or of its supervisor, even when no state file survived.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import psutil
+
+from recflow.artifacts.digests import digest_bytes
+from recflow.artifacts.frozen import Frozen
+
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the place Triton uses, not a temporary file of ours
+
+
+class TritonState(Frozen):
+    """What the supervisor last wrote. `supervisor_started` tells a process from a later one with the same id."""
+
+    supervisor_pid: int
+    supervisor_started: float
+    server_pid: int
+    ready: bool
+    restarts: int
+    grpc: str
+    shared_memory_prefix: str
+
+
+class TritonHome:
+    """`<home>/triton`: repository/ (a model folder present is a version wanted), staging/, state.json, server.log."""
+
+    def __init__(self, home: Path) -> None:
+        self.root = home.resolve() / "triton"
+        self.repository = self.root / "repository"
+        self.log = self.root / "server.log"
+        self.prefix = f"recflow-{digest_bytes(str(self.root).encode())[:12]}-"
+        self._staging = self.root / "staging"
+        self._state = self.root / "state.json"
+
+    def prepare(self) -> None:
+        """Make the folders; half-installed models of an earlier crash are removed."""
+        self.repository.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self._staging, ignore_errors=True)
+
+    def install(self, package: Path, name: str) -> None:
+        """Copy a package into the repository: a reader sees the whole folder or none."""
+        self.remove(name)
+        staged = self._staging / f"{name}-{uuid.uuid4().hex}"
+        shutil.copytree(package, staged)
+        self.repository.mkdir(parents=True, exist_ok=True)
+        staged.rename(self.repository / name)
+
+    def remove(self, name: str) -> None:
+        """Take a model out of the repository; removing what is absent is fine."""
+        if (self.repository / name).exists():
+            gone = self._staging / f"gone-{uuid.uuid4().hex}"
+            gone.parent.mkdir(parents=True, exist_ok=True)
+            (self.repository / name).rename(gone)
+            shutil.rmtree(gone)
+
+    @contextlib.contextmanager
+    def locked(self, name: str, *, wait: bool = True) -> Iterator[bool]:
+        """Hold a lock between processes; gives whether it is held. The kernel frees it when its holder dies."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / f"{name}.lock").open("a") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+
+    def write(self, state: TritonState) -> None:
+        """Replace the state file in one step."""
+        fresh = self._state.with_suffix(".new")
+        fresh.write_text(state.model_dump_json(indent=1), encoding="utf-8")
+        fresh.rename(self._state)
+
+    def read(self) -> TritonState | None:
+        """The state, None without a living supervisor."""
+        try:
+            state = TritonState.model_validate_json(self._state.read_bytes())
+            started = psutil.Process(state.supervisor_pid).create_time()
+        except (OSError, ValueError, psutil.NoSuchProcess):
+            return None
+        return state if started == state.supervisor_started else None
+
+    def processes(self) -> list[psutil.Process]:
+        """Triton's server and model processes of this home, whoever started them."""
+        return [process for process in psutil.process_iter() if any(self.prefix in part for part in _command(process))]
+
+    def stubs(self) -> list[str]:
+        """The model name of every living model process."""
+        models = f"{self.repository}/"
+        parts = (part for process in self.processes() for part in _command(process))
+        return [part.removeprefix(models).split("/")[0] for part in parts if part.startswith(models)]
+
+    def sweep(self) -> None:
+        """Kill what is left of an earlier server and free its shared memory."""
+        left = self.processes()
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(left, timeout=10)
+        for segment in _SHARED_MEMORY.glob(f"{self.prefix}*"):
+            segment.unlink(missing_ok=True)
+
+    def fresh_log(self) -> BinaryIO:
+        """An empty server.log; the last server's words are kept beside it as server.log.1."""
+        with contextlib.suppress(FileNotFoundError):
+            self.log.replace(self.root / "server.log.1")
+        return self.log.open("wb")
+
+    def log_tail(self, characters: int = 500) -> str:
+        """The end of the server's log."""
+        try:
+            with self.log.open("rb") as stream:
+                stream.seek(max(0, os.fstat(stream.fileno()).st_size - characters))
+                return stream.read().decode(errors="replace")
+        except OSError:
+            return "no log"
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return []

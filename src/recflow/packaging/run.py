@@ -1,0 +1,60 @@
+"""From a model artifact to a folder that Triton serves: tokenizer, model and post-processing as one."""
+
+import json
+import shutil
+from pathlib import Path
+
+from recflow.artifacts.digests import digest_file
+from recflow.artifacts.refs import RefKind
+from recflow.config.sections.serving import PackagingSection
+from recflow.errors import ArtifactCorrupt
+from recflow.packaging.post_processing import read_post_processing
+from recflow.packaging.triton_config import render_config
+from recflow.stages import StageContext, StageOutput
+
+ADAPTER = Path(__file__).with_name("model.py")
+GOLDEN = "golden.json"
+_NEEDED = ("scoring.py", "model.onnx", "tokenizer.json", "scorer.json", GOLDEN)
+
+
+def run(context: StageContext) -> StageOutput:
+    """Lay out the Triton model folder of the model artifact `model`.
+
+    Raises BadConfiguration for a post-processing file that cannot be served, ArtifactCorrupt for an incomplete model.
+    """
+    context.one("model").expect(RefKind.MODEL)
+    lay_out(context.folder("model"), context.recipe.packaging, context.output)
+    return StageOutput(numbers={"size_mb": round(_size_mb(context.output), 2)})
+
+
+def lay_out(model: Path, section: PackagingSection, output: Path) -> None:
+    """Write the package of a model folder into the empty folder `output`; the folder's name is not part of it."""
+    _refuse_incomplete(model)
+    post_processing = read_post_processing(section)
+    served = output / "1"
+    shutil.copytree(model, served)
+    shutil.copyfile(ADAPTER, served / "model.py")
+    if post_processing:
+        (served / "post_processing.py").write_bytes(post_processing)
+    (output / "config.pbtxt").write_text(render_config(section), encoding="utf-8")
+    shutil.copyfile(model / GOLDEN, output / GOLDEN)
+    _write_summary(output)
+
+
+def _refuse_incomplete(model: Path) -> None:
+    missing = [name for name in _NEEDED if not (model / name).is_file()]
+    if missing:
+        raise ArtifactCorrupt(
+            "the model artifact is incomplete", expected=", ".join(_NEEDED), seen=f"no {', '.join(missing)}"
+        )
+
+
+def _write_summary(output: Path) -> None:
+    """package.json: the digest of every rule (Python file) that the server will run."""
+    rules = {path.name: digest_file(path) for path in sorted((output / "1").glob("*.py"))}
+    summary = {"schema_version": 1, "rules": rules, "post_processing": "post_processing.py" in rules}
+    (output / "package.json").write_text(json.dumps(summary, indent=1, sort_keys=True), encoding="utf-8")
+
+
+def _size_mb(folder: Path) -> float:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**20

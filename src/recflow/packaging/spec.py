@@ -1,0 +1,6 @@
+"""The packaging stage's public shape."""
+
+from recflow.artifacts.refs import RefKind
+from recflow.stages import StageSpec
+
+PACKAGE = StageSpec(name="package", version=1, kind=RefKind.PACKAGE, sections=("packaging",), inputs=("model",))
