@@ -1,0 +1,69 @@
+"""Candidates: a package that passed the offline gate becomes known to the ledger, if it is newer than all before."""
+
+from dataclasses import dataclass
+
+from recflow.artifacts.decisions import Decision
+from recflow.artifacts.ledger import Candidate, EventKind, LedgerEvent
+from recflow.artifacts.manifests import Interval
+from recflow.artifacts.refs import Ref, RefKind
+from recflow.config.recipe import Recipe
+from recflow.protocols import Ledger
+from recflow.rollout.conflicts import retry_on_conflict
+from recflow.storage import ArtifactStore
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Whether the ledger has the candidate now, under which version, and why not if not."""
+
+    recorded: bool
+    version: str
+    reason: str
+
+
+def version_id(interval: Interval, package: Ref) -> str:
+    """`<interval label without dashes>-<8 digits of the package digest>`."""
+    return f"{interval.label.replace('-', '')}-{package.digest[:8]}"
+
+
+def record_candidate(
+    recipe: Recipe,
+    interval: Interval,
+    *,
+    package: Ref,
+    checkpoint: Ref | None,
+    decision: Ref,
+    ledger: Ledger,
+    artifacts: ArtifactStore,
+) -> Recorded:
+    """Append the candidate if its offline decision passed and its interval is the newest; safe to call again."""
+    candidate = Candidate(
+        version=version_id(interval, package),
+        package=package.expect(RefKind.PACKAGE),
+        checkpoint=checkpoint,
+        decision=decision.expect(RefKind.DECISION),
+        interval_label=interval.label,
+        trained_through=interval.end,
+        recipe_digest=recipe.digest,
+    )
+    verdict = Decision.model_validate_json((artifacts.fetch(decision) / "decision.json").read_bytes())
+    if not verdict.passed:
+        reasons = "; ".join(verdict.reasons)
+        return Recorded(False, candidate.version, f"not recorded: the offline gate says {verdict.verdict}: {reasons}")
+    return retry_on_conflict(lambda: _record(recipe.name, candidate, ledger))
+
+
+def _record(recipe: str, candidate: Candidate, ledger: Ledger) -> Recorded:
+    head = ledger.head(recipe)
+    newest = head.state.newest_trained_through if head else None
+    if newest is not None and candidate.trained_through <= newest:
+        if _is_known(recipe, candidate, ledger):
+            return Recorded(True, candidate.version, "recorded before")
+        return Recorded(False, candidate.version, "not recorded: a backfill releases nothing")
+    ledger.append(recipe, LedgerEvent(kind=EventKind.CANDIDATE_RECORDED, candidate=candidate), after=head)
+    return Recorded(True, candidate.version, "recorded")
+
+
+def _is_known(recipe: str, candidate: Candidate, ledger: Ledger) -> bool:
+    events = (entry.event for entry in ledger.entries(recipe) if entry.event.kind is EventKind.CANDIDATE_RECORDED)
+    return any(event.candidate is not None and event.candidate.version == candidate.version for event in events)

@@ -1,0 +1,87 @@
+"""When a release is due: pure rules over the ledger's state, the plan and the time."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from recflow.artifacts.ledger import EventKind, LedgerEvent, LedgerState, OpenRelease, ReleaseState
+from recflow.artifacts.plans import Blackout, CanaryStep
+
+S = ReleaseState
+_POLL_S = 1.0
+_LONGEST_S = 60.0
+_FORWARD = frozenset({S.CHECKED, S.AWAITING_APPROVAL, S.SHADOW, S.CANARY, S.JUDGING, S.PROMOTING})
+
+
+def elapsed_s(release: OpenRelease, now: datetime) -> float:
+    """Seconds since the release entered its state, by the ledger's time."""
+    return (now - release.entered_at).total_seconds()
+
+
+def halted(state: LedgerState, blackouts: Iterable[Blackout], now: datetime) -> str:
+    """Why no release may move forward now; empty when it may."""
+    if state.frozen:
+        return f"frozen: {state.frozen}"
+    running = (blackout for blackout in blackouts if blackout.start <= now < blackout.end)
+    return next((f"blackout until {blackout.end:%Y-%m-%d %H:%M}: {blackout.reason}" for blackout in running), "")
+
+
+def moves_forward(event: LedgerEvent) -> bool:
+    """Whether a freeze stops this event. Ways back and confirmations of what is already routed go on."""
+    return event.kind is EventKind.OPENED or (event.kind is EventKind.MOVED and event.to in _FORWARD)
+
+
+def canary_step(release: OpenRelease) -> CanaryStep:
+    """The plan's step that a release in CANARY stands in."""
+    return release.plan.canary[release.step]
+
+
+def after_shadow(release: OpenRelease) -> tuple[ReleaseState, int]:
+    """Where a healthy shadow goes: a first release has nobody to be compared with."""
+    if release.first:
+        return S.PROMOTING, 0
+    return (S.CANARY, 0) if release.plan.canary else (S.JUDGING, 0)
+
+
+def after_canary(release: OpenRelease) -> tuple[ReleaseState, int]:
+    """The next canary step, or the judging stage after the last one."""
+    following = release.step + 1
+    return (S.CANARY, following) if following < len(release.plan.canary) else (S.JUDGING, 0)
+
+
+def next_due(state: LedgerState, now: datetime) -> float | None:
+    """Seconds until `advance` may have something to do; None when only a new candidate or a person changes that."""
+    if state.untold:
+        return 0.0
+    release = state.release
+    if release is None:
+        return _idle_due(state)
+    if release.state in (S.PACKAGED, S.CHECKED):
+        return _LONGEST_S if state.frozen else 0.0
+    if release.state in (S.PROMOTING, S.ROLLING_BACK):
+        return _POLL_S
+    return min(_LONGEST_S, max(_POLL_S, _remaining_s(release, now)))
+
+
+def _idle_due(state: LedgerState) -> float | None:
+    if state.waiting is not None:
+        return _LONGEST_S if state.frozen else 0.0
+    return _LONGEST_S if state.retiring else None
+
+
+def _remaining_s(release: OpenRelease, now: datetime) -> float:
+    plan = release.plan
+    if release.state is S.SHADOW:
+        return _look_s(plan.shadow.min_seconds, elapsed_s(release, now))
+    if release.state is S.CANARY:
+        return _look_s(canary_step(release).bake_seconds, elapsed_s(release, now))
+    if release.state is S.JUDGING:
+        return plan.judging.look_every_seconds
+    if release.state is S.HELD:
+        return plan.hold_grace_seconds - elapsed_s(release, now)
+    return _LONGEST_S
+
+
+def _look_s(period_s: float, elapsed: float) -> float:
+    """A look every tenth of the period, and one at its end."""
+    remaining = period_s - elapsed
+    return min(remaining, period_s / 10) if remaining > 0 else period_s / 10

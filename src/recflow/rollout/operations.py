@@ -1,0 +1,201 @@
+"""What a person, or the watch, may ask of a release. Each appends one entry; `advance` does the rest."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from recflow.artifacts.ledger import (
+    Candidate,
+    EventKind,
+    LedgerEntry,
+    LedgerEvent,
+    LedgerState,
+    OpenRelease,
+    ReleaseState,
+    Served,
+)
+from recflow.artifacts.refs import Ref, RefKind
+from recflow.config.recipe import Recipe
+from recflow.domain.releases import LIVE, WAITING
+from recflow.errors import ReleaseRefused
+from recflow.protocols import Ledger, ModelServer
+from recflow.rollout.candidates import version_id
+from recflow.rollout.conflicts import retry_on_conflict
+from recflow.rollout.due import halted
+from recflow.rollout.opening import open_waiting, release_id
+from recflow.rollout.services import ReleaseServices
+from recflow.rollout.steps import move
+from recflow.storage import ArtifactStore
+
+S = ReleaseState
+RETURN = "return"
+Choose = Callable[[LedgerState], LedgerEvent | None]
+
+
+def claim(recipe: Recipe, ledger: Ledger, now: datetime) -> str:
+    """The id of the open release, or of one opened now for the waiting candidate; empty when there is neither."""
+
+    def choose(state: LedgerState) -> LedgerEvent | None:
+        busy = state.release is not None or halted(state, recipe.rollout.blackouts, now)
+        return None if busy else open_waiting(recipe, state)
+
+    release = _append(recipe.name, ledger, "", choose).release
+    return release.release_id if release else ""
+
+
+def approve(recipe: str, ledger: Ledger, *, person: str, reason: str = "") -> LedgerState:
+    """Let the release that waits for a person go into shadow; refused when none waits."""
+
+    def choose(state: LedgerState) -> LedgerEvent:
+        release = _open(state, "approved", {S.AWAITING_APPROVAL})
+        why = ": ".join(part for part in (f"{release.reason}, approved by {person}", reason) if part)
+        return move(release, S.SHADOW, why)
+
+    return _append(recipe, ledger, person, choose)
+
+
+def hold(recipe: str, ledger: Ledger, *, person: str, reason: str) -> LedgerState:
+    """Stop a live release where it stands, traffic included, until `resume`, `rollback` or its grace time."""
+    return _append(recipe, ledger, person, lambda state: move(_open(state, "held", LIVE - {S.HELD}), S.HELD, reason))
+
+
+def resume(recipe: str, ledger: Ledger, *, person: str, reason: str = "") -> LedgerState:
+    """Go on in the state that a held release came from; its waiting times start again."""
+
+    def choose(state: LedgerState) -> LedgerEvent:
+        release = _open(state, "resumed", {S.HELD})
+        assert release.held_from is not None
+        return move(release, release.held_from, reason or f"resumed by {person}", step=release.step)
+
+    return _append(recipe, ledger, person, choose)
+
+
+def abort(recipe: str, ledger: Ledger, *, person: str, reason: str) -> LedgerState:
+    """End the open release: at once before any shopper met it, by rolling back afterwards."""
+    return _append(recipe, ledger, person, lambda state: _back(_open(state, "aborted", set(S)), reason))
+
+
+def rollback(recipe: Recipe, services: ReleaseServices, *, person: str, reason: str, version: str = "") -> LedgerState:
+    """Roll back the open release, or return to the previous version in one step when none is open.
+
+    With `version` nothing happens unless that version is the candidate, or the stable without an open release: a
+    caller that looked earlier cannot hit a release that it has not seen. Asking again changes nothing.
+    """
+
+    def choose(state: LedgerState) -> LedgerEvent | None:
+        release = state.release
+        involved = release.candidate.version if release else state.stable.version if state.stable else ""
+        if version and version != involved:
+            return None
+        if release is not None:
+            return None if release.release_id.startswith(RETURN) else _back(release, reason)
+        return _return(recipe, services, state, reason)
+
+    return _append(recipe.name, services.ledger, person, choose)
+
+
+def freeze(recipe: str, ledger: Ledger, *, person: str, reason: str) -> LedgerState:
+    """Stop every step forward until `unfreeze`; rollbacks go on."""
+    return _append(recipe, ledger, person, lambda _: LedgerEvent(kind=EventKind.FROZEN, reason=reason))
+
+
+def unfreeze(recipe: str, ledger: Ledger, *, person: str, reason: str = "") -> LedgerState:
+    """Let releases move forward again."""
+    return _append(
+        recipe,
+        ledger,
+        person,
+        lambda state: LedgerEvent(kind=EventKind.UNFROZEN, reason=reason) if state.frozen else None,
+    )
+
+
+def adopt(
+    recipe: str, package: Ref, *, person: str, ledger: Ledger, artifacts: ArtifactStore, server: ModelServer
+) -> LedgerState:
+    """Make a published package, the model that serves today, the first stable; refused when there is one."""
+    manifest = artifacts.manifest(package.expect(RefKind.PACKAGE))
+    candidate = Candidate(
+        version=version_id(manifest.interval, package),
+        package=package,
+        checkpoint=_checkpoint_of(package, artifacts),
+        interval_label=manifest.interval.label,
+        trained_through=manifest.interval.end,
+    )
+
+    def choose(state: LedgerState) -> LedgerEvent | None:
+        if state.stable is not None and state.stable.version == candidate.version:
+            return None
+        _refuse_adoption(state)
+        server.load(recipe, candidate.version, artifacts.fetch(package))
+        return LedgerEvent(kind=EventKind.ADOPTED, candidate=candidate, reason=f"adopted by {person}")
+
+    return _append(recipe, ledger, person, choose)
+
+
+def history(recipe: str, ledger: Ledger, *, limit: int = 50) -> list[LedgerEntry]:
+    """The newest entries, oldest of them first."""
+    newest = [entry for _, entry in zip(range(limit), ledger.entries(recipe), strict=False)]
+    return newest[::-1]
+
+
+def _append(recipe: str, ledger: Ledger, person: str, choose: Choose) -> LedgerState:
+    """The state after the event that `choose` picks from the newest state; None leaves it as it is."""
+
+    def act() -> LedgerState:
+        head = ledger.head(recipe)
+        state = head.state if head else LedgerState()
+        event = choose(state)
+        return state if event is None else ledger.append(recipe, event, after=head, actor=person).state
+
+    return retry_on_conflict(act)
+
+
+def _open(state: LedgerState, what: str, allowed: set[ReleaseState] | frozenset[ReleaseState]) -> OpenRelease:
+    release = state.release
+    if release is None or release.state not in allowed:
+        seen = "no open release" if release is None else f"{release.release_id} in {release.state}"
+        raise ReleaseRefused(f"nothing can be {what}", expected=f"a release in {', '.join(sorted(allowed))}", seen=seen)
+    return release
+
+
+def _back(release: OpenRelease, reason: str) -> LedgerEvent | None:
+    if release.state is S.ROLLING_BACK:
+        return None
+    return move(release, S.ABORTED if release.state in WAITING else S.ROLLING_BACK, reason)
+
+
+def _return(recipe: Recipe, services: ReleaseServices, state: LedgerState, reason: str) -> LedgerEvent:
+    previous = state.previous
+    if previous is None:
+        raise ReleaseRefused(f"{recipe.name} cannot return", expected="a previous version", seen="none")
+    services.server.load(recipe.name, previous.version, services.artifacts.fetch(previous.package))
+    return LedgerEvent(
+        kind=EventKind.OPENED,
+        release_id=release_id(RETURN, state, previous.version),
+        to=S.PROMOTING,
+        candidate=_as_candidate(previous),
+        plan=recipe.rollout,
+        reason=reason,
+    )
+
+
+def _as_candidate(served: Served) -> Candidate:
+    trained_through = served.trained_through or served.since
+    return Candidate(
+        version=served.version,
+        package=served.package,
+        checkpoint=served.checkpoint,
+        interval_label=f"{trained_through:%Y-%m-%d}",
+        trained_through=trained_through,
+    )
+
+
+def _refuse_adoption(state: LedgerState) -> None:
+    if state.stable is not None or state.release is not None:
+        seen = state.stable.version if state.stable else f"{state.release.release_id} is open" if state.release else ""
+        raise ReleaseRefused("a model cannot be adopted", expected="no stable and no open release", seen=seen)
+
+
+def _checkpoint_of(package: Ref, artifacts: ArtifactStore) -> Ref | None:
+    """The checkpoint that a package was made from, through its model; None for a package from elsewhere."""
+    model = next(iter(artifacts.manifest(package).inputs.get("model", ())), None)
+    return None if model is None else next(iter(artifacts.manifest(model).inputs.get("checkpoint", ())), None)

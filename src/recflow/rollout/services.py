@@ -1,0 +1,57 @@
+"""What the release room is handed: seams, and the two judges that live in other rooms."""
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from recflow.artifacts.decisions import Decision
+from recflow.artifacts.ledger import OpenRelease
+from recflow.artifacts.plans import InfraLimits
+from recflow.config.recipe import Recipe
+from recflow.protocols import Clock, Ledger, MetricsSource, ModelRegistry, ModelServer, Notifier, TrafficRouter
+from recflow.storage import ArtifactStore
+
+
+class ReleaseServices(Protocol):
+    """The clients that a release needs; `recflow.wiring.Services` has them all."""
+
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def artifacts(self) -> ArtifactStore: ...
+    @property
+    def ledger(self) -> Ledger: ...
+    @property
+    def server(self) -> ModelServer: ...
+    @property
+    def router(self) -> TrafficRouter: ...
+    @property
+    def metrics(self) -> MetricsSource: ...
+    @property
+    def registry(self) -> ModelRegistry: ...
+    @property
+    def notifier(self) -> Notifier: ...
+
+
+class InfraCheck(Protocol):
+    """Loads the package on the real server and compares its answers, speed and memory with the limits.
+
+    Raises ModelWontLoad when the server refuses it, ServerUnavailable when the server does not answer.
+    """
+
+    def __call__(
+        self,
+        server: ModelServer,
+        recipe: str,
+        version: str,
+        package: Path,
+        *,
+        baseline: str,
+        limits: InfraLimits,
+        clock: Clock,
+    ) -> Decision: ...
+
+
+OnlineJudge = Callable[[Recipe, OpenRelease, datetime], Decision]
+"""The online gate at a moment. A text under `hold` in its numbers says why the release is held instead of judged."""
