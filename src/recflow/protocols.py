@@ -186,14 +186,15 @@ class EventLog(Protocol):
     def append(self, worker: str, records: Sequence[Exposure | Outcome]) -> None:
         """Write records to the worker's log; they survive a kill of this process when it returns."""
 
-    def exposures(self, recipe: str, start: datetime, end: datetime) -> pa.Table:
+    def exposures(self, recipe: str, start: datetime, end: datetime, *, columns: Sequence[str] = ()) -> pa.Table:
         """Exposures with start <= at < end, one row a request, deduplicated by request id, in time order.
 
-        Columns: those of `Exposure`; `items` is a list of structs (item_id, position, score).
+        Columns: `columns`, or all of `Exposure`; `items` is a list of structs (item_id, position, score). Rows that
+        are marked `shadow` are mirrored requests: nobody saw them, and their `items` are empty.
         """
 
-    def outcomes(self, recipe: str, start: datetime, end: datetime) -> pa.Table:
-        """Outcomes with start <= at < end, deduplicated by outcome id, in time order; columns of `Outcome`."""
+    def outcomes(self, recipe: str, start: datetime, end: datetime, *, columns: Sequence[str] = ()) -> pa.Table:
+        """Outcomes with start <= at < end, deduplicated by outcome id, in time order; `columns`, or all of `Outcome`."""
 
     def compact(self) -> int:
         """Turn finished segments into Parquet; the number of records moved. Safe to run twice, or two at once."""
@@ -201,7 +202,10 @@ class EventLog(Protocol):
 
 @dataclass(frozen=True)
 class TrafficReading:
-    """Requests of one group in a window: how many, how many by fallback, p50 and p95 in ms (None without data)."""
+    """Requests of one group in a window: how many, how many by fallback, p50 and p95 in ms (None without data).
+
+    Answers under a stale routing table (`stale_routes`) are requests but no errors: no version is to blame for them.
+    """
 
     requests: int
     errors: int

@@ -1,0 +1,45 @@
+"""Live indicators from the event log: complete for every gateway and worker, unlike a scrape of one of them."""
+
+from datetime import datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from recflow.artifacts.events import Fallback
+from recflow.protocols import Clock, EventLog, TrafficReading
+
+# A stale routing table is the store's fault or the network's: it says nothing about a version.
+_ERRORS = pa.array([Fallback.ERROR.value, Fallback.TIMEOUT.value, Fallback.UNAVAILABLE.value])
+_COLUMNS = ("assigned_version", "experiment", "fallback", "latency_ms")
+_LOOK_BACK = (timedelta(hours=1), timedelta(days=1), timedelta(days=30))
+
+
+class EventLogMetrics:
+    """MetricsSource over any EventLog. `newest_event` looks back 30 days."""
+
+    def __init__(self, events: EventLog, clock: Clock) -> None:
+        self._events, self._clock = events, clock
+
+    def traffic(self, recipe: str, *, version: str, experiment: str, start: datetime, end: datetime) -> TrafficReading:
+        """Requests assigned to a version, from its exposures; a shadow's are those of `<release>:shadow`."""
+        rows = self._events.exposures(recipe, start, end, columns=_COLUMNS)
+        chosen = pc.equal(rows["assigned_version"], version)
+        if experiment:
+            chosen = pc.and_(chosen, pc.equal(rows["experiment"], experiment))
+        rows = rows.filter(chosen)
+        if rows.num_rows == 0:
+            return TrafficReading(requests=0, errors=0, p50_ms=None, p95_ms=None)
+        errors = pc.sum(pc.is_in(rows["fallback"], value_set=_ERRORS)).as_py()
+        p50, p95 = pc.quantile(rows["latency_ms"], q=[0.5, 0.95]).to_pylist()
+        return TrafficReading(requests=rows.num_rows, errors=errors or 0, p50_ms=p50, p95_ms=p95)
+
+    def newest_event(self, recipe: str) -> datetime | None:
+        """When the newest exposure was logged."""
+        # A worker's clock may be a little ahead of this one.
+        end = self._clock.now() + timedelta(minutes=1)
+        for span in _LOOK_BACK:
+            rows = self._events.exposures(recipe, end - span, end, columns=("at",))
+            if rows.num_rows:
+                newest: datetime = rows["at"][-1].as_py()
+                return newest
+        return None

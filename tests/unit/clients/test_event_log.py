@@ -1,0 +1,144 @@
+"""What the log on disk promises beyond its seam: locks, rotation, torn lines, full disks, two compactions at once."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+from datetime import timedelta
+
+import pytest
+
+from fakes.fake_clock import FakeClock
+from fakes.sample_events import NOON, RECIPE, exposure, outcome
+from recflow.clients.event_log import DuckEventLog
+from recflow.errors import StoreFull
+
+WINDOW = (NOON - timedelta(days=1), NOON + timedelta(days=1))
+
+
+@pytest.fixture
+def clock():
+    return FakeClock()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "events"
+
+
+@pytest.fixture
+def log(folder, clock):
+    log = DuckEventLog(folder, clock)
+    yield log
+    log.close()
+
+
+def ids(log):
+    return log.exposures(RECIPE, *WINDOW)["request_id"].to_pylist()
+
+
+def segments(folder):
+    return sorted((folder / "segments").glob("*.jsonl"))
+
+
+def write_and_close(folder, clock, *records):
+    log = DuckEventLog(folder, clock)
+    log.append("w", records)
+    log.close()
+    return segments(folder)[-1]
+
+
+def test_a_torn_last_line_is_skipped_and_counted(log, folder, clock):
+    path = write_and_close(folder, clock, exposure("whole"), exposure("torn"))
+    path.write_bytes(path.read_bytes()[:-40])
+    assert ids(log) == ["whole"]
+    assert (log.compact(), log.torn, ids(log)) == (1, 1, ["whole"])
+
+
+def test_bytes_that_are_no_text_are_skipped_and_counted(log, folder, clock):
+    path = write_and_close(folder, clock, exposure("whole"))
+    path.write_bytes(b'\xff\xfe\x00\n{"exposure":{}}\n[1]\n' + path.read_bytes())
+    assert (log.compact(), log.torn, ids(log)) == (1, 3, ["whole"])
+
+
+def test_a_segment_of_a_live_writer_is_left_alone(log, folder):
+    log.append("w", [exposure("r-1")])
+    assert DuckEventLog(folder, FakeClock()).compact() == 0
+    assert ids(log) == ["r-1"]
+
+
+def test_a_segment_of_a_killed_writer_is_taken(log, folder):
+    code = (
+        "import os, signal, sys; from pathlib import Path; from fakes.fake_clock import FakeClock;"
+        "from fakes.sample_events import exposure; from recflow.clients.event_log import DuckEventLog;"
+        "DuckEventLog(Path(sys.argv[1]), FakeClock()).append('w', [exposure('r-1')]);"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.run([sys.executable, "-c", code, str(folder)], env=environment, check=False)
+    assert process.returncode == -signal.SIGKILL
+    assert (ids(log), log.compact(), ids(log), segments(folder)) == (["r-1"], 1, ["r-1"], [])
+
+
+def test_a_segment_ends_at_its_size_and_at_its_age(folder, clock):
+    log = DuckEventLog(folder, clock, max_bytes=1, max_age_s=60)
+    log.append("w", [exposure("r-1")])
+    log.append("w", [exposure("r-2")])
+    assert len(segments(folder)) == 2
+    aged = DuckEventLog(folder, clock, max_age_s=60)
+    aged.append("w", [exposure("r-3")])
+    clock.tick(59)
+    aged.append("w", [exposure("r-4")])
+    clock.tick(1)
+    aged.append("w", [exposure("r-5")])
+    assert len(segments(folder)) == 4
+    assert sorted(ids(log)) == ["r-1", "r-2", "r-3", "r-4", "r-5"]
+    log.close()
+    aged.close()
+
+
+def test_workers_have_their_own_segments(log, folder):
+    log.append("one", [exposure("r-1")])
+    log.append("two", [outcome("o-1")])
+    assert [path.name.split("-")[0] for path in segments(folder)] == ["one", "two"]
+
+
+def test_a_compaction_interrupted_before_the_segment_goes_changes_nothing(log, folder, clock):
+    path = write_and_close(folder, clock, exposure("r-1"), outcome("o-1"))
+    kept = path.read_bytes()
+    assert log.compact() == 2
+    path.write_bytes(kept)
+    assert ids(log) == ["r-1"]
+    assert (log.compact(), ids(log), log.outcomes(RECIPE, *WINDOW).num_rows) == (2, ["r-1"], 1)
+
+
+def test_two_compactions_at_once_move_each_record_once_and_readers_always_see_all(log, folder, clock):
+    for number in range(12):
+        write_and_close(folder, clock, exposure(f"r-{number:02}"))
+    moved, expected = [], [f"r-{number:02}" for number in range(12)]
+    threads = [threading.Thread(target=lambda: moved.append(DuckEventLog(folder, clock).compact())) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        assert ids(log) == expected
+    assert sum(moved) + log.compact() == 12
+    assert (ids(log), segments(folder)) == (expected, [])
+
+
+def test_a_full_disk_refuses_the_records_whole_and_the_log_goes_on_when_there_is_space(log):
+    log.append("w", [exposure("r-1")])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(StoreFull):
+            log.append("w", [exposure(f"lost-{number}") for number in range(20)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    log.append("w", [exposure("r-2")])
+    log.close()
+    assert ids(log) == ["r-1", "r-2"]
+    assert (log.compact(), log.torn) == (2, 0)

@@ -1,0 +1,100 @@
+from datetime import timedelta
+
+import pytest
+
+from fakes.fake_clock import FakeClock
+from fakes.fake_event_log import FakeEventLog
+from fakes.sample_events import NOON, RECIPE, exposure, outcome
+from recflow.artifacts.events import Exposure, Outcome
+from recflow.clients.event_log import EXPOSURES, OUTCOMES, DuckEventLog
+
+HOUR = timedelta(hours=1)
+WINDOW = (NOON - HOUR, NOON + HOUR)
+
+
+@pytest.fixture(params=["segments", "parquet", "both", "double"])
+def log(request, tmp_path):
+    """The log; what a test has appended is read from segments, from Parquet, or half and half."""
+    if request.param == "double":
+        yield FakeEventLog()
+        return
+    log = CompactingLog(tmp_path / "events", request.param)
+    yield log
+    log.close()
+
+
+class CompactingLog(DuckEventLog):
+    def __init__(self, folder, how):
+        super().__init__(folder, FakeClock())
+        self.how, self.appends = how, 0
+
+    def append(self, worker, records):
+        super().append(worker, records)
+        self.appends += 1
+        if self.how == "parquet" or (self.how == "both" and self.appends % 2):
+            self.close()
+            self.compact()
+
+
+def test_an_empty_log_reads_as_empty_tables_with_all_columns(log):
+    assert log.exposures(RECIPE, *WINDOW).schema == EXPOSURES
+    assert log.outcomes(RECIPE, *WINDOW).schema == OUTCOMES
+
+
+def test_the_columns_are_those_of_the_records():
+    assert EXPOSURES.names == list(Exposure.model_fields)
+    assert OUTCOMES.names == list(Outcome.model_fields)
+
+
+def test_records_come_back_as_they_were_written(log):
+    seen = exposure("r-1", query='手机 "壳"\n', marked="bot", at=NOON + timedelta(microseconds=123456))
+    bought = outcome("o-1", value=12.5)
+    log.append("w", [seen, bought])
+    assert [Exposure(**row) for row in log.exposures(RECIPE, *WINDOW).to_pylist()] == [seen]
+    assert [Outcome(**row) for row in log.outcomes(RECIPE, *WINDOW).to_pylist()] == [bought]
+
+
+def test_the_window_is_half_open(log):
+    log.append("w", [exposure("before", at=NOON - HOUR), exposure("end", at=NOON + HOUR), exposure("in", at=NOON)])
+    assert log.exposures(RECIPE, *WINDOW)["request_id"].to_pylist() == ["before", "in"]
+
+
+def test_a_window_over_midnight_finds_both_days(log):
+    evening = NOON.replace(hour=23, minute=59)
+    log.append("w", [exposure("late", at=evening), exposure("early", at=evening + timedelta(minutes=2))])
+    assert log.exposures(RECIPE, evening, evening + HOUR)["request_id"].to_pylist() == ["late", "early"]
+
+
+def test_each_request_counts_once_and_its_first_copy_is_kept(log):
+    for minutes in (5, 0, 9):
+        log.append("w", [exposure("same", at=NOON + timedelta(minutes=minutes))])
+    assert log.exposures(RECIPE, *WINDOW)["at"].to_pylist() == [NOON]
+
+
+def test_each_outcome_counts_once(log):
+    for worker in ("w1", "w2"):
+        log.append(worker, [outcome("same"), outcome(f"by-{worker}")])
+    assert log.outcomes(RECIPE, *WINDOW)["outcome_id"].to_pylist() == ["by-w1", "by-w2", "same"]
+
+
+def test_rows_stand_in_time_order_over_workers(log):
+    for number in (3, 1, 2):
+        log.append(f"w{number}", [exposure(f"r-{number}", at=NOON + timedelta(seconds=number))])
+    assert log.exposures(RECIPE, *WINDOW)["request_id"].to_pylist() == ["r-1", "r-2", "r-3"]
+
+
+def test_other_recipes_are_not_mixed_in(log):
+    log.append("w", [exposure("mine"), exposure("theirs", recipe="ads")])
+    assert log.exposures("ads", *WINDOW)["request_id"].to_pylist() == ["theirs"]
+
+
+def test_a_few_columns_can_be_asked_for(log):
+    log.append("w", [exposure("r-1")])
+    assert log.exposures(RECIPE, *WINDOW, columns=("arm", "latency_ms")).to_pylist() == [
+        {"arm": "stable", "latency_ms": 12.5}
+    ]
+
+
+def test_a_request_that_was_shown_nothing_is_kept(log):
+    log.append("w", [exposure("r-1", items=())])
+    assert log.exposures(RECIPE, *WINDOW)["items"].to_pylist() == [[]]
