@@ -120,6 +120,19 @@ class ReleaseWorld:
         self.registry: Any = Wired("registry", self.true_registry, self.wire)
         self.notifier: Any = Wired("notifier", self.true_notifier, self.wire)
 
+    def copy(self) -> "ReleaseWorld":
+        """Another world that stands where this one stands; files are shared, since they never change."""
+        twin = ReleaseWorld(
+            self.folder, self.recipe, self.verdict, self.judge_after_s, self.check_verdict, self.gateways
+        )
+        twin.clock.time = self.clock.time
+        twin.store.objects = dict(self.store.objects)
+        twin.true_server.packages = dict(self.true_server.packages)
+        twin.metrics.set = dict(self.metrics.set)
+        twin.true_registry.packages = dict(self.true_registry.packages)
+        twin.true_registry._aliases = {name: dict(aliases) for name, aliases in self.true_registry._aliases.items()}
+        return twin
+
     def package(self, day: int) -> Ref:
         """A published package of that day's interval."""
         folder = write_package(self.folder / f"package-{day}-{len(self.store.objects)}", weight=1.0)
