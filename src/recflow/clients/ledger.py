@@ -8,8 +8,6 @@ ReleaseRefused, never a second copy of the event.
 import json
 from collections.abc import Iterator
 
-from pydantic import ValidationError
-
 from recflow.artifacts.digests import canonical_json, digest_json
 from recflow.artifacts.ledger import GENESIS_HASH, LedgerEntry, LedgerEvent, LedgerState
 from recflow.domain.releases import fold
@@ -78,7 +76,7 @@ class ObjectLedger:
             body = json.loads(data or b"")
             stored = body.pop("hash")
             entry = LedgerEntry.model_validate(body)
-        except (ValueError, AttributeError, KeyError, ValidationError) as error:
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
             raise _corrupt(self._store, key, "a ledger entry", str(error)) from error
         if digest_json(body) != stored or _key(recipe, entry.seq) != key or entry.recipe != recipe:
             raise _corrupt(self._store, key, f"{stored} as entry {entry.seq}", digest_json(body))

@@ -24,13 +24,6 @@ from s3transfer.exceptions import RetriesExceededError
 from recflow.errors import BadConfiguration, PermanentError, RecflowError, StoreFull, StoreUnavailable
 
 MAX_SINGLE_PUT_BYTES = 5 << 30
-_CONFIG = Config(
-    connect_timeout=5,
-    read_timeout=60,
-    retries={"mode": "standard", "max_attempts": 5},
-    request_checksum_calculation="when_supported",
-    response_checksum_validation="when_supported",
-)
 _TRANSFER = TransferConfig(multipart_threshold=64 << 20, multipart_chunksize=32 << 20, max_concurrency=4)
 _ABSENT = {"NoSuchKey", "404", "NotFound"}
 _TAKEN = {"PreconditionFailed", "412"}
@@ -42,14 +35,21 @@ _WRONG = {"NoSuchBucket", "InvalidBucketName", "PermanentRedirect", "Authorizati
 class S3Store:
     """Objects below `s3://bucket/prefix`; credentials and region are the SDK's own business."""
 
-    def __init__(self, uri: str, endpoint: str = "") -> None:
+    def __init__(self, uri: str, endpoint: str = "", *, attempts: int = 5) -> None:
         scheme, _, rest = uri.rstrip("/").partition("://")
         self._bucket, _, prefix = rest.partition("/")
         if scheme != "s3" or not self._bucket:
             raise BadConfiguration("the store's address cannot be read", expected="s3://bucket/prefix", seen=uri)
         self._root = uri.rstrip("/")
         self._prefix = f"{prefix}/" if prefix else ""
-        self._client = boto3.client("s3", endpoint_url=endpoint or None, config=_CONFIG)
+        config = Config(
+            connect_timeout=5,
+            read_timeout=60,
+            retries={"mode": "standard", "total_max_attempts": attempts},
+            request_checksum_calculation="when_supported",
+            response_checksum_validation="when_supported",
+        )
+        self._client = boto3.client("s3", endpoint_url=endpoint or None, config=config)
 
     @property
     def root(self) -> str:
