@@ -25,6 +25,7 @@ _ROOMS = {
     "stage": _Room("recflow.cli.stage", "Run one stage of the loop in this process."),
     "recipe": _Room("recflow.cli.recipe", "Check recipes, and print their schema."),
     "sample-data": _Room("recflow.cli.data", "Generate a shop with planted faults."),
+    "shuffle-grades": _Room("recflow.cli.data", "Copy judged pairs with one day's grades on the wrong products."),
     "release": _Room("recflow.cli.release", "Advance, approve, abort, roll back and show releases."),
     "adopt": _Room("recflow.cli.release", "Make the model that serves today the first stable."),
     "triton": _Room("recflow.cli.triton", "The local Triton server."),

@@ -25,7 +25,9 @@ def run(context: StageContext) -> StageOutput:
 
     No query is in two splits. BadData when nothing can be learned from the partitions.
     """
-    partitions = [(context.artifacts.manifest(ref), context.artifacts.fetch(ref)) for ref in context.inputs["partitions"]]
+    partitions = [
+        (context.artifacts.manifest(ref), context.artifacts.fetch(ref)) for ref in context.inputs["partitions"]
+    ]
     partitions.sort(key=lambda partition: partition[0].interval.start)
     new, older = _by_age(context, partitions)
     window = partitions[-context.recipe.split.evaluation_days :]

@@ -11,7 +11,7 @@ from recflow.config.sections.data import CheckRule
 from recflow.data.rows import BEHAVIOUR, KINDS, OUTCOMES
 
 _DAMAGE = "\N{REPLACEMENT CHARACTER}"
-_OUTLIER_FACTOR = 20
+_OUTLIER_FACTOR = 10
 _MAX_QUERY_CHARACTERS = 512
 
 _JUDGED = ("judgement",)
@@ -48,7 +48,12 @@ def built_in_checks(rows: pd.DataFrame, interval: Interval, late_minutes: int, m
         _between("at_inside_interval", "seconds_into_interval", 0, day_s, (*_JUDGED, "impression")),
         _between("outcome_at_inside_interval", "seconds_into_interval", 0, day_s + 60 * late_minutes, OUTCOMES),
         _between("requests_a_minute_of_a_person", "requests_a_minute", None, max_per_minute, BEHAVIOUR),
-        Check("outcome_was_shown", "expect_column_values_to_be_in_set", {"column": "shown", "value_set": [True]}, kinds=OUTCOMES),
+        Check(
+            "outcome_was_shown",
+            "expect_column_values_to_be_in_set",
+            {"column": "shown", "value_set": [True]},
+            kinds=OUTCOMES,
+        ),
         _undamaged("query"),
         _undamaged("title"),
         _undamaged("description", "warning"),
@@ -72,7 +77,7 @@ def recipe_checks(rules: tuple[CheckRule, ...]) -> list[Check]:
 
 
 def with_evidence(rows: pd.DataFrame, interval: Interval) -> pd.DataFrame:
-    """The rows with what checks need beside the columns: row number, time in the interval, who was shown what, rates."""
+    """The rows with what checks need beside the columns: row number, time in the interval, shown or not, rates."""
     shown = rows[rows["kind"] == "impression"][["request_id", "item_id"]]
     pairs = pd.MultiIndex.from_frame(rows[["request_id", "item_id"]])
     minute = rows["at"].dt.floor("min")
@@ -85,7 +90,9 @@ def with_evidence(rows: pd.DataFrame, interval: Interval) -> pd.DataFrame:
     )
 
 
-def _present(name: str, column: str, kinds: tuple[str, ...] = (), severity: Literal["blocking", "warning"] = "blocking") -> Check:
+def _present(
+    name: str, column: str, kinds: tuple[str, ...] = (), severity: Literal["blocking", "warning"] = "blocking"
+) -> Check:
     title = name if "_is_" in name or name.endswith("_known") else f"{name}_present"
     return Check(title, "expect_column_values_to_not_be_null", {"column": column}, severity, kinds)
 
@@ -109,4 +116,4 @@ def _undamaged(column: str, severity: Literal["blocking", "warning"] = "blocking
 
 def _value_limit(rows: pd.DataFrame) -> float:
     values = rows.loc[(rows["kind"] == "purchase") & (rows["value"] > 0), "value"]
-    return float(values.median() * _OUTLIER_FACTOR) if len(values) else float(2**31)
+    return float(values.quantile(0.95) * _OUTLIER_FACTOR) if len(values) else float(2**31)

@@ -5,6 +5,7 @@ two rows are duplicates when they agree in everything but `event_id`. Not mended
 values that are not of their column's type. Missing stays missing, except revenue (0) and the position of a judgement.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pandas as pd
@@ -36,8 +37,8 @@ def clean(table: pa.Table, label: str, *, max_duplicate_share: float) -> Cleaned
     """
     _refuse_empty(table, label)
     delivered = _drop_duplicates(table, label, max_duplicate_share)
-    texts = {name: delivered[name].map(_normalised) for name in TEXTS}
-    ids = {name: delivered[name].map(_stripped) for name in IDS}
+    texts = {name: _each_once(delivered[name], _normalised) for name in TEXTS}
+    ids = {name: _each_once(delivered[name], _stripped) for name in IDS}
     numbers = {name: _number(delivered, name, label) for name in NUMBERS}
     rows = pd.DataFrame({**ids, **texts, **numbers, "at": _times(delivered, label)})[list(COLUMNS)]
     judged = rows["kind"] == "judgement"
@@ -52,7 +53,9 @@ def _refuse_empty(table: pa.Table, label: str) -> None:
         raise BadData(f"{label} is empty", expected="events", seen="0 rows")
     missing = [name for name in COLUMNS if name not in table.column_names]
     if missing:
-        raise BadData(f"{label} lacks {_columns(missing)}", expected=", ".join(COLUMNS), seen=f"no {', '.join(missing)}")
+        raise BadData(
+            f"{label} lacks {_columns(missing)}", expected=", ".join(COLUMNS), seen=f"no {', '.join(missing)}"
+        )
 
 
 def _columns(names: list[str]) -> str:
@@ -72,12 +75,17 @@ def _drop_duplicates(table: pa.Table, label: str, max_share: float) -> pd.DataFr
     return delivered[~repeated].reset_index(drop=True)
 
 
-def _normalised(text: str | None) -> str | None:
-    return (normalise(text) or None) if text is not None else None
+def _each_once(column: pd.Series, mend: Callable[[str], str | None]) -> pd.Series:
+    mended = {text: mend(text) for text in column.dropna().unique()}
+    return column.map(mended).astype(object).where(column.notna(), None)
 
 
-def _stripped(text: str | None) -> str | None:
-    return (text.strip() or None) if text is not None else None
+def _normalised(text: str) -> str | None:
+    return normalise(text) or None
+
+
+def _stripped(text: str) -> str | None:
+    return text.strip() or None
 
 
 def _number(delivered: pd.DataFrame, name: str, label: str) -> pd.Series:

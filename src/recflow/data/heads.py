@@ -19,7 +19,7 @@ class Head(Frozen):
 
 
 class HeadHistory:
-    """Heads of one recipe: `<recipe>/partitions/heads/<label>/<seq>.json`, written once each, the highest is current."""
+    """Heads of one recipe: `<recipe>/partitions/heads/<label>/<seq>.json`, written once, the highest is current."""
 
     def __init__(self, store: ObjectStore, recipe: str) -> None:
         self._store = store

@@ -52,7 +52,9 @@ def judge(rows: pd.DataFrame, checks: Sequence[Check], title: str, docs: Path) -
         asset = context.data_sources.add_or_update_pandas("events").add_dataframe_asset("rows")
         expectations = [_expectation(check, rows) for check in checks]
         suite = context.suites.add(gx.ExpectationSuite(name=title, expectations=expectations))
-        definition = gx.ValidationDefinition(name=title, data=asset.add_batch_definition_whole_dataframe("day"), suite=suite)
+        definition = gx.ValidationDefinition(
+            name=title, data=asset.add_batch_definition_whole_dataframe("day"), suite=suite
+        )
         checkpoint = context.checkpoints.add(
             gx.Checkpoint(
                 name=title,
@@ -87,7 +89,9 @@ def _expectation(check: Check, rows: pd.DataFrame) -> Any:
     try:
         return kind(**check.kwargs, **options, meta={"check": check.name}, notes=check.name)
     except (TypeError, ValueError) as error:
-        raise BadConfiguration(f"check {check.name} cannot be stated", expected="its options", seen=str(error)) from error
+        raise BadConfiguration(
+            f"check {check.name} cannot be stated", expected="its options", seen=str(error)
+        ) from error
 
 
 def _read(check: Check, result: dict[str, Any]) -> CheckResult:

@@ -10,8 +10,8 @@ item at position k is examined with probability k**-eta, and acted on only if ex
     rate     = sum_i strength_i / examined        strength: 1 click, 2 cart, 3 purchase, the strongest one counts
 
 which is the clicks-over-expected-clicks estimate (Zhang and Jones 2007) with graded acts, and has the same expectation
-as inverse-propensity weighting (Joachims, Swaminathan and Schnabel 2017) at a lower variance. `rate` becomes 0 … 3 by the
-thresholds in GRADE_FROM_RATE: in whole grades, because differences below one grade are mostly chance on a day's
+as inverse-propensity weighting (Joachims, Swaminathan and Schnabel 2017) at a lower variance. `rate` becomes 0 … 3 by
+the thresholds in GRADE_FROM_RATE: in whole grades, because differences below one grade are mostly chance on a day's
 clicks. Pairs with fewer than `min_examined` expected examinations have no label; the weight of the others is
 examined / (examined + min_examined).
 """
@@ -46,7 +46,8 @@ _BEHAVED = """
         SELECT query_id, item_id, request_id, min(position) AS position, min(events.at) AS shown_at
         FROM events WHERE kind = 'impression' GROUP BY query_id, item_id, request_id
     ), acts AS (
-        SELECT request_id, item_id, events.at AS acted_at, CASE kind WHEN 'click' THEN 1 WHEN 'cart' THEN 2 ELSE 3 END AS strength
+        SELECT request_id, item_id, events.at AS acted_at,
+               CASE kind WHEN 'click' THEN 1 WHEN 'cart' THEN 2 ELSE 3 END AS strength
         FROM events WHERE kind IN ('click', 'cart', 'purchase')
     ), judged_by_act AS (
         SELECT shown.query_id, shown.item_id, shown.position, coalesce(max(acts.strength), 0) AS strength
@@ -64,8 +65,8 @@ _BEHAVED = """
 """
 _LABELLED = """
     SELECT query_id, query, item_id, title, description,
-           coalesce(judged.grade, behaved.grade)::FLOAT AS grade, coalesce(judged.weight, behaved.weight)::FLOAT AS weight,
-           day
+           coalesce(judged.grade, behaved.grade)::FLOAT AS grade,
+           coalesce(judged.weight, behaved.weight)::FLOAT AS weight, day
     FROM pairs LEFT JOIN judged USING (query_id, item_id) LEFT JOIN behaved USING (query_id, item_id)
     WHERE coalesce(judged.grade, behaved.grade) IS NOT NULL
     ORDER BY query_id, item_id

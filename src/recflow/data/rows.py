@@ -11,8 +11,8 @@ NUMBERS = ("position", "grade", "value")
 
 COLUMNS = ("event_id", "at", "kind", "request_id", "user_key", "query", "item_id", "title", "description", *NUMBERS)
 
-# As delivered: every value is the text that the source gave, null where it gave none. quarantine.parquet holds such rows
-# with `reasons`, a list of the names of the checks they broke.
+# As delivered: every value is the text that the source gave, null where it gave none. quarantine.parquet holds such
+# rows with `reasons`, a list of the names of the checks they broke.
 DELIVERED = pa.schema([(name, pa.string()) for name in COLUMNS])
 
 # `position` counts from 1, 0 is none; `grade` is 0 … 3 and only judgements have one; `value` is revenue of a purchase.

@@ -49,7 +49,9 @@ def run(context: StageContext, *, events: EventLog | None = None) -> StageOutput
     _write(context.output, cleaned, reasons)
     report = _report(source, cleaned, results, reasons)
     (context.output / "validation.json").write_text(json.dumps(report, ensure_ascii=False, indent=1))
-    return StageOutput(numbers={name: report[name] for name in ("rows", "rows_in", "quarantined", "warnings", "duplicates")})
+    return StageOutput(
+        numbers={name: report[name] for name in ("rows", "rows_in", "quarantined", "warnings", "duplicates")}
+    )
 
 
 def _refuse_size(rows: int, pinned: Ref, section: DataSection, label: str) -> None:
@@ -82,7 +84,9 @@ def _reasons(results: Sequence[CheckResult], rows: int) -> list[list[str]]:
     return reasons
 
 
-def _refuse_day(results: Sequence[CheckResult], reasons: Sequence[Sequence[str]], section: DataSection, label: str) -> None:
+def _refuse_day(
+    results: Sequence[CheckResult], reasons: Sequence[Sequence[str]], section: DataSection, label: str
+) -> None:
     failed = [result for result in results if result.of_the_day and result.severity == "blocking"]
     if failed:
         seen = "; ".join(f"{result.name}: {result.observed or 'not met'}" for result in failed[:_TOP_REASONS])

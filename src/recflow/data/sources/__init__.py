@@ -44,7 +44,9 @@ def open_source(recipe: Recipe, folder: Path, events: EventLog | None = None) ->
     from recflow.data.sources.gateway_log import GatewayLog
 
     if events is None:
-        raise BadConfiguration(f"the source of {recipe.name} is the gateway's log", expected="an event log", seen="none")
+        raise BadConfiguration(
+            f"the source of {recipe.name} is the gateway's log", expected="an event log", seen="none"
+        )
     return GatewayLog(events, folder, recipe.name, recipe.labels.attribution_minutes)
 
 

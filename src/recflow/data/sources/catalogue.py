@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from recflow.data.sources.crowdflower import read_csv, title_item_id
+from recflow.data.sources.crowdflower import csv_files, read_csv, title_item_id
 from recflow.data.sources.jsonl import read_jsonl
 
 
@@ -23,7 +23,7 @@ def catalogue_files(folder: Path, label: str) -> list[Path]:
     snapshots = sorted((folder / "catalogue").glob("*.jsonl"))
     if snapshots:
         return [max((path for path in snapshots if path.stem <= label), default=snapshots[0])]
-    return sorted(folder.glob("*.csv")) or sorted((folder / "ValidationFolds").glob("*.csv"))
+    return csv_files(folder)
 
 
 def read_catalogue(folder: Path, label: str) -> dict[str, Item]:

@@ -5,7 +5,6 @@ import hashlib
 import io
 from collections.abc import Iterator
 from datetime import date
-from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
@@ -42,7 +41,7 @@ class CrowdFlower:
         try:
             return digest_json([sorted(record.items()) for record in self._of(interval)])
         except BadData:
-            return digest_json([digest_bytes(path.read_bytes()) for path in self._paths])
+            return digest_json([digest_bytes(path.read_bytes()) for path in csv_files(self._folder)])
 
     def rows(self, interval: Interval) -> pa.Table:
         """The interval's judgements; BadData for a file that is not UTF-8 CSV with an id column."""
@@ -58,16 +57,17 @@ class CrowdFlower:
             columns[name] = [value] * len(records)
         return pa.table(columns, schema=pa.schema([field for field in DELIVERED if field.name in columns]))
 
-    @cached_property
-    def _paths(self) -> list[Path]:
-        return sorted(self._folder.glob("*.csv")) or sorted((self._folder / "ValidationFolds").glob("*.csv"))
-
     def _of(self, interval: Interval) -> Iterator[Record]:
         index = (date.fromisoformat(interval.label) - self._first).days
-        for path in self._paths:
+        for path in csv_files(self._folder):
             for record in read_csv(path):
                 if day_index(record["id"], self._days) == index:
                     yield record
+
+
+def csv_files(folder: Path) -> list[Path]:
+    """The CSV files of a folder, or of its sub-folder `ValidationFolds`."""
+    return sorted(folder.glob("*.csv")) or sorted((folder / "ValidationFolds").glob("*.csv"))
 
 
 def read_csv(path: Path) -> Iterator[Record]:
@@ -76,7 +76,9 @@ def read_csv(path: Path) -> Iterator[Record]:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadData(
-            f"{path.name} is not UTF-8", expected="UTF-8 text", seen=f"byte {error.object[error.start]:#04x} at {error.start}"
+            f"{path.name} is not UTF-8",
+            expected="UTF-8 text",
+            seen=f"byte {error.object[error.start]:#04x} at {error.start}",
         ) from error
     reader = csv.DictReader(io.StringIO(text, newline=""), restkey="surplus", restval="")
     if "id" not in (reader.fieldnames or ()):

@@ -20,8 +20,8 @@ class GatewayLog:
     """Exposures become impressions; outcomes keep their kind and get query and position from their exposure.
 
     Marked requests (bots, employees, forced versions) are left out, and so are outcomes of another day's requests:
-    they belong to that day. Outcomes count until `attribution_minutes` after the interval's end. The log knows items by id only: texts come from the
-    catalogue in `folder`.
+    they belong to that day. Outcomes count until `attribution_minutes` after the interval's end. The log knows items
+    by id only: texts come from the catalogue in `folder`.
     """
 
     def __init__(self, events: EventLog, folder: Path, recipe: str, attribution_minutes: int) -> None:
@@ -85,4 +85,3 @@ def _outcome(outcome: dict[str, Any], exposure: dict[str, Any]) -> dict[str, str
         "position": None if position is None else str(position),
         "value": str(outcome["value"]),
     }
-

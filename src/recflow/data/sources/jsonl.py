@@ -20,9 +20,13 @@ def _parse(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
         value = json.loads(line.decode("utf-8"))
     except UnicodeDecodeError as error:
-        raise BadData(f"{path.name} is not UTF-8", expected="UTF-8 text", seen=f"line {number}: {error.reason}") from error
+        raise BadData(
+            f"{path.name} is not UTF-8", expected="UTF-8 text", seen=f"line {number}: {error.reason}"
+        ) from error
     except json.JSONDecodeError as error:
-        raise BadData(f"{path.name} is cut or broken", expected="JSON lines", seen=f"line {number}: {error.msg}") from error
+        raise BadData(
+            f"{path.name} is cut or broken", expected="JSON lines", seen=f"line {number}: {error.msg}"
+        ) from error
     if not isinstance(value, dict):
         raise BadData(f"{path.name} is not a log", expected="one JSON object a line", seen=f"line {number}")
     return value

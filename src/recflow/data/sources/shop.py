@@ -38,7 +38,7 @@ class Shop:
             raise BadData(f"there are no events of {interval.label}", expected=f"events/{path.name}", seen="no file")
         catalogue = read_catalogue(self._folder, interval.label)
         events = list(read_jsonl(path))
-        present = {name for event in events for name in event} | ({} if events else set(_EVENT)) | {"value"}
+        present = {name for event in events for name in event} | {"value"} | set(() if events else _EVENT)
         columns = {name: [as_text(event.get(name)) for event in events] for name in _EVENT if name in present}
         items = [catalogue.get(item or "", _NO_ITEM) for item in columns.get("item_id", [None] * len(events))]
         columns["title"] = [item.title or None for item in items]
