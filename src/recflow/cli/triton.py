@@ -12,7 +12,7 @@ import typer
 from recflow.clients.triton_home import TritonHome
 from recflow.clients.triton_process import TritonSupervisor, stop_triton
 from recflow.config.settings import Settings, read_settings
-from recflow.errors import BadConfiguration, RecflowError
+from recflow.errors import BadConfiguration
 
 app = typer.Typer(help="The local Triton server.", no_args_is_help=True)
 
@@ -58,7 +58,7 @@ def _start_detached(settings: Settings) -> None:
         home.root.mkdir(parents=True, exist_ok=True)
         log = home.root / "supervisor.log"
         with log.open("wb") as stream:
-            command = [sys.executable, "-m", "recflow.cli.triton", "up"]
+            command = [sys.executable, "-m", "recflow.cli.main", "triton", "up"]
             supervisor = subprocess.Popen(command, stdout=stream, stderr=stream, start_new_session=True)
         while not ((state := home.read()) and state.ready):
             if supervisor.poll() is not None:
@@ -66,16 +66,3 @@ def _start_detached(settings: Settings) -> None:
                 raise BadConfiguration("Triton does not start", expected="a server", seen=lines[-1])
             time.sleep(0.1)
     status()
-
-
-def main() -> None:
-    """The supervisor's own process: errors in one line, exit codes as everywhere."""
-    try:
-        app()
-    except RecflowError as error:
-        print(error.message, file=sys.stderr)
-        sys.exit(error.exit_code)
-
-
-if __name__ == "__main__":
-    main()

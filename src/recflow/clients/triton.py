@@ -56,6 +56,7 @@ class TritonServer:
     def load(self, recipe: str, version: str, package: Path) -> None:
         """Install and load a package; returns when it answers. What is loaded but does not answer is loaded again."""
         name = model_name(recipe, version)
+        _refuse_incomplete(name, package)
         with self._home.locked("load"):
             if self._answers(name):
                 return
@@ -149,6 +150,13 @@ class TritonScorer:
         if self._rpc is not None:
             await self._rpc.close()
             self._rpc = None
+
+
+def _refuse_incomplete(name: str, package: Path) -> None:
+    """Triton never answers the load of a folder without model.py, so that is found out here."""
+    missing = [needed for needed in ("config.pbtxt", "1/model.py") if not (package / needed).is_file()]
+    if missing:
+        raise ModelWontLoad(f"the package of {name} is incomplete", expected="a whole package", seen=f"no {missing[0]}")
 
 
 def _inputs(query: str, items: Sequence[RankItem]) -> list[Any]:

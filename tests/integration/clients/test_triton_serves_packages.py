@@ -1,0 +1,161 @@
+import asyncio
+import threading
+import time
+
+import pytest
+
+from fakes.tiny_model import write_package
+from recflow.clients.triton import TritonScorer, TritonServer, model_name
+from recflow.config.sections.serving import PackagingSection
+from recflow.errors import BadConfiguration, ModelWontLoad, ServerUnavailable
+from recflow.protocols import RankItem
+
+OLD, NEW = "20110101-aaaaaaaa", "20110102-bbbbbbbb"
+
+
+@pytest.fixture
+def recipe(request):
+    return f"shop_{abs(hash(request.node.name)) % 10**9}"
+
+
+@pytest.fixture
+def server(triton):
+    return TritonServer(triton.settings)
+
+
+@pytest.fixture
+def served(server, recipe, tmp_path):
+    server.load(recipe, OLD, write_package(tmp_path / "old"))
+    yield server
+    for version in server.loaded(recipe):
+        server.unload(recipe, version)
+
+
+def items(count):
+    return [RankItem(str(number), "red shoe" if number % 3 else "红色 hat", "x" * number) for number in range(count)]
+
+
+def asked_by(scorer, recipe, requests):
+    async def ask():
+        try:
+            answers = [scorer.score(recipe, OLD, query, shown, timeout_s=10) for query, shown in requests]
+            return await asyncio.gather(*answers, return_exceptions=True)
+        finally:
+            await scorer.close()
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize("size", [1, 5, 20, 200])
+def test_requests_of_any_size_get_one_score_an_item(served, recipe, size):
+    scores = served.score(recipe, OLD, "red shoe", items(size), timeout_s=10)
+    assert scores == pytest.approx([float(number % 3 > 0) for number in range(size)])
+
+
+def test_joined_requests_of_different_sizes_do_not_mix(triton, served, recipe):
+    requests = [("red shoe" if number % 2 else "hat", items(number + 1)) for number in range(40)]
+    answers = asked_by(TritonScorer(triton.settings), recipe, requests)
+    for (query, shown), scores in zip(requests, answers, strict=True):
+        expected = [float((query == "hat") == (item.title == "红色 hat")) for item in shown]
+        assert scores == pytest.approx(expected)
+
+
+def test_a_request_that_cannot_be_scored_fails_alone(triton, served, recipe):
+    good, bad = ("red", [RankItem("1", "red")]), ("red", [RankItem("1", "poison")])
+    answers = asked_by(TritonScorer(triton.settings), recipe, [good, bad, good, good, bad, good])
+    assert [isinstance(answer, ServerUnavailable) for answer in answers] == [False, True, False, False, True, False]
+
+
+def test_an_odd_character_is_no_failure(served, recipe):
+    assert len(served.score(recipe, OLD, "\ud800 red", [RankItem("1", "\udfff")], timeout_s=10)) == 1
+
+
+def test_a_deadline_that_has_passed_is_unavailability(triton, served, recipe):
+    with pytest.raises(ServerUnavailable):
+        served.score(recipe, OLD, "red", items(3), timeout_s=1e-6)
+
+    async def late():
+        scorer = TritonScorer(triton.settings)
+        try:
+            await scorer.score(recipe, OLD, "red", items(3), timeout_s=1e-6)
+        finally:
+            await scorer.close()
+
+    with pytest.raises(ServerUnavailable):
+        asyncio.run(late())
+
+
+def test_a_corrupt_onnx_is_refused_while_the_other_version_loses_no_request(served, recipe, tmp_path):
+    failures, stop = [], threading.Event()
+
+    def ask():
+        while not stop.is_set():
+            try:
+                served.score(recipe, OLD, "red", items(3), timeout_s=10)
+            except ServerUnavailable as error:
+                failures.append(error)
+            time.sleep(0.002)
+
+    shopper = threading.Thread(target=ask)
+    shopper.start()
+    try:
+        with pytest.raises(ModelWontLoad) as refusal:
+            served.load(recipe, NEW, write_package(tmp_path / "new", onnx=b"\x08\x07 not a model"))
+    finally:
+        stop.set()
+        shopper.join()
+    assert failures == []
+    assert "model.onnx" in refusal.value.seen
+    assert served.loaded(recipe) == (OLD,)
+
+
+def test_a_refused_version_leaves_nothing_to_load_at_the_next_start(triton, server, recipe, tmp_path):
+    with pytest.raises(ModelWontLoad):
+        server.load(recipe, NEW, write_package(tmp_path / "new", onnx=b"\x08\x07 not a model"))
+    assert not (triton.home.repository / model_name(recipe, NEW)).exists()
+
+
+def test_two_loads_at_once_both_succeed(triton, recipe, tmp_path):
+    versions = [OLD, NEW]
+    packages = [write_package(tmp_path / version) for version in versions]
+    servers = [TritonServer(triton.settings) for _ in versions]
+    loads = [
+        threading.Thread(target=server.load, args=(recipe, version, package))
+        for server, version, package in zip(servers, versions, packages, strict=True)
+    ]
+    for load in loads:
+        load.start()
+    for load in loads:
+        load.join()
+    assert servers[0].loaded(recipe) == (OLD, NEW)
+    for version in versions:
+        servers[0].unload(recipe, version)
+
+
+def test_a_dead_model_process_is_found_by_scoring_and_loading_again_revives_it(triton, served, recipe, tmp_path):
+    with triton.home.locked("load"):  # the supervisor leaves it alone meanwhile
+        triton.kill_stub(model_name(recipe, OLD))
+        with pytest.raises(ServerUnavailable):
+            served.score(recipe, OLD, "red", items(1), timeout_s=10)
+        assert served.loaded(recipe) == ()
+    served.load(recipe, OLD, tmp_path / "old")
+    assert served.loaded(recipe) == (OLD,)
+
+
+def test_a_dead_model_process_is_revived_by_the_supervisor(triton, served, recipe):
+    triton.kill_stub(model_name(recipe, OLD))
+    triton.wait_until(lambda: served.loaded(recipe) == (OLD,))
+
+
+def test_post_processing_is_part_of_what_is_served(server, recipe, tmp_path):
+    (tmp_path / "post.py").write_text("def process(scores):\n    return [-score for score in scores]\n")
+    section = PackagingSection(post_processing=str(tmp_path / "post.py"))
+    server.load(recipe, OLD, write_package(tmp_path / "old", section=section))
+    assert server.score(recipe, OLD, "red", [RankItem("1", "red")], timeout_s=10) == (-1.0,)
+    server.unload(recipe, OLD)
+
+
+@pytest.mark.parametrize("version", ["../../etc", "", "a_b", "a--b", "x" * 5 + "/"])
+def test_a_version_that_is_no_folder_name_is_refused(server, recipe, tmp_path, version):
+    with pytest.raises(BadConfiguration):
+        server.load(recipe, version, tmp_path)
