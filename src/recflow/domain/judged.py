@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from recflow.errors import BadData
@@ -33,6 +34,18 @@ class JudgedQuery:
             tuple(self.weights[index] for index in kept),
             self.frequency,
         )
+
+
+def read_judged(dataset: Path, split: str) -> list[JudgedQuery]:
+    """The queries of one split of a stored data set (`DatasetDict.save_to_disk`); BadData when it cannot be used."""
+    import datasets
+
+    datasets.disable_progress_bars()
+    try:
+        rows = datasets.load_from_disk(str(dataset))[split].with_format(None)
+    except (KeyError, OSError, ValueError) as error:
+        raise BadData(f"the data set has no readable split {split}", expected="a DatasetDict", seen=str(error)) from error
+    return judged_queries({name: rows[name][:] for name in rows.column_names}, split)
 
 
 def judged_queries(columns: Mapping[str, Sequence[Any]], split: str) -> list[JudgedQuery]:

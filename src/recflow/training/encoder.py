@@ -1,6 +1,7 @@
 """The encoder: one transformer for queries and items, mean pooling, unit length."""
 
 import importlib
+import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from recflow.domain.judged import JudgedQuery
 from recflow.errors import BadConfiguration, PermanentError
+from recflow.training.features import feature_names, features_of, texts_of
 
 TokenIds = tuple[int, ...]
 _CHUNK_TOKENS = 2048
@@ -74,6 +77,16 @@ class Encoders:
     def tokenizer(self, folder: Path, max_tokens: int) -> "Tokenizer":
         """The tokenizer of a folder, cutting texts at `max_tokens`."""
         return Tokenizer(folder, max_tokens)
+
+    def trained_scores(self, checkpoint: Path, queries: Sequence[JudgedQuery]) -> list[list[float]]:
+        """Scores of each query's items by a checkpoint, computed as training does."""
+        scorer = json.loads((checkpoint / "scorer.json").read_text())
+        weights = scorer["weights"]
+        views = [name.removeprefix("cosine_") for name in weights if name.startswith("cosine_")]
+        texts = texts_of(queries, views)
+        vectors = dict(zip(texts, self.encode(checkpoint / "encoder", texts, scorer["max_tokens"]), strict=True))
+        blend = np.array([weights[name] for name in feature_names(views)])
+        return [(features_of(query, views, vectors) @ blend).tolist() for query in queries]
 
     def encode(self, folder: Path, texts: Sequence[str], max_tokens: int) -> np.ndarray:
         """Vectors (texts, width) of texts by the encoder of a folder, without gradients."""

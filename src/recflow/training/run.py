@@ -10,13 +10,14 @@ import numpy as np
 from recflow.artifacts.parents import Parent
 from recflow.config.sections.training import TrainingSection
 from recflow.domain import lexical
-from recflow.domain.judged import JudgedQuery, judged_queries
-from recflow.errors import BadData, RecflowError
+from recflow.domain.judged import JudgedQuery, read_judged
+from recflow.errors import RecflowError
 from recflow.protocols import ModelRegistry
 from recflow.stages import StageContext, StageOutput
 from recflow.training.batches import TokenisedQuery
 from recflow.training.blend import fit_blend
 from recflow.training.encoder import Encoder, Encoders, Tokenizer
+from recflow.training.features import feature_names, features_of, texts_of, view_texts
 from recflow.training.gang import Gang, join_gang
 from recflow.training.loop import Fitted, fit
 
@@ -30,7 +31,7 @@ def run(context: StageContext, *, registry: ModelRegistry, encoders: Encoders) -
     """
     section = context.recipe.training
     dataset = context.folder("dataset")
-    train, validation = read_split(dataset, "train"), read_split(dataset, "validation")
+    train, validation = read_judged(dataset, "train"), read_judged(dataset, "validation")
     start = starting_folder(context, encoders)
     with join_gang(encoders.threads) as gang:
         tokenizer = encoders.tokenizer(start, section.max_tokens)
@@ -49,18 +50,6 @@ def run(context: StageContext, *, registry: ModelRegistry, encoders: Encoders) -
         return _finish(context, registry, gang, encoder, tokenizer, weights, fitted)
 
 
-def read_split(dataset: Path, split: str) -> list[JudgedQuery]:
-    """The queries of one split of a stored data set; BadData when it is empty or has no labels."""
-    import datasets
-
-    datasets.disable_progress_bars()
-    try:
-        columns = datasets.load_from_disk(str(dataset))[split].with_format(None)
-    except (KeyError, OSError, ValueError) as error:
-        raise BadData(f"data set has no readable split {split}", expected="a DatasetDict", seen=str(error)) from error
-    return judged_queries({name: columns[name][:] for name in columns.column_names}, split)
-
-
 def starting_folder(context: StageContext, encoders: Encoders) -> Path:
     """The weights to start from: the parent's encoder on a warm start, else the base model."""
     section = context.recipe.training
@@ -70,13 +59,6 @@ def starting_folder(context: StageContext, encoders: Encoders) -> Path:
     return encoders.base_folder(section.base_model)
 
 
-def view_texts(query: JudgedQuery, view: str) -> list[str]:
-    """The text of each item that a view encodes."""
-    if view == "title":
-        return list(query.titles)
-    return [lexical.described(title, text) for title, text in zip(query.titles, query.descriptions, strict=True)]
-
-
 def learn_blend(train: Sequence[JudgedQuery], section: TrainingSection, encoders: Encoders) -> dict[str, float]:
     """The weight of each feature, from train queries and the base model's cosines.
 
@@ -84,27 +66,12 @@ def learn_blend(train: Sequence[JudgedQuery], section: TrainingSection, encoders
     new queries, while a trained one looks too good on its own rows and would be given too much weight.
     """
     base = encoders.base_folder(section.base_model)
-    texts = list(dict.fromkeys(text for query in train for text in _texts(query, section)))
+    texts = texts_of(train, section.views)
     vectors = dict(zip(texts, encoders.encode(base, texts, section.max_tokens), strict=True))
-    features = [_features(query, section, vectors) for query in train]
+    features = [features_of(query, section.views, vectors) for query in train]
     grades = [np.array(query.grades) for query in train]
     learned = fit_blend(features, grades, [np.array(query.weights) for query in train])
-    return dict(zip(feature_names(section), map(float, learned), strict=True))
-
-
-def feature_names(section: TrainingSection) -> list[str]:
-    """The features of the score in their order: one cosine a view, then the lexical ones."""
-    return [f"cosine_{view}" for view in section.views] + list(lexical.NAMES)
-
-
-def _texts(query: JudgedQuery, section: TrainingSection) -> list[str]:
-    return [query.query, *(text for view in section.views for text in view_texts(query, view))]
-
-
-def _features(query: JudgedQuery, section: TrainingSection, vectors: Mapping[str, np.ndarray]) -> np.ndarray:
-    asked = vectors[query.query]
-    cosines = [[float(vectors[text] @ asked) for text in view_texts(query, view)] for view in section.views]
-    return np.hstack([np.array(cosines).T, np.array(lexical.features(query.query, query.titles))])
+    return dict(zip(feature_names(section.views), map(float, learned), strict=True))
 
 
 def loss_scaled(weights: Mapping[str, float], section: TrainingSection) -> dict[str, float]:
@@ -123,7 +90,7 @@ def tokenise(
     queries: Sequence[JudgedQuery], section: TrainingSection, tokenizer: Tokenizer, weights: Mapping[str, float]
 ) -> list[TokenisedQuery]:
     """Token ids of every text, each tokenised once, and the lexical part of each score."""
-    texts = list(dict.fromkeys(text for query in queries for text in _texts(query, section)))
+    texts = texts_of(queries, section.views)
     ids = dict(zip(texts, tokenizer(texts), strict=True))
     lexical_weights = np.array([weights[name] for name in lexical.NAMES])
     return [

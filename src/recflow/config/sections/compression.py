@@ -6,13 +6,17 @@ from pydantic import Field
 
 from recflow.artifacts.frozen import Frozen
 
-Variant = Literal["fp32", "int8"]
+Variant = Literal["fp32", "int8", "int8_blocks"]
 
 
 class CompressionSection(Frozen):
-    """Export, graph optimisation and dynamic quantisation; the smallest variant that holds the ladder is chosen."""
+    """Export, graph optimisation and quantisation; the smallest variant that holds the ladder is chosen.
 
-    variants: tuple[Variant, ...] = ("fp32", "int8")
+    int8: one scale for all activations of a batch, fastest. int8_blocks: one scale for 32 numbers of one token, so
+    that scores do not depend on batch-mates. fp32 is always made, since the others come from it.
+    """
+
+    variants: tuple[Variant, ...] = ("fp32", "int8", "int8_blocks")
     opset: int = Field(default=18, ge=17)
     fp32_atol: float = Field(default=1e-4, gt=0, description="Trained against exported, on scores.")
     min_agreement: float = Field(

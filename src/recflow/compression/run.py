@@ -1,0 +1,218 @@
+"""Compress: export, make smaller forms, hold each against the trained model, keep the smallest that agrees."""
+
+import json
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from recflow.artifacts.digests import digest_file
+from recflow.compression.export import export_fp32, quantise_int8, quantise_int8_blocks, refuse_broken
+from recflow.compression.ladder import Rung, choose, judge
+from recflow.compression.scoring import Scorer
+from recflow.config.sections.compression import CompressionSection
+from recflow.domain import lexical, text
+from recflow.domain.judged import JudgedQuery, read_judged
+from recflow.errors import PermanentError
+from recflow.stages import StageContext, StageOutput
+
+_RULES = (Path(str(text.__file__)), Path(str(lexical.__file__)), Path(__file__).with_name("scoring.py"))
+_QUANTISERS: Mapping[str, Callable[[Path, Path], None]] = {"int8": quantise_int8, "int8_blocks": quantise_int8_blocks}
+_EDGE_TEXTS = ("无线蓝牙耳机 正品", "🎸 guitar 🎶", "ＦＵＬＬ　ｗｉｄｔｈ　１２３", "", "very long " * 200, "<b>bold</b> &amp; plain", "naïve café")
+_TIMED_ITEMS, _TIMED_RUNS = 20, 15
+_MIB = 2**20
+
+
+class TrainedEncoders(Protocol):
+    """What compression needs of training's encoders."""
+
+    def load(self, folder: Path, *, dropout: float = 0.0) -> nn.Module:
+        """The trained encoder."""
+
+    def tokenizer(self, folder: Path, max_tokens: int) -> Callable[[Sequence[str]], list[tuple[int, ...]]]:
+        """The trained encoder's tokenizer."""
+
+    def trained_scores(self, checkpoint: Path, queries: Sequence[JudgedQuery]) -> list[list[float]]:
+        """Scores as training computes them."""
+
+
+def run(context: StageContext, *, encoders: TrainedEncoders) -> StageOutput:
+    """Write the smallest self-contained model that holds the ladder.
+
+    Raises PermanentError when not even the fp32 export agrees with the trained model, or the tokenizers differ.
+    """
+    section = context.recipe.compression
+    checkpoint = context.folder("checkpoint")
+    queries = golden_queries(read_judged(context.folder("dataset"), "test"), section)
+    trained = encoders.trained_scores(checkpoint, queries)
+    encoder = encoders.load(checkpoint / "encoder")
+    with tempfile.TemporaryDirectory(dir=context.output.parent, prefix="variants-") as scratch:
+        folders = _build(section, checkpoint, encoder, Path(scratch))
+        scorers = {variant: Scorer(str(folder), cached_texts=0) for variant, folder in folders.items()}
+        _refuse_other_tokens(scorers["fp32"], encoders, checkpoint, queries)
+        rungs = [
+            judge(
+                variant,
+                section,
+                queries,
+                trained,
+                scorer.score_many([(query.query, query.titles, query.descriptions) for query in queries]),
+                size_mb=round((folders[variant] / "model.onnx").stat().st_size / _MIB, 2),
+                p50_ms=_p50_ms(scorer, queries),
+            )
+            for variant, scorer in scorers.items()
+        ]
+        chosen = _chosen(rungs)
+        shutil.copytree(folders[chosen.variant], context.output, dirs_exist_ok=True)
+    before = _before(checkpoint, encoder, encoders, queries)
+    _write_golden(context.output, queries[: section.golden_queries + len(_EDGE_TEXTS)])
+    (context.output / "ladder.json").write_text(json.dumps(_report(chosen, rungs, before), indent=1))
+    return StageOutput(numbers=_numbers(chosen, rungs, before))
+
+
+def golden_queries(test: Sequence[JudgedQuery], section: CompressionSection) -> list[JudgedQuery]:
+    """First the golden requests (test queries, then edge texts that real catalogues hold), then the other test queries."""
+    kept = list(test[: section.golden_queries])
+    edges = [
+        JudgedQuery(f"edge-{number}", edge, (*_EDGE_TEXTS, "a plain title"), (*_EDGE_TEXTS, ""), (0.0,) * 8, (1.0,) * 8, "")
+        for number, edge in enumerate(_EDGE_TEXTS)
+    ]
+    return [_normalised(query) for query in (*kept, *edges, *test[section.golden_queries :])]
+
+
+def _normalised(query: JudgedQuery) -> JudgedQuery:
+    return JudgedQuery(
+        query.query_id,
+        text.normalise(query.query),
+        tuple(map(text.normalise, query.titles)),
+        tuple(map(text.normalise, query.descriptions)),
+        query.grades,
+        query.weights,
+        query.frequency,
+    )
+
+
+def _build(section: CompressionSection, checkpoint: Path, encoder: nn.Module, root: Path) -> dict[str, Path]:
+    """A complete model folder for each variant; fp32 first, the others are made from it."""
+    names = ["fp32", *(variant for variant in section.variants if variant != "fp32")]
+    folders = {name: root / name for name in names}
+    for name, folder in folders.items():
+        folder.mkdir()
+        for rule in _RULES:
+            shutil.copyfile(rule, folder / rule.name)
+        shutil.copyfile(checkpoint / "scorer.json", folder / "scorer.json")
+        shutil.copyfile(checkpoint / "encoder" / "tokenizer.json", folder / "tokenizer.json")
+        model = folder / "model.onnx"
+        if name == "fp32":
+            export_fp32(encoder, model, opset=section.opset)
+        else:
+            _QUANTISERS[name](folders["fp32"] / "model.onnx", model)
+        refuse_broken(model)
+    return folders
+
+
+def _refuse_other_tokens(
+    scorer: Scorer, encoders: TrainedEncoders, checkpoint: Path, queries: Sequence[JudgedQuery]
+) -> None:
+    limit = json.loads((checkpoint / "scorer.json").read_text())["max_tokens"]
+    texts = list(dict.fromkeys(item for query in queries for item in (query.query, *query.titles, *query.descriptions)))
+    trained, exported = encoders.tokenizer(checkpoint / "encoder", limit)(texts), scorer.token_ids(texts)
+    wrong = [item for item, a, b in zip(texts, trained, exported, strict=True) if a != b]
+    if wrong:
+        raise PermanentError(
+            "the exported tokenizer differs from the trained one",
+            expected="equal token ids",
+            seen=f"{len(wrong)} of {len(texts)} texts differ, first {wrong[0][:80]!r}",
+        )
+
+
+def _chosen(rungs: Sequence[Rung]) -> Rung:
+    fp32 = next(rung for rung in rungs if rung.variant == "fp32")
+    chosen = choose(rungs) if fp32.holds else None
+    if chosen is None:
+        raise PermanentError(
+            "the exported model differs from the trained one", expected="equal scores", seen=f"fp32: {fp32.reason}"
+        )
+    return chosen
+
+
+def _timed_texts(queries: Sequence[JudgedQuery]) -> tuple[str, list[str], list[str]]:
+    titles = [title for query in queries for title in query.titles][:_TIMED_ITEMS]
+    return queries[0].query, titles, [item for query in queries for item in query.descriptions][:_TIMED_ITEMS]
+
+
+def _p50_ms(scorer: Scorer, queries: Sequence[JudgedQuery]) -> float:
+    return _median_ms(lambda: scorer.score(*_timed_texts(queries)))
+
+
+def _median_ms(act: Callable[[], Any]) -> float:
+    act()
+    times = []
+    for _ in range(_TIMED_RUNS):
+        began = time.perf_counter()
+        act()
+        times.append(time.perf_counter() - began)
+    return round(statistics.median(times) * 1000, 2)
+
+
+def _before(
+    checkpoint: Path, encoder: nn.Module, encoders: TrainedEncoders, queries: Sequence[JudgedQuery]
+) -> dict[str, float]:
+    """Size of the trained weights, and the time of the trained encoder for the same texts, one thread, one padded batch."""
+    limit = json.loads((checkpoint / "scorer.json").read_text())["max_tokens"]
+    query, titles, _ = _timed_texts(queries)
+    rows = encoders.tokenizer(checkpoint / "encoder", limit)([query, *titles])
+    ids = nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
+    mask = nn.utils.rnn.pad_sequence([torch.ones(len(row), dtype=torch.long) for row in rows], batch_first=True)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.inference_mode():
+            p50_ms = _median_ms(lambda: encoder(ids, mask))
+    finally:
+        torch.set_num_threads(threads)
+    size = (checkpoint / "encoder" / "model.safetensors").stat().st_size
+    return {"size_mb": round(size / _MIB, 2), "p50_ms": p50_ms}
+
+
+def _write_golden(folder: Path, queries: Sequence[JudgedQuery]) -> None:
+    scorer = Scorer(str(folder), cached_texts=0)
+    golden = [
+        {
+            "query": query.query,
+            "titles": list(query.titles),
+            "descriptions": list(query.descriptions),
+            "scores": scorer.score(query.query, query.titles, query.descriptions),
+        }
+        for query in queries
+    ]
+    (folder / "golden.json").write_text(json.dumps(golden, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+def _report(chosen: Rung, rungs: Sequence[Rung], before: Mapping[str, float]) -> dict[str, Any]:
+    return {
+        "chosen": chosen.variant,
+        "trained": dict(before),
+        "rules": {rule.name: digest_file(rule) for rule in _RULES},
+        "rungs": [rung.model_dump() for rung in rungs],
+    }
+
+
+def _numbers(chosen: Rung, rungs: Sequence[Rung], before: Mapping[str, float]) -> dict[str, Any]:
+    refused = {rung.variant: rung.reason for rung in rungs if not rung.holds}
+    return {
+        "variant": chosen.variant,
+        "size_mb_before": before["size_mb"],
+        "size_mb": chosen.size_mb,
+        "p50_ms_before": before["p50_ms"],
+        "p50_ms": chosen.p50_ms,
+        "agreement": round(chosen.agreement, 5),
+        "ndcg_drop": round(chosen.ndcg_drop, 5),
+        **({"refused": refused} if refused else {}),
+    }
