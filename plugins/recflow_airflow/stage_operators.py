@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowSkipException
 
 from recflow_airflow.failures import FAILURE_POLICY, tell_person
 from recflow_airflow.intervals import interval_of
@@ -90,12 +91,17 @@ class RecordCandidateOperator(RecflowOperator):
         self.refs = dict(refs)
 
     def execute(self, context: Mapping[str, Any]) -> str:
-        """A sentence that says what was recorded, or why nothing was."""
+        """The candidate's version. Skipped, with the reason, when nothing was recorded: the release is not woken."""
+        from recflow.artifacts.refs import Ref
         from recflow.wiring import build_services, record_candidate_of
 
+        if context["dag_run"].run_type == "backfill":
+            raise AirflowSkipException("not recorded: a backfill releases nothing")
         services = build_services()
         recipe = services.recipe(self.recipe)
-        backfill = context["dag_run"].run_type == "backfill"
-        said = record_candidate_of(services, recipe, interval_of(context, recipe), self.refs, backfill=backfill)
-        self.log.info("%s", said)
-        return said
+        refs = {name: Ref.model_validate(ref) for name, ref in self.refs.items()}
+        recorded = record_candidate_of(services, recipe, interval_of(context, recipe), refs)
+        if not recorded.recorded:
+            raise AirflowSkipException(recorded.reason)
+        self.log.info("%s: %s", recorded.version, recorded.reason)
+        return recorded.version

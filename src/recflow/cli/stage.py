@@ -11,7 +11,7 @@ from recflow.config.settings import process_rank
 from recflow.domain.intervals import day_interval
 from recflow.errors import BadConfiguration
 from recflow.stages import Inputs
-from recflow.wiring import STAGES, StageCall, build_services, load_inputs, run_stage
+from recflow.wiring import STAGES, StageCall, build_services, load_inputs, run_rank
 
 app = typer.Typer()
 
@@ -35,7 +35,7 @@ def stage(
     services = build_services()
     plan = services.recipe(recipe)
     call = StageCall(name, plan, day_interval(interval, plan.schedule.timezone), _read_inputs(inputs), fresh)
-    ref = run_stage(services, call, publish=process_rank() == 0)
+    ref = run_rank(services, call, publish=process_rank() == 0)
     if ref is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(ref.model_dump_json(indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""Builds the clients from the settings and hands them to the stages; the only place that knows both."""
+"""Stages with their clients: called here, or started as jobs and met again."""
 
 import importlib
 import json
@@ -7,152 +7,16 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from recflow.artifacts.manifests import Interval
 from recflow.artifacts.parents import Parent
 from recflow.artifacts.refs import Ref
 from recflow.config.recipe import Recipe
-from recflow.config.recipe_loader import find_recipe, load_recipe
-from recflow.config.settings import Settings, read_settings
-from recflow.errors import BadConfiguration, JobFailed, from_exit_code
-from recflow.protocols import (
-    AsyncScorer,
-    Clock,
-    EventLog,
-    JobLauncher,
-    JobSpec,
-    JobState,
-    Ledger,
-    MetricsSource,
-    ModelRegistry,
-    ModelServer,
-    Notifier,
-    ObjectStore,
-    TrafficRouter,
-)
-from recflow.stages import Inputs, StageOutput, StageRunner, StageSpec, stage_key
-from recflow.storage import ArtifactStore
-
-
-class Services:
-    """The clients of one installation, each built when it is first asked for."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-
-    @cached_property
-    def clock(self) -> Clock:
-        """The system's clock."""
-        from recflow.clients.clock import SystemClock
-
-        return SystemClock()
-
-    @cached_property
-    def store(self) -> ObjectStore:
-        """The object store that `RECFLOW_STORE` names."""
-        uri = self.settings.store_uri
-        if uri.startswith("s3://"):
-            from recflow.clients.s3_store import S3Store
-
-            return S3Store(uri, self.settings.s3_endpoint)
-        if uri.startswith("file://"):
-            from recflow.clients.local_store import LocalStore
-
-            return LocalStore(Path(uri.removeprefix("file://")))
-        raise BadConfiguration("RECFLOW_STORE cannot be used", expected="file:///… or s3://…", seen=uri)
-
-    @cached_property
-    def artifacts(self) -> ArtifactStore:
-        """Folder artifacts over the store, cached below the home folder."""
-        return ArtifactStore(self.store, self.settings.home / "cache")
-
-    @cached_property
-    def ledger(self) -> Ledger:
-        """The ledger, in the store."""
-        from recflow.clients.ledger import ObjectLedger
-
-        return ObjectLedger(self.store, self.clock)
-
-    @cached_property
-    def runner(self) -> StageRunner:
-        """The stage runner."""
-        return StageRunner(self.artifacts, self.clock, self.settings.home / "scratch")
-
-    @cached_property
-    def launcher(self) -> JobLauncher:
-        """Jobs as processes of this host."""
-        from recflow.clients.launcher import ProcessLauncher
-
-        return ProcessLauncher(self.settings.home / "jobs")
-
-    @cached_property
-    def server(self) -> ModelServer:
-        """Triton, for loading and checking."""
-        from recflow.clients.triton import TritonServer
-
-        return TritonServer(self.settings)
-
-    @cached_property
-    def scorer(self) -> AsyncScorer:
-        """Triton, as the gateway calls it."""
-        from recflow.clients.triton import TritonScorer
-
-        return TritonScorer(self.settings)
-
-    @cached_property
-    def router(self) -> TrafficRouter:
-        """Routes folded from the ledger, acknowledged through the store."""
-        from recflow.clients.router import LedgerRouter
-
-        return LedgerRouter(self.store, self.ledger, self.clock)
-
-    @cached_property
-    def events(self) -> EventLog:
-        """Exposures and outcomes, below the home folder."""
-        from recflow.clients.event_log import DuckEventLog
-
-        return DuckEventLog(self.settings.home / "events", self.clock)
-
-    @cached_property
-    def metrics(self) -> MetricsSource:
-        """Live indicators, read from the event log."""
-        from recflow.clients.metrics import EventLogMetrics
-
-        return EventLogMetrics(self.events, self.clock)
-
-    @cached_property
-    def registry(self) -> ModelRegistry:
-        """MLflow."""
-        from recflow.clients.registry import MlflowRegistry
-
-        return MlflowRegistry(self.settings.tracking_uri)
-
-    @cached_property
-    def encoders(self) -> Any:
-        """Base models and encoders from folders; an object of training, since compression and judging read them too."""
-        from recflow.training.encoder import Encoders
-
-        return Encoders(self.settings.base_models, threads=self.settings.torch_threads)
-
-    @cached_property
-    def notifier(self) -> Notifier:
-        """Alerts to a file, and to a webhook when one is set."""
-        from recflow.clients.notifier import build_notifier
-
-        return build_notifier(self.settings.home / "alerts.jsonl", self.settings.notify_webhook)
-
-    def recipe(self, name: str) -> Recipe:
-        """A recipe by its name, or by the path of its file."""
-        path = Path(name)
-        return load_recipe(path) if path.suffix else find_recipe(self.settings.recipes, name)
-
-
-def build_services(settings: Settings | None = None) -> Services:
-    """The services of this process, from the environment unless settings are given."""
-    return Services(settings or read_settings())
+from recflow.errors import from_exit_code
+from recflow.protocols import JobSpec, JobState
+from recflow.stages import Inputs, StageOutput, StageSpec, stage_key
+from recflow.wiring.services import Services
 
 
 @dataclass(frozen=True)
@@ -267,8 +131,15 @@ def find_result(services: Services, call: StageCall) -> Ref | None:
     return None if call.fresh else services.runner.find(call.spec, call.recipe, call.interval, call.inputs)
 
 
-def run_stage(services: Services, call: StageCall, *, publish: bool = True) -> Ref | None:
-    """Run a stage in this process; None only for the silent ranks of a gang (`publish=False`)."""
+def run_stage(services: Services, call: StageCall) -> Ref:
+    """Run a stage in this process, or take the result of an earlier, equal run."""
+    ref = run_rank(services, call, publish=True)
+    assert ref is not None
+    return ref
+
+
+def run_rank(services: Services, call: StageCall, *, publish: bool) -> Ref | None:
+    """Run a stage as one rank of a gang: rank 0 publishes, the others (`publish=False`) give None."""
     function = STAGES[call.stage].bind(services)
     return services.runner.run(
         call.spec, function, call.recipe, call.interval, call.inputs, fresh=call.fresh, publish=publish

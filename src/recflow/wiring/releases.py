@@ -1,0 +1,66 @@
+"""The release machine, the online judge and the watch, with their clients."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from recflow.artifacts.ledger import LedgerState
+from recflow.artifacts.manifests import Interval
+from recflow.artifacts.refs import Ref
+from recflow.config.recipe import Recipe
+from recflow.rollout import operations
+from recflow.rollout.candidates import Recorded, record_candidate
+from recflow.rollout.machine import Advanced, advance
+from recflow.rollout.parent import pin_parent
+from recflow.rollout.progress import Progress, progress
+from recflow.wiring.services import Services
+
+
+def pin_parent_of(services: Services, recipe: Recipe, interval: Interval) -> Ref:
+    """The reference of the model that a retrain of this interval starts from."""
+    return pin_parent(recipe, interval, ledger=services.ledger, artifacts=services.artifacts, clock=services.clock)
+
+
+def record_candidate_of(services: Services, recipe: Recipe, interval: Interval, refs: Mapping[str, Ref]) -> Recorded:
+    """Write the candidate of a retrain into the ledger; `refs` has its package, checkpoint and decision."""
+    return record_candidate(
+        recipe,
+        interval,
+        package=refs["package"],
+        checkpoint=refs["checkpoint"],
+        decision=refs["decision"],
+        ledger=services.ledger,
+        artifacts=services.artifacts,
+    )
+
+
+def claim_release(services: Services, recipe: str) -> str:
+    """The id of the open release, or of one opened now; empty when there is nothing to release."""
+    return operations.claim(services.recipe(recipe), services.ledger, services.clock.now())
+
+
+def release_progress(services: Services, recipe: str, release_id: str) -> Progress:
+    """How a release stands, or how it ended."""
+    return progress(recipe, release_id, ledger=services.ledger, now=services.clock.now())
+
+
+def advance_release(services: Services, recipe: str) -> Advanced:
+    """Do the next due step of the recipe's release."""
+    from recflow.experiments.gate import online_judge
+
+    return advance(services.recipe(recipe), services, online_judge(services.events))
+
+
+def adopt_package(services: Services, recipe: str, package: Ref, *, person: str) -> LedgerState:
+    """Make a published package the first stable."""
+    return operations.adopt(
+        recipe, package, person=person,
+        ledger=services.ledger, artifacts=services.artifacts, server=services.server,
+    )  # fmt: skip
+
+
+def watch_recipe(services: Services, recipe: str) -> dict[str, Any]:
+    """Look at what serves now, roll back on a breach, and advance an open release if it is due."""
+    from recflow.monitoring.watch import watch
+
+    report = watch(services.recipe(recipe), services)
+    return dict(report.model_dump(mode="json"))
