@@ -80,10 +80,18 @@ class ArtifactStore:
         for entry in files:
             path = folder / entry.path
             seen = digest_file(path) if path.exists() else "no file"
-            if seen != entry.sha256:
-                if folder == self._cache / ref.digest:
-                    shutil.rmtree(folder)
+            if seen == entry.sha256:
+                continue
+            if folder != self._cache / ref.digest:
                 raise ArtifactCorrupt(f"{ref.uri} file {entry.path} changed", expected=entry.sha256, seen=seen)
+            shutil.rmtree(folder)
+            raise ArtifactCorrupt(
+                f"the copy of {ref.uri} in the local cache changed at {entry.path}",
+                expected=entry.sha256,
+                seen=seen,
+                then="the copy is removed, and fetched anew the next time",
+                action="clear the task; look at this host's disk",
+            )
 
     def _prefix(self, ref: Ref) -> str:
         root = f"{self.store.root}/"

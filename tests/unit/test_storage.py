@@ -1,0 +1,165 @@
+from pathlib import Path
+
+import pytest
+
+from fakes.fake_clock import FakeClock
+from fakes.memory_store import MemoryStore
+from recflow.artifacts.digests import digest_bytes
+from recflow.artifacts.manifests import Manifest
+from recflow.artifacts.refs import Ref, RefKind
+from recflow.domain.intervals import day_interval
+from recflow.errors import ArtifactCorrupt, PermanentError, StoreFull
+from recflow.storage import ArtifactStore, list_files
+
+
+class OrderedStore(MemoryStore):
+    """Remembers the order of puts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.order: list[str] = []
+
+    def put(self, key, data, *, if_absent=False):
+        self.order.append(key)
+        return super().put(key, data, if_absent=if_absent)
+
+
+@pytest.fixture
+def store():
+    return OrderedStore()
+
+
+@pytest.fixture
+def artifacts(store, tmp_path):
+    return ArtifactStore(store, tmp_path / "cache")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "output"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "weights.bin").write_bytes(b"\x00\x01\x02" * 100)
+    (folder / "deep" / "notes.txt").write_text("hello")
+    return folder
+
+
+def manifest_of(folder: Path, attempt: str = "first", **changes) -> Manifest:
+    manifest = Manifest(
+        kind=RefKind.MODEL,
+        recipe="shop",
+        stage="compress",
+        stage_version=1,
+        key="k" * 64,
+        attempt=attempt,
+        interval=day_interval("2011-01-04", "UTC"),
+        inputs={},
+        files=list_files(folder),
+        numbers={"rows": 3},
+        reusable=True,
+        created_at=FakeClock().now(),
+    )
+    return manifest.model_copy(update=changes)
+
+
+def flip(data: bytes) -> bytes:
+    return data[:-1] + bytes([data[-1] ^ 1])
+
+
+def test_a_published_folder_is_fetched_as_it_was(artifacts, folder):
+    fetched = artifacts.fetch(artifacts.publish(manifest_of(folder), folder))
+    assert list_files(fetched) == list_files(folder)
+    assert (fetched / "deep" / "notes.txt").read_text() == "hello"
+
+
+def test_a_reference_carries_what_a_person_wants_to_see(artifacts, folder):
+    ref = artifacts.publish(manifest_of(folder), folder)
+    assert (ref.kind, ref.uri, ref.numbers) == (RefKind.MODEL, f"memory://store/shop/models/{'k' * 64}", {"rows": 3})
+
+
+def test_the_manifest_is_written_last(artifacts, folder, store):
+    artifacts.publish(manifest_of(folder), folder)
+    assert store.order[-1] == f"shop/models/{'k' * 64}/manifest.json"
+
+
+def test_a_folder_without_a_manifest_does_not_exist(artifacts, folder, store):
+    store.capacity = 200
+    with pytest.raises(StoreFull):
+        artifacts.publish(manifest_of(folder), folder)
+    assert store.list("shop/models") != []
+    assert artifacts.find("shop", RefKind.MODEL, "k" * 64) is None
+
+
+def test_the_loser_of_a_race_adopts_the_winners_manifest(artifacts, folder, tmp_path):
+    won = artifacts.publish(manifest_of(folder, "first"), folder)
+    (folder / "weights.bin").write_bytes(b"other")
+    lost = artifacts.publish(manifest_of(folder, "second"), folder)
+    assert lost == won
+    assert artifacts.manifest(lost).attempt == "first"
+    assert (artifacts.fetch(lost) / "weights.bin").read_bytes() != b"other"
+
+
+def test_a_replaced_artifact_stays_whole_for_those_who_hold_its_reference(artifacts, folder):
+    old = artifacts.publish(manifest_of(folder, "first"), folder)
+    (folder / "weights.bin").write_bytes(b"other")
+    new = artifacts.publish(manifest_of(folder, "second"), folder, replace=True)
+    assert artifacts.find("shop", RefKind.MODEL, "k" * 64)[0] == new
+    assert (artifacts.fetch(new) / "weights.bin").read_bytes() == b"other"
+    assert (artifacts.fetch(old) / "weights.bin").read_bytes() != b"other"
+
+
+@pytest.mark.parametrize("victim", ["weights.bin", "deep/notes.txt"])
+def test_one_flipped_byte_in_the_store_is_refused(artifacts, folder, store, victim):
+    ref = artifacts.publish(manifest_of(folder), folder)
+    key = f"shop/models/{'k' * 64}/first/{victim}"
+    store.put(key, flip(store.get(key)))
+    with pytest.raises(ArtifactCorrupt, match=victim):
+        artifacts.fetch(ref)
+
+
+def test_one_flipped_byte_in_the_manifest_is_refused(artifacts, folder, store):
+    ref = artifacts.publish(manifest_of(folder), folder)
+    key = f"shop/models/{'k' * 64}/manifests/{ref.digest}.json"
+    store.put(key, flip(store.get(key)))
+    with pytest.raises(ArtifactCorrupt, match="manifest"):
+        artifacts.fetch(ref)
+
+
+def test_one_flipped_byte_in_the_local_cache_is_refused_once_and_then_fetched_anew(artifacts, folder):
+    ref = artifacts.publish(manifest_of(folder), folder)
+    cached = artifacts.fetch(ref) / "weights.bin"
+    cached.write_bytes(flip(cached.read_bytes()))
+    with pytest.raises(ArtifactCorrupt, match="local cache"):
+        artifacts.fetch(ref)
+    assert list_files(artifacts.fetch(ref)) == list_files(folder)
+
+
+def test_a_file_that_vanished_from_the_store_is_refused(artifacts, folder, store):
+    ref = artifacts.publish(manifest_of(folder), folder)
+    store.delete(f"shop/models/{'k' * 64}/first/weights.bin")
+    with pytest.raises(ArtifactCorrupt, match="lacks weights"):
+        artifacts.fetch(ref)
+
+
+def test_a_failed_fetch_leaves_no_folder_that_looks_fetched(artifacts, folder, store, tmp_path):
+    ref = artifacts.publish(manifest_of(folder), folder)
+    store.delete(f"shop/models/{'k' * 64}/first/weights.bin")
+    with pytest.raises(ArtifactCorrupt):
+        artifacts.fetch(ref)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_reference_into_another_store_is_refused(artifacts):
+    with pytest.raises(PermanentError, match="not in this store"):
+        artifacts.manifest(Ref(kind=RefKind.MODEL, uri="s3://elsewhere/shop/models/k", digest=digest_bytes(b"")))
+
+
+def test_a_reference_to_nothing_is_refused(artifacts):
+    with pytest.raises(PermanentError, match="does not exist"):
+        artifacts.manifest(Ref(kind=RefKind.MODEL, uri="memory://store/shop/models/k", digest=digest_bytes(b"")))
+
+
+def test_a_reference_of_another_kind_is_refused(artifacts, folder):
+    ref = artifacts.publish(manifest_of(folder), folder)
+    assert ref.expect(RefKind.MODEL) == ref
+    with pytest.raises(PermanentError, match="passed as a package"):
+        ref.expect(RefKind.PACKAGE)
