@@ -77,7 +77,7 @@ def _drop_duplicates(table: pa.Table, label: str, max_share: float) -> pd.DataFr
 
 def _each_once(column: pd.Series, mend: Callable[[str], str | None]) -> pd.Series:
     mended = {text: mend(text) for text in column.dropna().unique()}
-    return column.map(mended).astype(object).where(column.notna(), None)
+    return pd.Series([mended.get(text) for text in column], dtype=object)
 
 
 def _normalised(text: str) -> str | None:

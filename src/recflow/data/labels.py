@@ -90,7 +90,7 @@ def label_partitions(partitions: Sequence[tuple[str, Path]], section: LabelSecti
         connection.execute(_JUDGED)
         options = {"minutes": section.attribution_minutes, "eta": section.position_bias_eta}
         connection.execute(_BEHAVED, thresholds | options)
-        labelled = connection.execute(_LABELLED).to_arrow_table()
+        labelled = connection.sql(_LABELLED).to_arrow_table()
         return labelled, dict(connection.execute(_SEARCHES).fetchall())
 
 

@@ -1,11 +1,14 @@
 """JSON lines, read so that one bad line is a bad row and a file in another encoding is bad data."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from recflow.errors import BadData
+
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
@@ -33,5 +36,12 @@ def _parse(path: Path, number: int, line: bytes) -> dict[str, Any]:
 
 
 def as_text(value: Any) -> str | None:
-    """A JSON value as delivered text: strings as they are, null as nothing, the rest as JSON."""
-    return value if isinstance(value, str) or value is None else json.dumps(value, ensure_ascii=False)
+    """A JSON value as delivered text: strings as they are, null as nothing, the rest as JSON.
+
+    Half a character (a lone surrogate, as `"\\ud800"` gives) becomes U+FFFD: Arrow takes no such text, the checks see it.
+    """
+    if value is None:
+        return None
+    return _HALF.sub(
+        "\N{REPLACEMENT CHARACTER}", value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    )

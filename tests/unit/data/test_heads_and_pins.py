@@ -1,0 +1,96 @@
+import pytest
+
+from fakes.deliveries import day, recipe, write_csv
+from fakes.memory_store import MemoryStore
+from recflow.artifacts.refs import Ref, RefKind
+from recflow.data.heads import HeadHistory
+from recflow.data.pins import pin_partitions, pin_source
+from recflow.errors import BadData, LedgerConflict
+
+
+def partition(number, rows=100):
+    digest = f"{number:064x}"
+    return Ref(kind=RefKind.PARTITION, uri=f"memory://store/p{number}", digest=digest, numbers={"rows_in": rows})
+
+
+@pytest.fixture
+def heads():
+    return HeadHistory(MemoryStore(), "search")
+
+
+def recorded(heads, days, rows=100):
+    for number in range(days):
+        heads.record(day(number), partition(number, rows))
+    return heads
+
+
+def pinned(heads, number, trained_through=None, evaluation_days=2):
+    settings = recipe(split={"evaluation_days": evaluation_days})
+    return [int(ref.digest, 16) for ref in pin_partitions(settings, day(number), trained_through, heads)]
+
+
+def test_recording_the_current_partition_again_adds_nothing(heads):
+    first = heads.record(day(), partition(1))
+    assert heads.record(day(), partition(1)) == first
+    assert len(heads.history(day().label)) == 1
+
+
+def test_a_newer_partition_becomes_current_and_the_old_one_stays_in_the_history(heads):
+    heads.record(day(), partition(1))
+    heads.record(day(), partition(2))
+    assert [head.partition.digest for head in heads.history(day().label)] == [partition(1).digest, partition(2).digest]
+    assert heads.current(day().label).seq == 2
+
+
+def test_two_writers_at_once_do_not_overwrite_each_other(heads):
+    heads.record(day(), partition(1))
+    stale = HeadHistory(heads._store, "search")
+    stale.current = lambda label: None
+    with pytest.raises(LedgerConflict):
+        stale.record(day(), partition(2))
+
+
+def test_without_a_parent_every_partition_is_pinned_oldest_first(heads):
+    assert pinned(recorded(heads, 5), 4) == [0, 1, 2, 3, 4]
+
+
+def test_a_backfill_pins_nothing_of_the_future(heads):
+    assert pinned(recorded(heads, 5), 2) == [0, 1, 2]
+
+
+def test_every_day_after_the_parents_is_pinned_so_that_a_rejected_day_is_not_lost(heads):
+    assert pinned(recorded(heads, 9), 8, trained_through=day(3).end) == [4, 5, 6, 7, 8]
+
+
+def test_the_evaluation_window_is_pinned_beside_the_new_day(heads):
+    assert pinned(recorded(heads, 9), 8, trained_through=day(7).end, evaluation_days=4) == [5, 6, 7, 8]
+
+
+def test_the_current_partition_of_a_day_is_the_one_that_is_pinned(heads):
+    recorded(heads, 2)
+    heads.record(day(0), partition(77))
+    assert pinned(heads, 1) == [77, 1]
+
+
+def test_nothing_to_pin_is_bad_data(heads):
+    with pytest.raises(BadData, match="no partition up to"):
+        pinned(heads, 0)
+
+
+class TestPinSource:
+    def pin(self, tmp_path, heads, number=0):
+        write_csv(tmp_path / "pairs", ["1,q,t,d,1,0"])
+        return pin_source(recipe("crowdflower", "pairs"), day(number), tmp_path, heads)
+
+    def test_the_source_is_pinned_by_its_folder_and_its_bytes(self, tmp_path, heads):
+        ref = self.pin(tmp_path, heads)
+        assert (ref.kind, ref.uri) == (RefKind.SOURCE, (tmp_path / "pairs").as_uri())
+        assert ref == self.pin(tmp_path, heads)
+
+    def test_usual_rows_is_the_median_of_the_seven_days_before(self, tmp_path, heads):
+        for number, rows in enumerate([9_999, 10, 20, 30, 40, 50, 60, 70, 1]):
+            heads.record(day(number), partition(number, rows))
+        assert self.pin(tmp_path, heads, 8).numbers == {"usual_rows": 40}
+
+    def test_the_first_day_has_no_usual_rows(self, tmp_path, heads):
+        assert self.pin(tmp_path, heads).numbers == {}

@@ -1,0 +1,123 @@
+import json
+from collections import Counter, defaultdict
+from datetime import date
+
+import pyarrow.parquet as pq
+import pytest
+
+from fakes.deliveries import CSV_HEADER
+from recflow.config.sections.data import SourceSection, SplitSection
+from recflow.data.sample.behaviour import mirror
+from recflow.data.sample.faults import NAMES
+from recflow.data.sample.shop import SampleShop, write_shop
+from recflow.data.sample.shuffle import shuffle_grades
+from recflow.data.sources.crowdflower import read_csv
+from recflow.data.split import query_id, split_of
+
+SMALL = {"days": 2, "rows": 3_000, "queries": 20, "users": 100}
+
+
+def events(folder, label="2011-01-01"):
+    return [json.loads(line) for line in (folder / "events" / f"{label}.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shop")
+    write_shop(SampleShop(**SMALL), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clean_shop(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clean")
+    write_shop(SampleShop(**SMALL | {"rows": 12_000}, faults=False), folder)
+    return folder
+
+
+def test_equal_seeds_give_equal_bytes_and_other_seeds_others(shop, tmp_path):
+    write_shop(SampleShop(**SMALL), tmp_path / "same")
+    write_shop(SampleShop(**SMALL, seed=8), tmp_path / "other")
+    name = "events/2011-01-02.jsonl"
+    assert (
+        (tmp_path / "same" / name).read_bytes()
+        == (shop / name).read_bytes()
+        != (tmp_path / "other" / name).read_bytes()
+    )
+
+
+def test_each_of_the_twelve_faults_is_planted_on_each_day(shop):
+    planted = defaultdict(set)
+    for line in (shop / "faults.jsonl").read_text().splitlines():
+        entry = json.loads(line)
+        planted[entry["day"]].add(entry["fault"])
+    assert len(NAMES) == 12
+    assert all(names == set(NAMES) for names in planted.values())
+
+
+def test_better_items_are_clicked_more_often_at_the_same_place(clean_shop):
+    truth = {
+        (row["query"], row["item_id"]): row["grade"] for row in pq.read_table(clean_shop / "truth.parquet").to_pylist()
+    }
+    shown, clicked = Counter(), Counter()
+    for event in events(clean_shop):
+        if event["position"] <= 3:
+            grade = truth[event["query"], event["item_id"]]
+            shown[grade] += event["kind"] == "impression"
+            clicked[grade] += event["kind"] == "click"
+    rates = [clicked[grade] / shown[grade] for grade in range(4)]
+    assert rates == sorted(rates)
+
+
+def test_shoppers_look_less_at_lower_places(clean_shop):
+    shown, clicked = Counter(), Counter()
+    for event in events(clean_shop):
+        shown[event["position"] > 7] += event["kind"] == "impression"
+        clicked[event["position"] > 7] += event["kind"] == "click"
+    assert clicked[False] / shown[False] > 1.3 * clicked[True] / shown[True]
+
+
+def test_the_shop_drifts_from_day_to_day(clean_shop):
+    queries = [{event["query"] for event in events(clean_shop, label)} for label in ("2011-01-01", "2011-01-02")]
+    assert queries[0] != queries[1]
+    assert queries[0] & queries[1]
+
+
+def test_a_shuffled_day_spoils_queries_that_train_and_leaves_held_out_ones_clean(clean_shop, tmp_path):
+    options = SMALL | {"rows": 12_000}
+    write_shop(SampleShop(**options, faults=False, shuffled_days=frozenset({date(2011, 1, 1)})), tmp_path)
+
+    def clicks(folder, held_out):
+        rows = [event for event in events(folder) if event["kind"] == "click"]
+        return Counter(
+            (row["query"], row["item_id"])
+            for row in rows
+            if (split_of(query_id(row["query"]), SplitSection()) == "test") == held_out
+        )
+
+    truth = {
+        (row["query"], row["item_id"]): row["grade"] for row in pq.read_table(tmp_path / "truth.parquet").to_pylist()
+    }
+
+    def mean_grade(counts):
+        return sum(truth[pair] * count for pair, count in counts.items()) / counts.total()
+
+    assert mean_grade(clicks(tmp_path, held_out=False)) < mean_grade(clicks(clean_shop, held_out=False)) - 0.5
+    assert abs(mean_grade(clicks(tmp_path, held_out=True)) - mean_grade(clicks(clean_shop, held_out=True))) < 0.3
+
+
+def test_mirrored_grades_are_the_same_grades_on_other_items():
+    assert mirror({"a": 0, "b": 1, "c": 3}) == {"a": 3, "b": 1, "c": 0}
+
+
+def test_shuffled_grades_keep_their_histogram_and_every_other_row(tmp_path):
+    lines = [f"{number},query {number % 40},title {number},,{number % 4 + 1},0" for number in range(400)]
+    (tmp_path / "pairs").mkdir()
+    (tmp_path / "pairs" / "1-test.csv").write_text("\n".join([CSV_HEADER, *lines]))
+    source = SourceSection(adapter="crowdflower", days=2)
+    changed = shuffle_grades(tmp_path / "pairs", tmp_path / "spoilt", date(2011, 1, 1), source, SplitSection())
+    before, after = (list(read_csv(tmp_path / name / "1-test.csv")) for name in ("pairs", "spoilt"))
+    differing = [old["id"] for old, new in zip(before, after, strict=True) if old != new]
+    assert len(differing) == changed
+    assert Counter(row["median_relevance"] for row in before) == Counter(row["median_relevance"] for row in after)
+    assert all(split_of(query_id(row["query"]), SplitSection()) != "test" for row in before if row["id"] in differing)

@@ -1,0 +1,195 @@
+from datetime import timedelta
+
+import pytest
+
+from fakes.deliveries import day, recipe, write_csv, write_shop_day
+from fakes.fake_event_log import FakeEventLog
+from recflow.artifacts.events import Arm, Exposure, Outcome, OutcomeKind, ShownItem
+from recflow.data.rows import COLUMNS
+from recflow.data.sources import open_source
+from recflow.data.sources.crowdflower import CrowdFlower, title_item_id
+from recflow.data.sources.gateway_log import GatewayLog
+from recflow.data.sources.shop import Shop
+from recflow.errors import BadConfiguration, BadData
+
+FIRST = "2011-01-01"
+PAIR = '7,red shoe,Red Shoe,"two\nlines, ""quoted""",4,0'
+EVENT = {
+    "event_id": "e1",
+    "at": "2011-01-01T10:00:00+00:00",
+    "kind": "impression",
+    "request_id": "r1",
+    "user_key": "u1",
+    "query": "shoe",
+    "item_id": "i1",
+    "position": 1,
+}
+
+
+def crowdflower(folder, days=1):
+    return CrowdFlower(folder, days, FIRST)
+
+
+class TestCrowdFlower:
+    def test_a_pair_becomes_a_judgement_graded_from_zero(self, tmp_path):
+        (row,) = crowdflower(write_csv(tmp_path, [PAIR])).rows(day()).to_pylist()
+        assert (row["kind"], row["event_id"], row["query"], float(row["grade"])) == ("judgement", "7", "red shoe", 3)
+
+    def test_quoted_lines_stay_together(self, tmp_path):
+        (row,) = crowdflower(write_csv(tmp_path, [PAIR])).rows(day()).to_pylist()
+        assert row["description"] == 'two\nlines, "quoted"'
+
+    def test_every_row_has_one_day_and_the_report_says_where_it_comes_from(self, tmp_path):
+        source = crowdflower(write_csv(tmp_path, [f"{n},q,t,d,1,0" for n in range(40)]), days=4)
+        ids = [row["event_id"] for number in range(5) for row in source.rows(day(number)).to_pylist()]
+        assert sorted(ids, key=int) == [str(n) for n in range(40)]
+        assert "no date" in source.note
+
+    def test_products_of_one_title_are_one_item(self, tmp_path):
+        rows = crowdflower(write_csv(tmp_path, ["1,a,Red  Shoe,x,1,0", "2,b,red shoe,y,1,0"])).rows(day())
+        assert set(rows["item_id"].to_pylist()) == {title_item_id("red shoe")}
+
+    def test_the_fingerprint_moves_with_a_byte_of_its_day_only(self, tmp_path):
+        before = write_csv(tmp_path / "a", [f"{n},q,t,d,1,0" for n in range(8)])
+        after = write_csv(tmp_path / "b", [f"{n},q,{'T' if n == 3 else 't'},d,1,0" for n in range(8)])
+        moved = [
+            crowdflower(before, 4).fingerprint(day(n)) != crowdflower(after, 4).fingerprint(day(n)) for n in range(4)
+        ]
+        assert moved.count(True) == 1
+
+    def test_a_file_in_another_encoding_is_bad_data_and_has_a_fingerprint(self, tmp_path):
+        (tmp_path / "1-test.csv").write_bytes(b"id,query\n1,caf\xe9\n")
+        source = crowdflower(tmp_path)
+        assert len(source.fingerprint(day())) == 64
+        with pytest.raises(BadData, match="1-test.csv is not UTF-8.*0xe9"):
+            source.rows(day())
+
+    def test_a_missing_column_is_not_delivered(self, tmp_path):
+        folder = write_csv(tmp_path, ["1,q,d,1,0"], "id,query,product_description,median_relevance,relevance_variance")
+        assert set(COLUMNS) - set(crowdflower(folder).rows(day()).column_names) == {"title", "item_id"}
+
+    def test_a_file_without_ids_is_bad_data(self, tmp_path):
+        with pytest.raises(BadData, match="lacks a column.*id"):
+            crowdflower(write_csv(tmp_path, ["q,t"], "query,product_title")).rows(day())
+
+
+class TestShop:
+    def test_events_get_the_texts_of_their_items(self, tmp_path):
+        (row,) = Shop(write_shop_day(tmp_path, [EVENT])).rows(day()).to_pylist()
+        assert (row["title"], row["description"], row["position"]) == ("shoe i1", "leather", "1")
+
+    def test_an_item_that_is_not_in_the_catalogue_has_no_title(self, tmp_path):
+        (row,) = Shop(write_shop_day(tmp_path, [{**EVENT, "item_id": "gone"}])).rows(day()).to_pylist()
+        assert row["title"] is None
+
+    def test_the_catalogue_of_a_later_day_changes_nothing(self, tmp_path):
+        shop = Shop(write_shop_day(tmp_path, [EVENT]))
+        before = shop.fingerprint(day())
+        (tmp_path / "catalogue" / "2011-01-02.jsonl").write_text('{"item_id": "i1", "title": "new"}\n')
+        assert shop.fingerprint(day()) == before
+        assert shop.rows(day()).to_pylist()[0]["title"] == "shoe i1"
+
+    def test_a_day_without_a_file_is_bad_data_and_has_a_fingerprint(self, tmp_path):
+        shop = Shop(write_shop_day(tmp_path, [EVENT]))
+        assert len(shop.fingerprint(day(5))) == 64
+        with pytest.raises(BadData, match="no events of 2011-01-06"):
+            shop.rows(day(5))
+
+    def test_an_empty_file_gives_no_rows(self, tmp_path):
+        assert Shop(write_shop_day(tmp_path, [])).rows(day()).num_rows == 0
+
+    def test_half_a_character_is_replaced_so_that_the_checks_see_it(self, tmp_path):
+        (row,) = Shop(write_shop_day(tmp_path, [{**EVENT, "query": "sho\ud83d"}])).rows(day()).to_pylist()
+        assert row["query"] == "sho\ufffd"
+
+    def test_a_column_that_no_event_has_is_not_delivered(self, tmp_path):
+        event = {name: value for name, value in EVENT.items() if name != "user_key"}
+        assert "user_key" not in Shop(write_shop_day(tmp_path, [event])).rows(day()).column_names
+
+    @pytest.mark.parametrize(
+        ("line", "message"),
+        [
+            (b'{"query": "caf\xe9"}\n', "not UTF-8.*line 1"),
+            (b'{"query": "ca', "cut or broken"),
+            (b"[1]\n", "not a log"),
+        ],
+    )
+    def test_a_file_that_is_no_utf8_json_log_is_bad_data(self, tmp_path, line, message):
+        shop = Shop(write_shop_day(tmp_path, [EVENT]))
+        (tmp_path / "events" / f"{day().label}.jsonl").write_bytes(line)
+        with pytest.raises(BadData, match=message):
+            shop.rows(day())
+
+
+def exposure(request_id, *, minutes=60, marked=""):
+    return Exposure(
+        request_id=request_id,
+        at=day().start + timedelta(minutes=minutes),
+        recipe="search",
+        user_key="u1",
+        anonymous=False,
+        marked=marked,
+        epoch=1,
+        arm=Arm.STABLE,
+        assigned_version="v1",
+        served_version="v1",
+        query="shoe",
+        items=(ShownItem(item_id="i1", position=1, score=0.5), ShownItem(item_id="i2", position=2, score=0.1)),
+        latency_ms=3,
+    )
+
+
+def outcome(request_id, item_id="i2", *, minutes=61):
+    return Outcome(
+        outcome_id=f"o-{request_id}-{item_id}",
+        request_id=request_id,
+        at=day().start + timedelta(minutes=minutes),
+        recipe="search",
+        user_key="u1",
+        kind=OutcomeKind.PURCHASE,
+        item_id=item_id,
+        value=9.5,
+    )
+
+
+class TestGatewayLog:
+    def gateway_log(self, folder, *records):
+        return GatewayLog(FakeEventLog(records), write_shop_day(folder, []), "search", 30)
+
+    def test_exposures_become_impressions_and_outcomes_get_query_and_position(self, tmp_path):
+        rows = self.gateway_log(tmp_path, exposure("r1"), outcome("r1")).rows(day()).to_pylist()
+        assert [(r["kind"], r["item_id"], r["position"], r["query"], r["title"]) for r in rows] == [
+            ("impression", "i1", "1", "shoe", "shoe i1"),
+            ("impression", "i2", "2", "shoe", "shoe i2"),
+            ("purchase", "i2", "2", "shoe", "shoe i2"),
+        ]
+
+    @pytest.mark.parametrize("marked", ["bot", "employee", "forced"])
+    def test_marked_requests_and_their_outcomes_are_left_out(self, tmp_path, marked):
+        log = self.gateway_log(tmp_path, exposure("r1", marked=marked), outcome("r1"))
+        assert log.rows(day()).num_rows == 0
+
+    def test_an_outcome_after_midnight_belongs_to_the_day_of_its_search(self, tmp_path):
+        log = self.gateway_log(tmp_path, exposure("r1", minutes=1435), outcome("r1", minutes=1445))
+        assert log.rows(day())["kind"].to_pylist().count("purchase") == 1
+        assert log.rows(day(1)).num_rows == 0
+
+    def test_the_fingerprint_moves_with_an_outcome(self, tmp_path):
+        without = self.gateway_log(tmp_path, exposure("r1")).fingerprint(day())
+        assert self.gateway_log(tmp_path, exposure("r1"), outcome("r1")).fingerprint(day()) != without
+
+    def test_the_catalogue_may_be_a_folder_of_judged_pairs(self, tmp_path):
+        item = title_item_id("Red Shoe")
+        shown = exposure("r1").model_copy(update={"items": (ShownItem(item_id=item, position=1, score=1),)})
+        log = GatewayLog(FakeEventLog([shown]), write_csv(tmp_path, [PAIR]), "search", 30)
+        assert log.rows(day())["title"].to_pylist() == ["Red Shoe"]
+
+
+def test_a_source_whose_folder_is_missing_is_a_configuration_error(tmp_path):
+    with pytest.raises(BadConfiguration, match="not there"):
+        open_source(recipe(), tmp_path / "nowhere")
+
+
+def test_the_gateway_log_needs_an_event_log(tmp_path):
+    with pytest.raises(BadConfiguration, match="event log"):
+        open_source(recipe("gateway_log"), tmp_path)
