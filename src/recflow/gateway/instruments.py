@@ -1,0 +1,92 @@
+"""Prometheus metrics of one gateway process. Scrape every worker, or read the event log, which is complete."""
+
+from collections.abc import Callable, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from recflow.artifacts.events import Exposure, Outcome
+from recflow.domain.routes import RoutingTable
+
+_SECONDS = (0.005, 0.01, 0.02, 0.04, 0.07, 0.1, 0.15, 0.2, 0.25, 0.3, 0.5, 1.0)
+_DIFFERENCES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+class Instruments:
+    """Counters and histograms under `recflow_gateway_`, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        self._requests = Counter(
+            "recflow_gateway_requests_total",
+            "Answered rank requests, by the version that was assigned and why another one answered.",
+            ("recipe", "version", "arm", "fallback"),
+            registry=registry,
+        )
+        self._latency = Histogram(
+            "recflow_gateway_latency_seconds",
+            "From the read request to its answer.",
+            ("recipe", "version"),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._refused = Counter(
+            "recflow_gateway_refused_total", "Requests refused, by code.", ("code",), registry=registry
+        )
+        self._outcomes = Counter(
+            "recflow_gateway_outcomes_total", "Outcomes received.", ("recipe", "kind"), registry=registry
+        )
+        self._mirrored = Counter(
+            "recflow_gateway_shadow_total", "Mirrored requests.", ("recipe", "version", "result"), registry=registry
+        )
+        self._shadow_latency = Histogram(
+            "recflow_gateway_shadow_latency_seconds",
+            "Time of the shadow version.",
+            ("recipe", "version"),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._difference = Histogram(
+            "recflow_gateway_shadow_score_difference",
+            "Mean absolute difference of the shadow's scores from stable's, a request.",
+            ("recipe", "version"),
+            buckets=_DIFFERENCES,
+            registry=registry,
+        )
+
+    def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
+        """A gauge that is read when it is scraped."""
+        Gauge(f"recflow_gateway_{name}", text, registry=self._registry).set_function(read)
+
+    def watch_epochs(self, reads: Mapping[str, Callable[[], float]]) -> None:
+        """The epoch that each recipe is routed by."""
+        gauge = Gauge("recflow_gateway_epoch", "Routing epoch.", ("recipe",), registry=self._registry)
+        for recipe, read in reads.items():
+            gauge.labels(recipe).set_function(read)
+
+    def answered(self, exposure: Exposure) -> None:
+        """Count one answered request."""
+        version = exposure.assigned_version
+        self._requests.labels(exposure.recipe, version, exposure.arm.value, exposure.fallback.value).inc()
+        self._latency.labels(exposure.recipe, version).observe(exposure.latency_ms / 1000)
+
+    def refused(self, code: str) -> None:
+        """Count one refusal."""
+        self._refused.labels(code).inc()
+
+    def acted(self, outcome: Outcome) -> None:
+        """Count one outcome."""
+        self._outcomes.labels(outcome.recipe, outcome.kind.value).inc()
+
+    def mirrored(self, table: RoutingTable, result: str, seconds: float | None = None) -> None:
+        """Count one mirrored request, with its time unless it was dropped."""
+        self._mirrored.labels(table.recipe, table.shadow, result).inc()
+        if seconds is not None:
+            self._shadow_latency.labels(table.recipe, table.shadow).observe(seconds)
+
+    def shadow_difference(self, table: RoutingTable, difference: float) -> None:
+        """How far the shadow's scores of one request are from stable's."""
+        self._difference.labels(table.recipe, table.shadow).observe(difference)
+
+    def text(self) -> bytes:
+        """The metrics as Prometheus reads them."""
+        return generate_latest(self._registry)

@@ -1,0 +1,98 @@
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from fakes.fake_clock import FakeClock
+from fakes.fake_event_log import FakeEventLog
+from fakes.fake_router import FakeRouter
+from fakes.scripted_scorer import ScriptedScorer, falling, rising
+from recflow.artifacts.events import Arm, Exposure, Outcome
+from recflow.config.recipe import Recipe
+from recflow.config.sections.serving import ServingSection
+from recflow.domain.routes import ArmRange, RoutingTable
+from recflow.gateway.app import create_app
+from recflow.gateway.service import Options, Seams
+
+RECIPE = "search_relevance"
+STABLE = RoutingTable(recipe=RECIPE, epoch=3, stable="v1")
+SHADOW = RoutingTable(recipe=RECIPE, epoch=4, stable="v1", shadow="v2", experiment="rel-2:shadow")
+HALVES = RoutingTable(
+    recipe=RECIPE,
+    epoch=5,
+    stable="v1",
+    experiment="rel-2:judging",
+    salt="rel-2",
+    arms=(
+        ArmRange(arm=Arm.TREATMENT, version="v2", start=0, end=5000),
+        ArmRange(arm=Arm.CONTROL, version="v1", start=5000, end=10000),
+    ),
+)
+CANARY = HALVES.model_copy(
+    update={
+        "experiment": "rel-2:canary_0",
+        "arms": (
+            ArmRange(arm=Arm.TREATMENT, version="v2", start=0, end=500),
+            ArmRange(arm=Arm.CONTROL, version="v1", start=9500, end=10000),
+        ),
+    }
+)
+ALL_TREATED = HALVES.model_copy(update={"arms": (ArmRange(arm=Arm.TREATMENT, version="v2", start=0, end=10000),)})
+
+
+def ask(**changes: Any) -> dict[str, Any]:
+    """A request for three items."""
+    items = [
+        {"id": name, "title": title} for name, title in (("a", "red hat"), ("b", "blue shoes"), ("c", "red shoes"))
+    ]
+    return {"user_id": "u-1", "query": "red shoes", "items": items} | changes
+
+
+@dataclass
+class World:
+    """A gateway over doubles, asked through its ASGI interface. Within `open` its background tasks run."""
+
+    folder: Path
+    serving: dict[str, Any] = field(default_factory=dict)
+    tokens: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.clock = FakeClock()
+        self.router = FakeRouter(self.clock, STABLE)
+        self.events = FakeEventLog()
+        self.scorer = ScriptedScorer({"v1": falling, "v2": rising})
+
+    def build(self):
+        # Far more time than a busy machine takes: what runs out of time in these tests is meant to.
+        serving = ServingSection(**{"deadline_ms": 20_000, **self.serving})
+        recipe = Recipe(name=RECIPE, owner="tests", serving=serving)
+        seams = Seams(self.scorer, self.router, self.events, self.clock)
+        return create_app([recipe], seams, Options(self.folder, self.tokens, poll_s=3600))
+
+    @asynccontextmanager
+    async def open(self):
+        app = self.build()
+        self.gateway = app.state.gateway
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with self.gateway.running(), httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+            yield client
+
+    def rank(self, body: dict[str, Any] | None = None, **kwargs: Any) -> httpx.Response:
+        """One request to a gateway that starts and stops around it."""
+
+        async def once() -> httpx.Response:
+            async with self.open() as client:
+                return await client.post(f"/v1/{RECIPE}/rank", **({"json": body or ask()} | kwargs))
+
+        return asyncio.run(once())
+
+    @property
+    def exposures(self) -> list[Exposure]:
+        return [record for record in self.events.records if isinstance(record, Exposure)]
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        return [record for record in self.events.records if isinstance(record, Outcome)]
