@@ -47,14 +47,14 @@ class LocalTriton:
 
     def leftovers(self) -> list[str]:
         """Processes and shared memory that carry this server's prefix."""
-        processes = [" ".join(process.cmdline())[:200] for process in self.home.processes()]
+        processes = [str(process) for process in self.home.processes()]
         return processes + [path.name for path in Path("/dev/shm").glob(f"{self.home.prefix}*")]
 
     def kill_supervisor(self) -> None:
-        state = self.home.read()
-        supervisor = psutil.Process(state.supervisor_pid)
-        supervisor.kill()
-        psutil.wait_procs([supervisor], timeout=10)
+        if state := self.home.read():
+            supervisor = psutil.Process(state.supervisor_pid)
+            supervisor.kill()
+            psutil.wait_procs([supervisor], timeout=10)
 
     def kill_server(self) -> None:
         os.kill(self.home.read().server_pid, signal.SIGKILL)
