@@ -1,0 +1,108 @@
+"""The infra check on a real server: a real encoder in int8, packaged by the stage itself."""
+
+import json
+import shutil
+
+import pytest
+
+from fakes.real_model import write_real_model
+from fakes.small_models import shop_rows, tiny_base
+from fakes.stage_bench import StageBench
+from recflow.artifacts.decisions import Verdict
+from recflow.artifacts.plans import InfraLimits
+from recflow.artifacts.refs import RefKind
+from recflow.clients.clock import SystemClock
+from recflow.clients.triton import TritonServer
+from recflow.compression.scoring import Scorer
+from recflow.config.recipe import Recipe
+from recflow.config.sections.serving import PackagingSection
+from recflow.packaging.run import run
+from recflow.packaging.spec import PACKAGE
+from recflow.protocols import RankItem
+from recflow.rollout.infra_check import check
+
+RECIPE = "infra_shop"
+OLD, NEW = "20110101-aaaaaaaa", "20110102-bbbbbbbb"
+# A shared host may be as slow as it likes: speed is judged by the unit tests, with a clock that stands still.
+SLOW = {"max_p95_ms": 60_000, "load_timeout_s": 600}
+REVERSING = "def process(scores):\n    return scores[::-1] if len(scores) > 5 else scores\n"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    queries = {}
+    for row in shop_rows(6, items=10):
+        queries.setdefault(row["query"], []).append(row["title"])
+    return write_real_model(folder / "model", tiny_base(folder / "base"), queries)
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    return StageBench(tmp_path_factory.mktemp("bench"))
+
+
+@pytest.fixture
+def package(bench, model, tmp_path):
+    def package(post_processing=""):
+        section = PackagingSection()
+        if post_processing:
+            (tmp_path / "post.py").write_text(post_processing)
+            section = PackagingSection(post_processing=str(tmp_path / "post.py"))
+        recipe = Recipe(name=RECIPE, owner="search", packaging=section)
+        ref = bench.run(PACKAGE, run, recipe, model=bench.publish(RefKind.MODEL, model, recipe=RECIPE))
+        return bench.artifacts.fetch(ref)
+
+    return package
+
+
+@pytest.fixture
+def server(triton):
+    server = TritonServer(triton.settings)
+    yield server
+    for version in server.loaded(RECIPE):
+        server.unload(RECIPE, version)
+
+
+def judge(server, package, *, baseline="", sizes=(1, 5, 20)):
+    limits = InfraLimits(batch_sizes=sizes, **SLOW)
+    return check(server, RECIPE, NEW, package, baseline=baseline, limits=limits, clock=SystemClock())
+
+
+def rules(decision, verdict):
+    return {finding.rule for finding in decision.findings if finding.verdict is verdict}
+
+
+def test_a_packaged_encoder_passes_on_the_real_server_beside_the_serving_version(server, package):
+    server.load(RECIPE, OLD, package())
+    decision = judge(server, package(), baseline=OLD)
+    assert decision.verdict is Verdict.PASS, decision
+    assert {"golden_1", "golden_5", "golden_20", "order_20", "edge_texts", "memory_mb", "score_shift"} <= rules(
+        decision, Verdict.PASS
+    )
+
+
+def test_served_scores_equal_the_packages_own_scorer_at_every_size(server, package, model):
+    server.load(RECIPE, OLD, package())
+    scorer = Scorer(str(model))
+    for row in json.loads((model / "golden.json").read_text()):
+        for size in (1, 5, len(row["titles"])):
+            titles = row["titles"][:size]
+            items = [RankItem(str(number), title) for number, title in enumerate(titles)]
+            served = server.score(RECIPE, OLD, row["query"], items, timeout_s=30)
+            assert served == pytest.approx(scorer.score(row["query"], titles, [""] * size), abs=0.05)
+
+
+def test_a_reversal_above_five_items_is_caught_by_the_default_sizes_and_missed_by_smaller_ones(server, package):
+    reversing = package(REVERSING)
+    assert judge(server, reversing).verdict is Verdict.FAIL
+    assert judge(server, reversing, sizes=(1, 5)).verdict is Verdict.PASS
+
+
+def test_a_corrupt_onnx_fails_the_check_with_the_servers_own_words(server, package, tmp_path):
+    shutil.copytree(package(), tmp_path / "corrupt")
+    onnx = tmp_path / "corrupt" / "1" / "model.onnx"
+    onnx.write_bytes(onnx.read_bytes()[:1000])
+    decision = judge(server, tmp_path / "corrupt")
+    assert rules(decision, Verdict.FAIL) == {"load"}
+    assert "model.onnx" in decision.numbers["seen"]
