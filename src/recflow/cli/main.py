@@ -28,6 +28,7 @@ _ROOMS = {
     "shuffle-grades": _Room("recflow.cli.data", "Copy judged pairs with one day's grades on the wrong products."),
     "release": _Room("recflow.cli.release", "Advance, approve, abort, roll back and show releases."),
     "adopt": _Room("recflow.cli.release", "Make the model that serves today the first stable."),
+    "watch": _Room("recflow.cli.release", "Probe what serves now; a breach rolls back."),
     "triton": _Room("recflow.cli.triton", "The local Triton server."),
     "gateway": _Room("recflow.cli.gateway", "Serve: route shoppers' requests to versions."),
     "replay": _Room("recflow.cli.gateway", "Send judged queries as simulated shoppers."),

@@ -1,5 +1,6 @@
 """The release machine, the online judge and the watch, with their clients."""
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,6 +8,7 @@ from recflow.artifacts.ledger import LedgerState
 from recflow.artifacts.manifests import Interval
 from recflow.artifacts.refs import Ref
 from recflow.config.recipe import Recipe
+from recflow.errors import TemporaryError
 from recflow.rollout import operations
 from recflow.rollout.candidates import Recorded, record_candidate
 from recflow.rollout.machine import Advanced, advance
@@ -62,5 +64,11 @@ def watch_recipe(services: Services, recipe: str) -> dict[str, Any]:
     """Look at what serves now, roll back on a breach, and advance an open release if it is due."""
     from recflow.monitoring.watch import watch
 
-    report = watch(services.recipe(recipe), services)
+    contract = services.recipe(recipe)
+    report = watch(contract, services)
+    if trouble := report.roll_back:
+        operations.rollback(contract, services, person="watch", reason=trouble.reason, version=trouble.roll_back)
+    # What is down now is in the report and was told; the next watch finds the release where it stands.
+    with contextlib.suppress(TemporaryError):
+        advance_release(services, recipe)
     return dict(report.model_dump(mode="json"))

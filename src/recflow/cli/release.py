@@ -1,0 +1,186 @@
+"""`recflow release`, `recflow adopt`, `recflow watch`: see how a release stands, and what a person may do about it."""
+
+import getpass
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from recflow.artifacts.ledger import LedgerEntry, LedgerState, OpenRelease, ReleaseState
+from recflow.artifacts.refs import Ref
+from recflow.errors import BadConfiguration
+from recflow.wiring import Services, adopt_package, advance_release, build_services, watch_recipe
+
+app = typer.Typer(help="Advance, approve, abort, roll back and show releases.", no_args_is_help=True)
+
+RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="The recipe's name.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in the ledger.")]
+Person = Annotated[str, typer.Option("--by", help="Who; default: the user of this process.")]
+
+
+@app.command()
+def advance(recipe: RecipeName) -> None:
+    """Do the next due step of the recipe's release."""
+    done = advance_release(build_services(), recipe)
+    print(f"{recipe}: {done.reason}")
+    if done.wait_s is not None:
+        print(f"due again in {done.wait_s:.0f} s")
+
+
+@app.command()
+def approve(recipe: RecipeName, reason: Reason = "", by: Person = "") -> None:
+    """Let the release that waits for a person go into shadow."""
+    from recflow.rollout import operations
+
+    _say(recipe, operations.approve(recipe, build_services().ledger, person=_person(by), reason=reason))
+
+
+@app.command()
+def abort(recipe: RecipeName, reason: Reason = "aborted by hand", by: Person = "") -> None:
+    """End the open release: at once before any shopper met it, by rolling back afterwards."""
+    from recflow.rollout import operations
+
+    _say(recipe, operations.abort(recipe, build_services().ledger, person=_person(by), reason=reason))
+
+
+@app.command()
+def rollback(recipe: RecipeName, reason: Reason = "rolled back by hand", by: Person = "") -> None:
+    """Roll back the open release; without one, return to the previous version in one step."""
+    from recflow.rollout import operations
+
+    services = build_services()
+    _say(recipe, operations.rollback(services.recipe(recipe), services, person=_person(by), reason=reason))
+
+
+@app.command()
+def hold(recipe: RecipeName, reason: Reason = "held by hand", by: Person = "") -> None:
+    """Stop a live release where it stands, traffic included."""
+    from recflow.rollout import operations
+
+    _say(recipe, operations.hold(recipe, build_services().ledger, person=_person(by), reason=reason))
+
+
+@app.command()
+def resume(recipe: RecipeName, reason: Reason = "", by: Person = "") -> None:
+    """Let a held release go on where it was."""
+    from recflow.rollout import operations
+
+    _say(recipe, operations.resume(recipe, build_services().ledger, person=_person(by), reason=reason))
+
+
+@app.command()
+def freeze(recipe: RecipeName, reason: Reason = "frozen by hand", by: Person = "") -> None:
+    """Stop every step forward; rollbacks go on. `all` freezes every recipe."""
+    from recflow.rollout import operations
+
+    services = build_services()
+    for name in _recipes(services, recipe):
+        _say(name, operations.freeze(name, services.ledger, person=_person(by), reason=reason))
+
+
+@app.command()
+def unfreeze(recipe: RecipeName, reason: Reason = "", by: Person = "") -> None:
+    """Let releases move forward again. `all` unfreezes every recipe."""
+    from recflow.rollout import operations
+
+    services = build_services()
+    for name in _recipes(services, recipe):
+        _say(name, operations.unfreeze(name, services.ledger, person=_person(by), reason=reason))
+
+
+@app.command()
+def history(recipe: RecipeName, limit: Annotated[int, typer.Option(help="Newest entries shown.")] = 50) -> None:
+    """Everything that was decided and routed, newest last."""
+    from recflow.rollout import operations
+
+    for entry in operations.history(recipe, build_services().ledger, limit=limit):
+        print(_line(entry))
+
+
+@app.command()
+def status(recipe: RecipeName) -> None:
+    """What serves now and why, what is on its way, and what it waits for."""
+    services = build_services()
+    head = services.ledger.head(recipe)
+    _say(recipe, head.state if head else LedgerState())
+    if head is None or head.state.release is None:
+        return
+    lagging = services.router.acknowledged(recipe, head.state.epoch).lagging
+    if lagging:
+        print(f"gateways still on older routes: {', '.join(lagging)}")
+    if head.state.release.state is ReleaseState.JUDGING:
+        _print_experiment(services, recipe, head.state.release, services.clock.now())
+
+
+@app.command()
+def adopt(
+    recipe: RecipeName,
+    package_ref: Annotated[str, typer.Argument(help="A package's reference as JSON, or a file that holds it.")],
+    by: Person = "",
+) -> None:
+    """Make the model that serves today the first stable."""
+    services = build_services()
+    _say(recipe, adopt_package(services, recipe, _ref(package_ref), person=_person(by)))
+
+
+@app.command()
+def watch(recipe: RecipeName) -> None:
+    """Probe what serves now; a breach rolls back."""
+    print(json.dumps(watch_recipe(build_services(), recipe), indent=1, ensure_ascii=False))
+
+
+def _person(by: str) -> str:
+    return by or getpass.getuser()
+
+
+def _recipes(services: Services, recipe: str) -> list[str]:
+    from recflow.config.recipe_loader import recipe_paths
+
+    return list(recipe_paths(services.settings.recipes)) if recipe == "all" else [services.recipe(recipe).name]
+
+
+def _ref(text: str) -> Ref:
+    try:
+        return Ref.model_validate_json(text if text.lstrip().startswith("{") else Path(text).read_bytes())
+    except (OSError, ValueError) as error:
+        raise BadConfiguration(
+            "the package's reference cannot be read", expected="JSON of a reference, or its file", seen=str(error)
+        ) from error
+
+
+def _say(recipe: str, state: LedgerState) -> None:
+    stable, release = state.stable, state.release
+    print(
+        f"{recipe}: stable {stable.version} since {stable.since:%Y-%m-%d %H:%M:%S}"
+        if stable
+        else f"{recipe}: no stable yet"
+    )
+    if state.previous:
+        print(f"  previous {state.previous.version}, one `recflow release rollback {recipe}` away")
+    if release:
+        step = f" step {release.step}" if release.state is ReleaseState.CANARY else ""
+        print(f"  {release.release_id} in {release.state}{step} since {release.entered_at:%Y-%m-%d %H:%M:%S}")
+        print(f"  why: {release.reason or 'on its way'}")
+    if state.waiting:
+        print(f"  waiting: {state.waiting.version}")
+    if state.frozen:
+        print(f"  frozen: {state.frozen}")
+
+
+def _line(entry: LedgerEntry) -> str:
+    event = entry.event
+    version = event.candidate.version if event.candidate else event.version
+    what = " ".join(part for part in (str(event.kind), str(event.to or ""), event.release_id, version) if part)
+    reason = f": {event.reason}" if event.reason else ""
+    return f"{entry.seq:>5}  {entry.at:%Y-%m-%d %H:%M:%S}  {entry.actor:<12} {what}{reason}"
+
+
+def _print_experiment(services: Services, recipe: str, release: OpenRelease, now: datetime) -> None:
+    from recflow.experiments.gate import read_release
+    from recflow.experiments.report import as_text, summarise
+
+    contract = services.recipe(recipe)
+    report = summarise(contract.online_gate, read_release(services.events, contract, release, now))
+    print(as_text(report) if report else "no user's outcome window has closed yet")

@@ -1,0 +1,62 @@
+"""Golden requests against a live version."""
+
+from datetime import timedelta
+
+from recflow.artifacts.frozen import Frozen
+from recflow.artifacts.refs import Ref
+from recflow.domain.golden import GoldenRequest, agrees, is_strict, read_golden
+from recflow.errors import ArtifactCorrupt, ServerUnavailable
+from recflow.protocols import Clock, ModelServer, RankItem
+from recflow.storage import ArtifactStore
+
+_TIMEOUT_S = 5.0
+
+
+class Probe(Frozen):
+    """What a version answered: how many golden requests were asked, how many were wrong, the slowest in ms.
+
+    `failure` says why it could not be asked to the end. `unreadable` is about the stored package and not about serving.
+    """
+
+    asked: int = 0
+    wrong: int = 0
+    slowest_ms: float = 0.0
+    failure: str = ""
+    unreadable: str = ""
+
+    @property
+    def sick(self) -> str:
+        """What is wrong with the version; empty when nothing is."""
+        if self.failure:
+            return f"does not answer: {self.failure}"
+        return f"{self.wrong} of {self.asked} golden answers are wrong" if self.wrong else ""
+
+
+def probe(
+    server: ModelServer, artifacts: ArtifactStore, clock: Clock, recipe: str, version: str, package: Ref, atol: float
+) -> Probe:
+    """Ask a version its package's golden requests; what is wrong stands in the result and is never raised."""
+    try:
+        folder = artifacts.fetch(package)
+        requests, strict = read_golden(folder), is_strict(folder)
+    except ArtifactCorrupt as error:
+        return Probe(unreadable=error.what)
+    wrong, slowest = 0, timedelta()
+    for asked, request in enumerate(requests):
+        began = clock.now()
+        try:
+            seen = server.score(recipe, version, request.query, _items(request), timeout_s=_TIMEOUT_S)
+        except ServerUnavailable as error:
+            return Probe(asked=asked, wrong=wrong, slowest_ms=_ms(slowest), failure=error.what)
+        slowest = max(slowest, clock.now() - began)
+        wrong += not agrees(request.scores, seen, atol, strict=strict)
+    return Probe(asked=len(requests), wrong=wrong, slowest_ms=_ms(slowest))
+
+
+def _ms(span: timedelta) -> float:
+    return span.total_seconds() * 1000
+
+
+def _items(request: GoldenRequest) -> list[RankItem]:
+    texts = zip(request.titles, request.descriptions, strict=True)
+    return [RankItem(str(number), title, description) for number, (title, description) in enumerate(texts)]

@@ -1,0 +1,123 @@
+"""What is to be done about what the watch saw: a pure function."""
+
+from enum import StrEnum
+
+from recflow.artifacts.frozen import Frozen
+from recflow.artifacts.plans import HealthLimits
+from recflow.config.sections.serving import WatchSection
+from recflow.monitoring.probes import Probe
+from recflow.protocols import TrafficReading
+
+
+class Role(StrEnum):
+    """What a live version is there for."""
+
+    STABLE = "stable"
+    CANDIDATE = "candidate"
+    PREVIOUS = "previous"
+
+
+class Seen(Frozen):
+    """One live version: its probe, and its requests in the window (none are routed to the previous one)."""
+
+    role: Role
+    version: str
+    probe: Probe
+    requests: int = 0
+    errors: int = 0
+    p95_ms: float | None = None
+
+    def with_traffic(self, reading: TrafficReading) -> "Seen":
+        """The same with its requests."""
+        traffic = {"requests": reading.requests, "errors": reading.errors, "p95_ms": reading.p95_ms}
+        return self.model_copy(update=traffic)
+
+
+class Surroundings(Frozen):
+    """What was seen beside the versions: ages in seconds and days, None where there is nothing to be old.
+
+    `may_return` says that a sick stable may be left for the previous version: no release is open, and stable did not
+    itself come by such a return, so that the watch cannot swing to and fro.
+    """
+
+    silence_s: float | None
+    days_since_promotion: float | None
+    may_return: bool
+
+
+class Trouble(Frozen):
+    """One thing a person may have to know; `roll_back` names the version to leave, empty when leaving helps nothing."""
+
+    runbook: str
+    reason: str
+    shoppers_affected: bool
+    roll_back: str = ""
+
+
+def judge_watch(
+    seen: tuple[Seen, ...], around: Surroundings, health: HealthLimits, watch: WatchSection
+) -> tuple[Trouble, ...]:
+    """A sick version is left only for one that is well: when all are sick the server is, and a person is told."""
+    troubles = [
+        *(_sick(version, seen, around, health, watch) for version in seen if version.role is not Role.PREVIOUS),
+        *(_unreadable(version) for version in seen),
+        _silence(around, watch),
+        _age(around, watch),
+    ]
+    return tuple(trouble for trouble in troubles if trouble is not None)
+
+
+def sickness(seen: Seen, health: HealthLimits, watch: WatchSection) -> str:
+    """What is wrong with a version; empty when nothing is, or nothing can be said."""
+    if seen.probe.sick:
+        return seen.probe.sick
+    if seen.requests < watch.min_requests:
+        return ""
+    share = seen.errors / seen.requests
+    if share > health.max_error_rate:
+        return f"{share:.1%} of {seen.requests} requests fell back (limit {health.max_error_rate:.1%})"
+    if seen.p95_ms is not None and seen.p95_ms > health.max_p95_ms:
+        return f"p95 is {seen.p95_ms:.0f} ms over {seen.requests} requests (limit {health.max_p95_ms:.0f} ms)"
+    return ""
+
+
+def _sick(
+    version: Seen, seen: tuple[Seen, ...], around: Surroundings, health: HealthLimits, watch: WatchSection
+) -> Trouble | None:
+    reason = sickness(version, health, watch)
+    if not reason:
+        return None
+    refuge = Role.STABLE if version.role is Role.CANDIDATE else Role.PREVIOUS
+    well = [other for other in seen if other.role is refuge and _is_well(other, health, watch)]
+    allowed = version.role is Role.CANDIDATE or around.may_return
+    told = f"{version.role} {version.version}: {reason}"
+    if not allowed or not well:
+        return Trouble(
+            runbook="watch-breach", reason=f"{told}; no version is known to do better", shoppers_affected=True
+        )
+    return Trouble(runbook="watch-breach", reason=told, shoppers_affected=True, roll_back=version.version)
+
+
+def _is_well(seen: Seen, health: HealthLimits, watch: WatchSection) -> bool:
+    return not sickness(seen, health, watch) and seen.probe.asked > 0 and seen.probe.slowest_ms <= health.max_p95_ms
+
+
+def _unreadable(seen: Seen) -> Trouble | None:
+    if not seen.probe.unreadable:
+        return None
+    reason = f"{seen.role} {seen.version} serves, but could not be loaded again: {seen.probe.unreadable}"
+    return Trouble(runbook="artifact-corrupt", reason=reason, shoppers_affected=False)
+
+
+def _silence(around: Surroundings, watch: WatchSection) -> Trouble | None:
+    if around.silence_s is None or around.silence_s <= watch.max_silence_seconds:
+        return None
+    reason = f"the newest exposure is {around.silence_s / 60:.0f} minutes old"
+    return Trouble(runbook="event-log-silent", reason=reason, shoppers_affected=True)
+
+
+def _age(around: Surroundings, watch: WatchSection) -> Trouble | None:
+    days = around.days_since_promotion
+    if days is None or days <= watch.max_days_without_promotion:
+        return None
+    return Trouble(runbook="no-promotion", reason=f"no model was promoted for {days:.0f} days", shoppers_affected=False)

@@ -1,0 +1,119 @@
+"""The watch: looks at every live version, tells a person, and names the version to leave. The caller rolls back."""
+
+import json
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from recflow.artifacts.frozen import Frozen
+from recflow.artifacts.ledger import LedgerState, Served
+from recflow.artifacts.refs import Ref
+from recflow.config.recipe import Recipe
+from recflow.domain.releases import LIVE
+from recflow.monitoring.probes import probe
+from recflow.monitoring.verdict import Role, Seen, Surroundings, Trouble, judge_watch
+from recflow.protocols import Card, Clock, Ledger, MetricsSource, ModelServer, Notifier
+from recflow.storage import ArtifactStore
+
+_REPEAT = timedelta(days=1)
+_RETURNED = "return-"
+
+
+class WatchServices(Protocol):
+    """The clients that the watch needs; `recflow.wiring.Services` has them all."""
+
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def artifacts(self) -> ArtifactStore: ...
+    @property
+    def ledger(self) -> Ledger: ...
+    @property
+    def server(self) -> ModelServer: ...
+    @property
+    def metrics(self) -> MetricsSource: ...
+    @property
+    def notifier(self) -> Notifier: ...
+
+
+class WatchReport(Frozen):
+    """What was seen. `roll_back` names a version that the caller must leave now; empty when nothing is to be done."""
+
+    recipe: str
+    seen: tuple[Seen, ...]
+    troubles: tuple[Trouble, ...]
+
+    @property
+    def roll_back(self) -> Trouble | None:
+        """The trouble that ends by leaving a version, if there is one."""
+        return next((trouble for trouble in self.troubles if trouble.roll_back), None)
+
+
+def watch(recipe: Recipe, services: WatchServices) -> WatchReport:
+    """Probe what serves, read its traffic, and tell a person what is new. A rollback is told by the release itself."""
+    head = services.ledger.head(recipe.name)
+    state, now = head.state if head else LedgerState(), services.clock.now()
+    seen = tuple(_look(recipe, services, *version, now) for version in live_versions(state))
+    troubles = judge_watch(seen, _around(recipe, services, state, now), recipe.rollout.health, recipe.watch)
+    report = WatchReport(recipe=recipe.name, seen=seen, troubles=troubles)
+    _tell(report, services, now)
+    return report
+
+
+def live_versions(state: LedgerState) -> list[tuple[Role, str, Ref]]:
+    """Every version that shoppers meet or may be sent back to."""
+    release = state.release
+    served: list[tuple[Role, Served | None]] = [(Role.STABLE, state.stable), (Role.PREVIOUS, state.previous)]
+    live = [(role, each.version, each.package) for role, each in served if each is not None]
+    if release is None or release.state not in LIVE:
+        return live
+    candidate = release.candidate
+    others = [version for version in live if version[1] != candidate.version]
+    return [*others, (Role.CANDIDATE, candidate.version, candidate.package)]
+
+
+def _look(recipe: Recipe, services: WatchServices, role: Role, version: str, package: Ref, now: datetime) -> Seen:
+    answers = probe(
+        services.server, services.artifacts, services.clock, recipe.name, version, package, recipe.watch.probe_atol
+    )
+    seen = Seen(role=role, version=version, probe=answers)
+    if role is Role.PREVIOUS:
+        return seen
+    start = now - timedelta(seconds=recipe.watch.window_seconds)
+    return seen.with_traffic(
+        services.metrics.traffic(recipe.name, version=version, experiment="", start=start, end=now)
+    )
+
+
+def _around(recipe: Recipe, services: WatchServices, state: LedgerState, now: datetime) -> Surroundings:
+    stable = state.stable
+    if stable is None:
+        return Surroundings(silence_s=None, days_since_promotion=None, may_return=False)
+    newest = max(services.metrics.newest_event(recipe.name) or stable.since, stable.since)
+    return Surroundings(
+        silence_s=(now - newest).total_seconds(),
+        days_since_promotion=(now - stable.since) / timedelta(days=1),
+        may_return=state.release is None and not stable.release_id.startswith(_RETURNED),
+    )
+
+
+def _tell(report: WatchReport, services: WatchServices, now: datetime) -> None:
+    """One card a kind of trouble, again only when the troubles change or a day has passed."""
+    open_troubles = {trouble.runbook: trouble for trouble in report.troubles if not trouble.roll_back}
+    store, key = services.artifacts.store, f"{report.recipe}/watch/told.json"
+    told = json.loads(store.get(key) or b"{}")
+    for runbook, trouble in open_troubles.items():
+        if runbook not in told or now - datetime.fromisoformat(told[runbook]) >= _REPEAT:
+            services.notifier.notify(_card(report.recipe, trouble))
+            told[runbook] = now.isoformat()
+    kept = {runbook: at for runbook, at in told.items() if runbook in open_troubles}
+    store.put(key, json.dumps(kept).encode())
+
+
+def _card(recipe: str, trouble: Trouble) -> Card:
+    return Card(
+        title=f"{recipe}: {trouble.runbook.replace('-', ' ')}",
+        shoppers_affected=trouble.shoppers_affected,
+        cause=trouble.reason,
+        command=f"recflow release status {recipe}",
+        runbook=trouble.runbook,
+    )
