@@ -84,7 +84,7 @@ def with_evidence(rows: pd.DataFrame, interval: Interval) -> pd.DataFrame:
     searches = rows.groupby(["user_key", minute])["request_id"].transform("nunique")
     return rows.assign(
         row=range(len(rows)),
-        seconds_into_interval=(rows["at"] - pd.Timestamp(interval.start)).dt.total_seconds(),
+        seconds_into_interval=(rows["at"] - pd.Timestamp(interval.start).tz_convert(None)).dt.total_seconds(),
         shown=pairs.isin(pd.MultiIndex.from_frame(shown)),
         requests_a_minute=searches,
     )

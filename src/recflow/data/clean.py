@@ -21,7 +21,10 @@ _MAX_UNREADABLE_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Cleaned:
-    """Typed rows and the same rows as delivered, both indexed 0 … n-1, with counts of what was mended."""
+    """Typed rows and the same rows as delivered, both indexed 0 … n-1, with counts of what was mended.
+
+    `at` is in UTC without saying so: pandas and Arrow disagree on columns that do.
+    """
 
     rows: pd.DataFrame
     delivered: pd.DataFrame
@@ -96,7 +99,7 @@ def _number(delivered: pd.DataFrame, name: str, label: str) -> pd.Series:
 
 
 def _times(delivered: pd.DataFrame, label: str) -> pd.Series:
-    times = pd.to_datetime(delivered["at"], errors="coerce", utc=True, format="ISO8601").astype("datetime64[us, UTC]")
+    times = pd.to_datetime(delivered["at"], errors="coerce", utc=True, format="ISO8601").dt.tz_convert(None)
     _refuse_other_type(delivered["at"], times, "at", label, "ISO 8601 times")
     return times
 

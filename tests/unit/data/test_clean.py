@@ -66,18 +66,18 @@ def test_a_missing_column_is_named():
 
 
 def test_a_column_of_another_type_is_named_with_an_example():
-    with pytest.raises(BadData, match="the column grade .* of another type.*'good'"):
+    with pytest.raises(BadData, match=r"the column grade .* of another type.*'good'"):
         cleaned([judgement(number, grade="good") for number in range(1, 5)])
 
 
 def test_times_that_are_no_times_are_a_column_of_another_type():
-    with pytest.raises(BadData, match="the column at .* ISO 8601"):
+    with pytest.raises(BadData, match=r"the column at .* ISO 8601"):
         cleaned([judgement(number, at="yesterday") for number in range(1, 5)])
 
 
 def test_thirty_percent_duplicates_are_a_replayed_feed():
     rows = [judgement(number) for number in range(1, 71)]
-    with pytest.raises(BadData, match="repeats 30 of 100 rows.*20% exact duplicates.*30%"):
+    with pytest.raises(BadData, match=r"repeats 30 of 100 rows.*20% exact duplicates.*30%"):
         cleaned([*rows, *rows[:30]])
 
 

@@ -45,7 +45,7 @@ def test_a_newer_partition_becomes_current_and_the_old_one_stays_in_the_history(
 def test_two_writers_at_once_do_not_overwrite_each_other(heads):
     heads.record(day(), partition(1))
     stale = HeadHistory(heads._store, "search")
-    stale.current = lambda label: None
+    stale.current = lambda _label: None
     with pytest.raises(LedgerConflict):
         stale.record(day(), partition(2))
 

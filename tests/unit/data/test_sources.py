@@ -61,7 +61,7 @@ class TestCrowdFlower:
         (tmp_path / "1-test.csv").write_bytes(b"id,query\n1,caf\xe9\n")
         source = crowdflower(tmp_path)
         assert len(source.fingerprint(day())) == 64
-        with pytest.raises(BadData, match="1-test.csv is not UTF-8.*0xe9"):
+        with pytest.raises(BadData, match=r"1-test.csv is not UTF-8.*0xe9"):
             source.rows(day())
 
     def test_a_missing_column_is_not_delivered(self, tmp_path):
@@ -69,7 +69,7 @@ class TestCrowdFlower:
         assert set(COLUMNS) - set(crowdflower(folder).rows(day()).column_names) == {"title", "item_id"}
 
     def test_a_file_without_ids_is_bad_data(self, tmp_path):
-        with pytest.raises(BadData, match="lacks a column.*id"):
+        with pytest.raises(BadData, match=r"lacks a column.*id"):
             crowdflower(write_csv(tmp_path, ["q,t"], "query,product_title")).rows(day())
 
 

@@ -1,4 +1,4 @@
-"""JSON lines, read so that one bad line is a bad row and a file in another encoding is bad data."""
+"""JSON lines as they are delivered: a file that is cut or in another encoding is bad data, named with its line."""
 
 import json
 import re
@@ -38,7 +38,7 @@ def _parse(path: Path, number: int, line: bytes) -> dict[str, Any]:
 def as_text(value: Any) -> str | None:
     """A JSON value as delivered text: strings as they are, null as nothing, the rest as JSON.
 
-    Half a character (a lone surrogate, as `"\\ud800"` gives) becomes U+FFFD: Arrow takes no such text, the checks see it.
+    Half a character (a lone surrogate) becomes U+FFFD: Arrow takes no such text, and the checks see it.
     """
     if value is None:
         return None

@@ -1,0 +1,174 @@
+"""The real Great Expectations on small days."""
+
+import json
+from tempfile import gettempdir
+
+import pyarrow.parquet as pq
+import pytest
+
+from fakes.deliveries import day, recipe, write_csv, write_shop_day
+from fakes.stage_bench import StageBench
+from recflow.data.heads import HeadHistory
+from recflow.data.pins import pin_source
+from recflow.data.rows import PARTITION
+from recflow.data.sample.shop import SampleShop, write_shop
+from recflow.data.spec import VALIDATE_PARTITION
+from recflow.data.validate import run
+from recflow.errors import BadConfiguration, BadData, JudgeFailed
+
+
+class Result:
+    """A published partition, opened."""
+
+    def __init__(self, bench, ref):
+        self.ref, self.folder = ref, bench.artifacts.fetch(ref)
+        self.report = json.loads((self.folder / "validation.json").read_text())
+        self.rows = pq.read_table(self.folder / "rows.parquet")
+        self.quarantine = pq.read_table(self.folder / "quarantine.parquet").to_pylist()
+
+    def reasons(self):
+        return {row["event_id"]: set(row["reasons"]) for row in self.quarantine}
+
+    def broken(self):
+        return {check["name"]: check["broken"] for check in self.report["checks"] if check["broken"]}
+
+
+@pytest.fixture
+def bench(tmp_path):
+    return StageBench(tmp_path / "bench")
+
+
+def validate(bench, folder, adapter="crowdflower", number=0, **data):
+    settings = recipe(adapter, str(folder), data=data)
+    source = pin_source(settings, day(number), folder, HeadHistory(bench.store, "search"))
+    return Result(bench, bench.run(VALIDATE_PARTITION, run, settings, day=number, source=source))
+
+
+def pairs(count, *extra):
+    return [*(f"{number},query {number},title {number},text,3,0" for number in range(count)), *extra]
+
+
+def test_a_bad_row_is_quarantined_as_delivered_with_all_its_reasons(bench, tmp_path):
+    folder = write_csv(tmp_path / "pairs", pairs(20, "bad,<b> </b>,caf\ufffd,text,9,0"))
+    result = validate(bench, folder)
+    assert result.reasons() == {"bad": {"query_present", "title_undamaged", "grade_0_to_3"}}
+    assert result.quarantine[0]["query"] == "<b> </b>"
+    assert result.rows.num_rows == 20
+
+
+def test_kept_rows_have_the_partitions_schema(bench, tmp_path):
+    assert validate(bench, write_csv(tmp_path / "pairs", pairs(20))).rows.schema.equals(PARTITION)
+
+
+def test_a_warning_is_counted_and_its_row_kept(bench, tmp_path):
+    result = validate(bench, write_csv(tmp_path / "pairs", pairs(20, "77,query,title,,3,0")))
+    assert result.ref.numbers["warnings"] == result.broken()["description_present"] == 1
+    assert (result.rows.num_rows, result.quarantine) == (21, [])
+
+
+def test_data_docs_show_the_check_that_failed_and_work_from_any_folder(bench, tmp_path):
+    docs = validate(bench, write_csv(tmp_path / "pairs", pairs(20, "bad,q,t,d,9,0"))).folder / "data_docs"
+    (page,) = docs.glob("validations/**/*.html")
+    text = page.read_text(encoding="utf-8")
+    assert "grade" in text
+    assert "Failed" in text
+    pages = [path.read_text(encoding="utf-8") for path in docs.rglob("*.html")]
+    assert (docs / "index.html").exists()
+    assert not any(str(tmp_path) in text or gettempdir() + "/" in text for text in pages)
+    assert not any("great-expectations-web-assets" in text for text in pages)
+
+
+def test_the_recipes_own_checks_are_judged_beside_the_built_in_ones(bench, tmp_path):
+    rules = [
+        {
+            "name": "no_refills",
+            "expectation": "expect_column_values_to_not_match_regex",
+            "kwargs": {"column": "title", "regex": "refill"},
+        },
+        {
+            "name": "short_titles",
+            "expectation": "expect_column_value_lengths_to_be_between",
+            "kwargs": {"column": "title", "max_value": 10},
+            "severity": "warning",
+        },
+    ]
+    folder = write_csv(tmp_path / "pairs", pairs(20, "bad,q,refill for a pen,d,3,0"))
+    result = validate(bench, folder, checks=rules)
+    assert result.reasons() == {"bad": {"no_refills"}}
+    assert result.broken()["short_titles"] == 1
+
+
+def test_a_blocking_check_of_the_whole_day_refuses_the_day(bench, tmp_path):
+    rule = {
+        "name": "half_are_good",
+        "expectation": "expect_column_mean_to_be_between",
+        "kwargs": {"column": "grade", "max_value": 1},
+    }
+    with pytest.raises(BadData, match=r"fails 1 checks of the whole day.*half_are_good"):
+        validate(bench, write_csv(tmp_path / "pairs", pairs(20)), checks=[rule])
+
+
+def test_too_many_bad_rows_are_a_broken_feed(bench, tmp_path):
+    bad = [f"b{number},q,t{number},d,9,0" for number in range(10)]
+    with pytest.raises(BadData, match=r"10 bad rows of 30.*at most 20%.*grade_0_to_3 10"):
+        validate(bench, write_csv(tmp_path / "pairs", pairs(20, *bad)))
+
+
+def test_a_check_that_cannot_be_evaluated_is_no_bad_data(bench, tmp_path):
+    rule = {
+        "name": "broken",
+        "expectation": "expect_column_values_to_be_between",
+        "kwargs": {"column": "title", "min_value": 3},
+    }
+    with pytest.raises(JudgeFailed, match=r"check broken .* could not be evaluated") as raised:
+        validate(bench, write_csv(tmp_path / "pairs", pairs(20)), checks=[rule])
+    assert not isinstance(raised.value, BadData)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"expectation": "expect_magic", "kwargs": {"column": "title"}},
+        {"expectation": "expect_column_values_to_not_be_null", "kwargs": {"column": "titel"}},
+        {"expectation": "expect_column_values_to_not_be_null", "kwargs": {"column": "title", "colour": "red"}},
+    ],
+)
+def test_a_check_that_cannot_be_stated_is_a_configuration_error(bench, tmp_path, rule):
+    with pytest.raises(BadConfiguration, match="check odd cannot be stated"):
+        validate(bench, write_csv(tmp_path / "pairs", pairs(20)), checks=[{"name": "odd", **rule}])
+
+
+def test_a_search_by_a_program_is_quarantined_and_a_persons_is_kept(bench, tmp_path):
+    def search(user, number):
+        event = {"event_id": f"{user}{number}", "request_id": f"{user}{number}", "user_key": user, "item_id": "i1"}
+        at = f"2011-01-01T10:00:{number:02d}+00:00"
+        return {**event, "at": at, "kind": "impression", "query": f"shoe {number}", "position": 1}
+
+    events = [*(search("person", n) for n in range(20)), *(search("bot", n) for n in range(21))]
+    folder = write_shop_day(tmp_path / "shop", events)
+    result = validate(bench, folder, "shop", max_quarantined_share=0.9)
+    assert {tuple(reasons) for reasons in result.reasons().values()} == {("requests_a_minute_of_a_person",)}
+    assert set(result.rows["user_key"].to_pylist()) == {"person"}
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shop")
+    write_shop(SampleShop(days=2, rows=4_000, queries=25, users=300), folder)
+    return folder
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_quarantine_finds_every_planted_row_and_no_other(bench, shop, number):
+    result = validate(bench, shop, "shop", number)
+    ledger = [json.loads(line) for line in (shop / "faults.jsonl").read_text().splitlines()]
+    planted = [entry for entry in ledger if entry["day"] == day(number).label]
+    blocking = {entry["event_id"]: {entry["check"]} for entry in planted if entry["effect"] == "quarantined"}
+    assert result.reasons() == blocking
+    assert result.report["duplicates"] == sum(entry["effect"] == "dropped" for entry in planted)
+    assert result.broken()["value_typical"] == sum(entry["effect"] == "warned" for entry in planted)
+
+
+def test_the_same_source_is_validated_once(bench, tmp_path):
+    folder = write_csv(tmp_path / "pairs", pairs(20))
+    assert validate(bench, folder).ref == validate(bench, folder).ref
