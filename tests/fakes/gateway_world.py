@@ -74,9 +74,9 @@ class World:
 
     @asynccontextmanager
     async def open(self):
-        app = self.build()
-        self.gateway = app.state.gateway
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        self.app = self.build()
+        self.gateway = self.app.state.gateway
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
         async with self.gateway.running(), httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
             yield client
 

@@ -1,0 +1,50 @@
+import pytest
+
+from recflow.config.settings import Settings
+from recflow.errors import BadConfiguration
+from recflow.wiring.gateway import build_gateway, gateway_address, read_tokens
+from recflow.wiring.services import Services
+
+
+def test_tokens_stand_one_a_line(tmp_path):
+    path = tmp_path / "tokens"
+    path.write_text("first\n\n second \n")
+    assert read_tokens(path) == ("first", "second")
+    assert read_tokens(None) == ()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\n \n", b"\xff\xfe"])
+def test_a_token_file_without_tokens_is_no_open_door(tmp_path, content):
+    path = tmp_path / "tokens"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(BadConfiguration):
+        read_tokens(path)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8080", "http://localhost:8080", "http://[::1]:8080"])
+def test_without_tokens_the_gateway_listens_to_this_host_only(url):
+    assert gateway_address(Settings(gateway_url=url))[1] == 8080
+
+
+@pytest.mark.parametrize("url", ["http://0.0.0.0:8080", "http://10.0.0.5", "http://shop.example:80", "nonsense"])
+def test_without_tokens_it_refuses_to_listen_to_others(url, tmp_path):
+    with pytest.raises(BadConfiguration):
+        gateway_address(Settings(gateway_url=url))
+    tokens = tmp_path / "tokens"
+    if url != "nonsense":
+        assert gateway_address(Settings(gateway_url=url, gateway_token_file=tokens))
+
+
+def test_a_gateway_serves_every_recipe_and_asks_for_its_tokens(tmp_path):
+    (tmp_path / "ads.yaml").write_text("name: ads\nowner: tests\n")
+    (tmp_path / "tokens").write_text("secret")
+    settings = Settings(home=tmp_path / "home", recipes=tmp_path, gateway_token_file=tmp_path / "tokens")
+    gateway = build_gateway(Services(settings)).state.gateway
+    assert list(gateway.recipes) == ["ads"]
+    assert gateway._options.tokens == ("secret",)
+
+
+def test_without_recipes_there_is_nothing_to_serve(tmp_path):
+    with pytest.raises(BadConfiguration):
+        build_gateway(Services(Settings(home=tmp_path, recipes=tmp_path)))
