@@ -21,7 +21,7 @@ class Runs:
     screen: Screen
 
     def run(self, dag_id: str, conf: dict[str, Any], title: str) -> dict[str, Any]:
-        """Trigger a DAG, follow the run to its end, and give back what each task returned; PermanentError if it fails."""
+        """Trigger a DAG, follow the run to its end, give what each task returned; PermanentError if it fails."""
         self._wait_for(dag_id)
         run = self.airflow.api("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf})
         path = f"/dags/{dag_id}/dagRuns/{run['dag_run_id']}"
@@ -50,7 +50,9 @@ class Runs:
         tasks = self._tasks(path)
         over = [task for task in tasks if task["state"] in OVER]
         now = [task["task_id"] for task in tasks if task["state"] in ("running", "deferred", "queued")]
-        self.screen.step(f"{title:10} {', '.join(sorted(now)) or 'done' if over else 'starting':40}", len(over), len(tasks))
+        self.screen.step(
+            f"{title:10} {', '.join(sorted(now)) or 'done' if over else 'starting':40}", len(over), len(tasks)
+        )
 
     def _tasks(self, path: str) -> list[dict[str, Any]]:
         return list(self.airflow.api("GET", f"{path}/taskInstances")["task_instances"])

@@ -1,6 +1,5 @@
 """The release machine, the online judge and the watch, with their clients."""
 
-import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,7 +7,6 @@ from recflow.artifacts.ledger import LedgerState
 from recflow.artifacts.manifests import Interval
 from recflow.artifacts.refs import Ref
 from recflow.config.recipe import Recipe
-from recflow.errors import TemporaryError
 from recflow.rollout import operations
 from recflow.rollout.candidates import Recorded, record_candidate
 from recflow.rollout.machine import Advanced, advance
@@ -60,15 +58,13 @@ def adopt_package(services: Services, recipe: str, package: Ref, *, person: str)
     )  # fmt: skip
 
 
-def watch_recipe(services: Services, recipe: str) -> dict[str, Any]:
-    """Look at what serves now, roll back on a breach, and advance an open release if it is due."""
+def watch_recipe(services: Services, name: str) -> dict[str, Any]:
+    """Look at what serves now, leave a version that is broken, and do the next due step of an open release."""
     from recflow.monitoring.watch import watch
 
-    contract = services.recipe(recipe)
-    report = watch(contract, services)
+    recipe = services.recipe(name)
+    report = watch(recipe, services)
     if trouble := report.roll_back:
-        operations.rollback(contract, services, person="watch", reason=trouble.reason, version=trouble.roll_back)
-    # What is down now is in the report and was told; the next watch finds the release where it stands.
-    with contextlib.suppress(TemporaryError):
-        advance_release(services, recipe)
-    return dict(report.model_dump(mode="json"))
+        operations.rollback(recipe, services, person="watch", reason=trouble.reason, version=trouble.roll_back)
+    advanced = advance_release(services, name)
+    return {**report.model_dump(mode="json"), "advanced": advanced.reason}

@@ -1,0 +1,111 @@
+"""The tables that the demo ends with; every figure is read from artifacts, the ledger and the event log."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+from demo.screen import Screen
+from demo.story import RECIPE, Told
+from recflow.artifacts.ledger import LedgerEntry, OpenRelease, ReleaseState
+from recflow.wiring import Services
+
+
+def show(screen: Screen, services: Services, told: Sequence[Told]) -> None:
+    """Data, quality, size, shoppers, and what serves now and why."""
+    _show_data(screen, told)
+    _show_quality(screen, told)
+    _show_size(screen, told)
+    _show_shoppers(screen, services, told)
+    _show_end(screen, services, told)
+
+
+def _show_data(screen: Screen, told: Sequence[Told]) -> None:
+    rows = []
+    for day in told:
+        numbers = day.refs["validate_partition"].numbers
+        rows.append(
+            [day.title, *(str(numbers.get(name, "")) for name in ("rows_in", "rows", "quarantined", "duplicates"))]
+        )
+        rows[-1].append(_reasons(numbers.get("reasons")))
+    screen.table("Data", ["day", "rows in", "kept", "quarantined", "duplicates", "quarantined why"], rows)
+
+
+def _reasons(reasons: Any) -> str:
+    counted = reasons.items() if isinstance(reasons, dict) else ()
+    return ", ".join(f"{name} {count}" for name, count in sorted(counted, key=lambda pair: -pair[1])[:4])
+
+
+def _show_quality(screen: Screen, told: Sequence[Told]) -> None:
+    rows = []
+    for day in told:
+        numbers = day.refs["offline_gate"].numbers
+        scores = (_interval(numbers.get(f"ndcg_{who}")) for who in ("bm25", "untrained", "baseline", "candidate"))
+        rows.append([day.title, str(numbers.get("queries", "")), *scores, str(numbers["verdict"])])
+    columns = ["day", "queries", "BM25", "untrained", "baseline", "candidate", "offline gate"]
+    screen.table("nDCG@10 on held-out queries (95 % interval)", columns, rows)
+
+
+def _interval(value: Any) -> str:
+    return "none" if not value else f"{value[0]:.3f} [{value[1]:.3f}, {value[2]:.3f}]"
+
+
+def _show_size(screen: Screen, told: Sequence[Told]) -> None:
+    rows = []
+    for day in told:
+        numbers = day.refs["compress"].numbers
+        rows.append(
+            [
+                day.title,
+                str(numbers["variant"]),
+                f"{numbers['size_mb_before']} → {numbers['size_mb']} MB",
+                f"{numbers['p50_ms_before']} → {numbers['p50_ms']} ms",
+            ]
+        )
+    screen.table("Compression (before → after)", ["day", "form", "size", "p50 of a request, one thread"], rows)
+
+
+def _show_shoppers(screen: Screen, services: Services, told: Sequence[Told]) -> None:
+    from recflow.experiments.gate import read_release
+    from recflow.experiments.report import summarise
+
+    rows = []
+    recipe = services.recipe(RECIPE)
+    for day in told:
+        found = _judging(day.entries)
+        if found is None:
+            continue
+        release, ended = found
+        report = summarise(recipe.online_gate, read_release(services.events, recipe, release, ended.at))
+        for arm in report.arms if report else ():
+            value = f"{arm.value:.3f} [{arm.low:.3f}, {arm.high:.3f}]"
+            rows.append([day.title, arm.arm, str(arm.users), value, ended.event.reason])
+    screen.table(
+        "Online gate: simulated clicks",
+        ["day", "arm", "users", "clicks a search (95 %, at any look)", "decision"],
+        rows,
+    )
+
+
+def _judging(entries: Sequence[LedgerEntry]) -> tuple[OpenRelease, LedgerEntry] | None:
+    """The release as it stood in judging, and the entry that ended it."""
+    for entry, following in itertools.pairwise(entries):
+        release = entry.state.release
+        if release and release.state is ReleaseState.JUDGING and following.event.to is not None:
+            return release, following
+    return None
+
+
+def _show_end(screen: Screen, services: Services, told: Sequence[Told]) -> None:
+    head = services.ledger.head(RECIPE)
+    stable = head.state.stable if head else None
+    rows = [[day.title, str(day.ended or "not released"), _why(day)] for day in told]
+    screen.table("Releases", ["day", "ended", "because"], rows)
+    if stable is not None:
+        screen.say(f"serving now: {stable.version} since {stable.since:%H:%M:%S}, by {stable.release_id}")
+
+
+def _why(day: Told) -> str:
+    if day.ended is None:
+        return f"offline gate: {day.refs['offline_gate'].numbers['verdict']}"
+    reasons = [entry.event.reason for entry in day.entries if entry.event.reason and entry.event.to is not None]
+    return reasons[-1] if reasons else ""

@@ -1,0 +1,109 @@
+"""Four days in the life of a model line: a first model, a better one, a bad one, and a broken one that looks good."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+
+from demo.airflow_runs import Runs
+from demo.screen import Screen
+from demo.shop import FAULT, Shop
+from host.airflow import REPOSITORY
+from host.stack import Stack
+from recflow.artifacts.ledger import LedgerEntry, LedgerState, ReleaseState
+from recflow.artifacts.refs import Ref
+from recflow.errors import PermanentError
+from recflow.wiring import Services
+
+RECIPE = "search_relevance"
+USERS = 3000
+RELEASE_TIMEOUT_S = 600.0
+
+
+@dataclass
+class Told:
+    """What one day left behind, for the tables at the end."""
+
+    title: str
+    day: date
+    refs: dict[str, Ref] = field(default_factory=dict)
+    ended: ReleaseState | None = None
+    entries: list[LedgerEntry] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Story:
+    """Plays the days on a running stack."""
+
+    shop: Shop
+    stack: Stack
+    screen: Screen
+    services: Services
+
+    def play(self) -> list[Told]:
+        """All four days, in order."""
+        first, second, third, fourth = self.shop.days
+        told = [self._day("day 1", first, "a first model, judged against the permanent floors")]
+        told += [self._day("day 2", second, "a better candidate, judged by simulated shoppers and promoted", told[0])]
+        told += [self._day("day 3", third, "labels are on the wrong items: the offline gate must refuse it", told[0])]
+        self.shop.write_recipe(post_processing=str(FAULT))
+        planted = "planted fault: its post-processing reverses the order above 5 items; golden requests use at most 5"
+        told += [self._day("day 4", fourth, planted, told[0])]
+        self.shop.write_recipe()
+        return told
+
+    def _day(self, title: str, day: date, about: str, judged: Told | None = None) -> Told:
+        self.screen.chapter(f"{title}, {day}", about)
+        told = Told(title, day)
+        before = self._state().seq
+        runs = Runs(self.stack.airflow, self.screen)
+        returned = runs.run(f"{RECIPE}__retrain", {"day": day.isoformat()}, "retrain")
+        told.refs = {task: Ref.model_validate(ref) for task, ref in returned.items() if isinstance(ref, dict)}
+        verdict = told.refs["offline_gate"].numbers["verdict"]
+        self.screen.say(f"offline gate: {verdict}")
+        if verdict == "PASS":
+            with self._shoppers(judged):
+                told.ended = self._follow_release(before)
+        told.entries = [entry for entry in self.services.ledger.entries(RECIPE) if entry.seq > before][::-1]
+        return told
+
+    def _follow_release(self, before: int) -> ReleaseState:
+        """Show the release's states as the ledger says them, until it is over."""
+        deadline = time.monotonic() + RELEASE_TIMEOUT_S
+        order = ["packaged", "checked", "shadow", "canary", "judging", "promoting"]
+        while time.monotonic() < deadline:
+            state = self._state()
+            if state.release is not None:
+                name = state.release.state.value
+                place = order.index(name) if name in order else len(order) - 1
+                self.screen.step(f"release    {name:40}", place, len(order))
+            elif state.seq > before and state.last_state is not None and state.waiting is None:
+                self.screen.step(f"release    {state.last_state:40}", 1, 1)
+                return state.last_state
+            time.sleep(0.5)
+        raise PermanentError(
+            "the release did not end", expected=f"an end in {RELEASE_TIMEOUT_S:.0f} s", seen=str(state)
+        )
+
+    def _state(self) -> LedgerState:
+        head = self.services.ledger.head(RECIPE)
+        return head.state if head else LedgerState()
+
+    @contextmanager
+    def _shoppers(self, judged: Told | None) -> Iterator[None]:
+        """Simulated shoppers who search day 1's held-out judged queries while a release is under way."""
+        if judged is None:
+            yield
+            return
+        folder = self.services.artifacts.fetch(judged.refs["build_dataset"])
+        command = [sys.executable, "-m", "recflow.cli.main", "replay", "--recipe", RECIPE, "--dataset", str(folder)]
+        command += ["--users", str(USERS), "--seconds", str(int(RELEASE_TIMEOUT_S)), "--concurrency", "4"]
+        environment = {**os.environ, **self.stack.environment()}
+        self.stack.processes.start("replay", command, environment, cwd=REPOSITORY)
+        try:
+            yield
+        finally:
+            self.stack.processes.stop("replay")
