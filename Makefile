@@ -1,8 +1,8 @@
 # The one list of commands. `make` alone prints it.
 VENV ?= .venv
 PYTHON := $(VENV)/bin/python
-SOURCES := src plugins dags tests benchmarks bin
-FOLDERS = $(wildcard $(SOURCES) demo docs)
+SOURCES := src plugins dags host demo tests benchmarks bin
+FOLDERS = $(wildcard $(SOURCES) docs)
 
 include bin/quiet.env
 export $(shell sed -n 's/^\([A-Z_]*\)=.*/\1/p' bin/quiet.env)
@@ -18,7 +18,7 @@ setup: ## Install everything into .venv and .venv-triton (about a minute once, n
 	@bin/setup
 
 demo: setup ## Show the whole loop on this machine  [DATA=folder] [DETACH=1]
-	$(VENV)/bin/recflow demo $(if $(DATA),--data $(DATA)) $(if $(DETACH),--detach)
+	$(PYTHON) -m demo $(if $(DATA),--data $(DATA)) $(if $(DETACH),--detach)
 
 test: setup ## All that CI runs: check, integration, e2e, nothing left behind
 	@bin/test
@@ -55,10 +55,10 @@ bench: setup ## Measure what the documents claim  [ARGS=]
 	$(PYTHON) -m benchmarks $(ARGS)
 
 up: setup ## Start recflow here: Airflow, Triton, gateway
-	$(VENV)/bin/recflow up $(ARGS)
+	$(PYTHON) -m host up $(ARGS)
 
 down: setup ## End what `make up` or a detached demo started
-	$(VENV)/bin/recflow down $(ARGS)
+	$(PYTHON) -m host down $(ARGS)
 
 clean: ## Remove caches and .home; the environments stay
 	rm -rf .home .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis htmlcov .coverage

@@ -8,9 +8,10 @@ stable, the previous, an open release, or anything that one of them was made fro
 **If it is red**: nothing is lost by waiting a day; the message names the runbook.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG, CronTriggerTimetable
+
 from recflow_airflow.recipes import all_recipes
 from recflow_airflow.release_operators import HousekeepingOperator
 
@@ -20,12 +21,16 @@ with DAG(
     "housekeeping",
     description="Remove artifacts that nothing names any more, and compact the event log",
     schedule=CronTriggerTimetable("0 4 * * *", timezone="UTC"),
-    start_date=datetime(2011, 1, 1),
+    start_date=datetime(2011, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
     doc_md=__doc__,
     tags=["housekeeping"],
-    default_args={"owner": recipes[0].owner if recipes else "recflow", "retries": 1, "retry_delay": timedelta(minutes=5)},
+    default_args={
+        "owner": recipes[0].owner if recipes else "recflow",
+        "retries": 1,
+        "retry_delay": timedelta(minutes=5),
+    },
 ) as dag:
     HousekeepingOperator.partial(task_id="clean", map_index_template="{{ task.recipe }}").expand(
         recipe=[recipe.name for recipe in recipes]

@@ -14,6 +14,7 @@ way rolls back by itself. `recflow release rollback RECIPE` is safe at any time.
 from datetime import datetime, timedelta
 
 from airflow.sdk import DAG, Asset
+
 from recflow_airflow.recipes import all_recipes
 from recflow_airflow.release_operators import ClaimCandidateOperator, ReleaseStepOperator
 

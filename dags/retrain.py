@@ -1,6 +1,7 @@
 """Retrain: yesterday's events become a candidate, or a reason why not.
 
-**When**: every day, for the day before; by hand for any day (`day`); as a backfill for past days, which releases nothing.
+**When**: every day, for the day before; by hand for any day (`day`); as a backfill for past days, in a pool of its own,
+which releases nothing.
 
 **What**: `pin_parent` fixes the model to start from and to beat. `validate_partition` cleans and checks the day, and
 puts bad rows aside with their reasons. `build_dataset` labels and splits. `fine_tune` trains, `compress` makes the
@@ -16,12 +17,13 @@ again. A red *gate* is not a red task: it is a decision, written in the task's r
 from datetime import datetime, timedelta
 
 from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param
+
 from recflow_airflow.recipes import all_recipes
 from recflow_airflow.stage_operators import PinParentOperator, RecordCandidateOperator, StageOperator
 
 PARAMS = {
     "day": Param(
-        None, type=["null", "string"], format="date", title="Day", description="A day to train for; empty: the run's own."
+        None, type=["null", "string"], format="date", title="Day", description="Day to train for; empty: the run's own."
     ),
     "fresh": Param(
         None,

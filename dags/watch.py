@@ -9,9 +9,10 @@ version where there is one; everything else tells a person.
 **If it is red**: the watch itself is broken, not the shop. The message names the runbook.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG, CronTriggerTimetable
+
 from recflow_airflow.recipes import all_recipes
 from recflow_airflow.release_operators import WatchOperator
 
@@ -21,12 +22,16 @@ with DAG(
     "watch",
     description="Probe every live version and roll back on a breach",
     schedule=CronTriggerTimetable("*/5 * * * *", timezone="UTC"),
-    start_date=datetime(2011, 1, 1),
+    start_date=datetime(2011, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
     doc_md=__doc__,
     tags=["watch"],
-    default_args={"owner": recipes[0].owner if recipes else "recflow", "retries": 1, "retry_delay": timedelta(seconds=20)},
+    default_args={
+        "owner": recipes[0].owner if recipes else "recflow",
+        "retries": 1,
+        "retry_delay": timedelta(seconds=20),
+    },
 ) as dag:
     WatchOperator.partial(task_id="watch", map_index_template="{{ task.recipe }}").expand(
         recipe=[recipe.name for recipe in recipes]

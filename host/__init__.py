@@ -1,1 +1,1 @@
-"""Everything recflow needs on one host: Triton, gateway and Airflow, started in the right order and ended without a trace."""
+"""Everything recflow needs on one host: Triton, gateway and Airflow, started in order and ended without a trace."""

@@ -13,11 +13,11 @@ from typing import Any
 
 import httpx
 
-from host.processes import Processes, refuse_taken_port
+from host.processes import Processes
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 BOOT_TIMEOUT_S = 180.0
-BACKFILL_SLOTS = 2
+BACKFILL_POOL, BACKFILL_SLOTS = "backfill", 2  # the pool that recflow_airflow.policy puts backfills into
 
 
 @dataclass(frozen=True)
@@ -63,17 +63,15 @@ class AirflowHost:
 
     def start(self, processes: Processes) -> None:
         """Migrate, then API server, then DAG processor and triggerer, then the scheduler."""
-        refuse_taken_port("Airflow", self.port)
         self.home.mkdir(parents=True, exist_ok=True)
-        self._launch(processes, "airflow-migrate", "db", "migrate")
-        processes.wait("airflow-migrate", lambda: not processes.alive("airflow-migrate"), timeout_s=BOOT_TIMEOUT_S)
-        processes.stop("airflow-migrate")
+        migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
+        processes.run("airflow-migrate", migrate, self.variables(), cwd=REPOSITORY)
         self._launch(processes, "airflow-api", "api-server", "--host", "127.0.0.1", "--port", str(self.port))
         processes.wait("airflow-api", lambda: self._answers("/api/v2/version"), timeout_s=BOOT_TIMEOUT_S)
         self._launch(processes, "airflow-dag-processor", "dag-processor")
         self._launch(processes, "airflow-triggerer", "triggerer")
         processes.wait("airflow-api", lambda: self._answers("/execution/health"), timeout_s=BOOT_TIMEOUT_S)
-        self.api("POST", "/pools", {"name": "backfill", "slots": BACKFILL_SLOTS, "include_deferred": True})
+        self.api("POST", "/pools", {"name": BACKFILL_POOL, "slots": BACKFILL_SLOTS, "include_deferred": True})
         self._launch(processes, "airflow-scheduler", "scheduler")
 
     def api(self, method: str, path: str, body: Any = None, *, timeout_s: float = 60) -> Any:

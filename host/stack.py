@@ -3,13 +3,14 @@
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import httpx
 
 from host.airflow import REPOSITORY, AirflowHost
-from host.processes import Processes, free_port, refuse_taken_port
+from host.processes import Processes, free_ports, refuse_taken_ports
+from recflow.errors import BadConfiguration
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Ports:
     @classmethod
     def free(cls) -> "Ports":
         """Ports that nobody uses now, for tests that run beside other things."""
-        return cls(*(free_port() for _ in range(6)))
+        return cls(*free_ports(6))
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,16 @@ class Stack:
         }
 
     def start(self, say: Callable[[str], None] = print) -> None:
-        """Start Triton, gateway and Airflow; what was started before an error is ended."""
+        """Start Triton, gateway and Airflow; what was started before an error, or Ctrl-C, is ended.
+
+        Raises BadConfiguration, and touches nothing, when this installation runs already or a port is taken.
+        """
+        if running := [name for name in self.processes.names() if self.processes.alive(name)]:
+            raise BadConfiguration(
+                f"recflow is up already in {self.home}", expected="nothing running", seen=", ".join(running),
+                action="use what runs, or end it first: make down",
+            )  # fmt: skip
+        refuse_taken_ports(asdict(self.ports))
         try:
             say("Triton")
             self.start_command("triton", ["triton", "up"], f"http://127.0.0.1:{self.ports.triton_http}/v2/health/live")
@@ -83,7 +93,6 @@ class Stack:
 
     def start_command(self, name: str, arguments: list[str], health: str) -> None:
         """Start a `recflow` command and wait until its health address answers."""
-        refuse_taken_port(name, httpx.URL(health).port or 80)
         command = [sys.executable, "-m", "recflow.cli.main", *arguments]
         self.processes.start(name, command, {**os.environ, **self.environment()}, cwd=REPOSITORY)
         self.processes.wait(name, lambda: answers(health), timeout_s=60)
@@ -96,10 +105,10 @@ class Stack:
         self.processes.start("mlflow", command, {**os.environ, **self.environment()}, cwd=REPOSITORY)
 
     def stop(self, say: Callable[[str], None] = lambda _: None) -> None:
-        """End every process of this installation, newest first; stopping twice is fine."""
-        for name in self.processes.names():
-            say(name)
-            self.processes.stop(name)
+        """End every process of this installation, jobs included; stopping twice is fine."""
+        names = self.processes.names()
+        say(", ".join(names) or "nothing: it is not up")
+        self.processes.stop(*names)
 
 
 def answers(url: str) -> bool:

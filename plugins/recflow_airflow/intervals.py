@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from recflow.artifacts.manifests import Interval
 from recflow.config.recipe import Recipe
@@ -11,7 +12,8 @@ from recflow.domain.intervals import day_interval, newest_whole_day
 def interval_of(context: Mapping[str, Any], recipe: Recipe) -> Interval:
     """The run's day: the `day` parameter, else the data interval's first day, else the newest whole day.
 
-    Runs without a logical date (asset events, some API calls) have no data interval at all.
+    Runs without a logical date (asset events, some API calls) have no data interval at all; a run by hand with a
+    logical date may have an empty one.
     """
     timezone = recipe.schedule.timezone
     if day := context["params"].get("day"):
@@ -19,4 +21,4 @@ def interval_of(context: Mapping[str, Any], recipe: Recipe) -> Interval:
     start = context.get("data_interval_start")
     if start is None or start == context.get("data_interval_end"):
         return newest_whole_day(context["dag_run"].run_after, timezone)
-    return day_interval(start.in_timezone(timezone).to_date_string(), timezone)
+    return day_interval(start.astimezone(ZoneInfo(timezone)).date().isoformat(), timezone)

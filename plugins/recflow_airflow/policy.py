@@ -2,9 +2,14 @@
 
 from typing import Any
 
+from airflow import settings
 from airflow.policies import hookimpl
 
 BACKFILL_POOL = "backfill"
+
+# Airflow creates task instances without asking the hook unless it has seen an airflow_local_settings module; a policy
+# that arrives through its entry point has to say so itself.
+settings.task_instance_mutation_hook.is_noop = False  # type: ignore[attr-defined]
 
 
 @hookimpl

@@ -22,42 +22,51 @@ class ClaimCandidateOperator(RecflowOperator):
         release_id = claim_release(build_services(), self.recipe)
         if not release_id:
             raise AirflowSkipException("no candidate is waiting and no release is open")
-        return release_id
+        return str(release_id)
 
 
 class ReleaseStepOperator(RecflowOperator):
     """Carries the release through some of its states, and gives back where it went.
 
-    `states` are the states that this task stands for, `step` the canary step when there are several. A release that
-    has ended meanwhile, or has already passed these states, is not touched: the task is skipped when the release
-    ended earlier, and done when it went past.
+    `states` are the states that this task stands for, `step` the canary step when there are several. Skipped when
+    there is no release, when it has ended before, or when it never stands in these states; such a skip does not skip
+    what follows.
     """
 
     template_fields = ("release_id",)
 
     def __init__(self, *, release_id: Any, states: Sequence[str], step: int | None = None, **kwargs: Any) -> None:
+        kwargs.setdefault("trigger_rule", "none_failed")
         super().__init__(**kwargs)
         self.release_id, self.states, self.step = release_id, tuple(states), step
 
-    def execute(self, context: Mapping[str, Any], event: Any = None) -> dict[str, Any]:
+    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         """Advance as far as is due now; defer while the release stays in this task's states."""
+        from recflow.wiring import build_services, release_progress
+
+        if not self.release_id:
+            raise AirflowSkipException("no release is open")
+        now = release_progress(build_services(), self.recipe, self.release_id)
+        if now.ended:
+            raise AirflowSkipException(f"release {self.release_id} had ended: {now.state} ({now.reason})")
+        if not now.stands_in(self.states, self.step):
+            raise AirflowSkipException(f"release {self.release_id} is in {now.state}: this step has nothing to do")
+        return self.advance(context)
+
+    def advance(self, context: Mapping[str, Any], event: Any = None) -> dict[str, Any]:
+        """The same after each wait: the release may have moved on or ended meanwhile, by whoever's hand."""
         from recflow.wiring import advance_release, build_services, release_progress
 
         services = build_services()
-        before = release_progress(services, self.recipe, self.release_id)
-        if before.ended and event is None:
-            raise AirflowSkipException(f"release {self.release_id} had ended before: {before.state} ({before.reason})")
-        while not before.ended and before.stands_in(self.states, self.step):
+        now = release_progress(services, self.recipe, self.release_id)
+        while not now.ended and now.stands_in(self.states, self.step):
             advance_release(services, self.recipe)
             after = release_progress(services, self.recipe, self.release_id)
             self.log.info("%s: %s", after.state, after.reason or "on its way")
-            if after.seq == before.seq:
-                self._wait(after.seq, after.wait_s)
-            before = after
-        return {"release": self.release_id, "state": before.state, "reason": before.reason}
-
-    def _wait(self, seq: int, wait_s: float) -> None:
-        self.defer(trigger=LedgerTrigger(self.recipe, seq, wait_s), method_name="execute")
+            if after.seq == now.seq:
+                self.defer(trigger=LedgerTrigger(self.recipe, after.seq, after.wait_s), method_name="advance")
+            now = after
+        return {"release": self.release_id, "state": str(now.state), "reason": now.reason}
 
 
 class WatchOperator(RecflowOperator):
@@ -69,7 +78,7 @@ class WatchOperator(RecflowOperator):
 
         report = watch_recipe(build_services(), self.recipe)
         self.log.info("%s", report)
-        return report
+        return dict(report)
 
 
 class HousekeepingOperator(RecflowOperator):
@@ -79,4 +88,6 @@ class HousekeepingOperator(RecflowOperator):
         """How many objects and bytes went."""
         from recflow.wiring import build_services, clean_store
 
-        return clean_store(build_services(), self.recipe)
+        report = clean_store(build_services(), self.recipe)
+        self.log.info("%s", report)
+        return dict(report)

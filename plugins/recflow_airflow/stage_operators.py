@@ -17,8 +17,9 @@ class RecflowOperator(BaseOperator):
     ui_color = "#e8f1f5"
 
     def __init__(self, *, recipe: str, **kwargs: Any) -> None:
-        kwargs.setdefault("retry_policy", FAILURE_POLICY)
-        kwargs.setdefault("on_failure_callback", tell_person)
+        # A mapped task is built with both names given as None.
+        kwargs["retry_policy"] = kwargs.get("retry_policy") or FAILURE_POLICY
+        kwargs["on_failure_callback"] = kwargs.get("on_failure_callback") or tell_person
         super().__init__(**kwargs)
         self.recipe = recipe
 
@@ -34,7 +35,7 @@ class PinParentOperator(RecflowOperator):
         recipe = services.recipe(self.recipe)
         ref = pin_parent_of(services, recipe, interval_of(context, recipe))
         self.log.info("parent: %s", ref.numbers)
-        return ref.model_dump(mode="json")
+        return dict(ref.model_dump(mode="json"))
 
 
 class StageOperator(RecflowOperator):
@@ -82,7 +83,10 @@ class StageOperator(RecflowOperator):
 
 
 class RecordCandidateOperator(RecflowOperator):
-    """Writes a candidate that passed the offline gate into the ledger; a backfill and a red gate record nothing."""
+    """Writes a candidate that passed the offline gate into the ledger; a backfill and a red gate record nothing.
+
+    When nothing is recorded the task is skipped, so that its asset wakes no release.
+    """
 
     template_fields = ("refs",)
 
@@ -91,7 +95,7 @@ class RecordCandidateOperator(RecflowOperator):
         self.refs = dict(refs)
 
     def execute(self, context: Mapping[str, Any]) -> str:
-        """The candidate's version. Skipped, with the reason, when nothing was recorded: the release is not woken."""
+        """The version that the ledger knows now; AirflowSkipException with the reason when it knows none."""
         from recflow.artifacts.refs import Ref
         from recflow.wiring import build_services, record_candidate_of
 
@@ -100,8 +104,8 @@ class RecordCandidateOperator(RecflowOperator):
         services = build_services()
         recipe = services.recipe(self.recipe)
         refs = {name: Ref.model_validate(ref) for name, ref in self.refs.items()}
-        recorded = record_candidate_of(services, recipe, interval_of(context, recipe), refs)
-        if not recorded.recorded:
-            raise AirflowSkipException(recorded.reason)
-        self.log.info("%s: %s", recorded.version, recorded.reason)
-        return recorded.version
+        seen = record_candidate_of(services, recipe, interval_of(context, recipe), refs)
+        if not seen.recorded:
+            raise AirflowSkipException(seen.reason)
+        self.log.info("%s: %s", seen.version, seen.reason)
+        return str(seen.version)

@@ -1,0 +1,85 @@
+"""What every DAG promises, seen on the real recipes."""
+
+import json
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+HEAVY = "boto3 datasets duckdb great_expectations kubernetes mlflow torch transformers tritonclient".split()
+
+PARSE = """
+import json, sys
+from pathlib import Path
+from airflow.dag_processing.dagbag import DagBag
+folder = Path(sys.argv[1])
+bag = DagBag(folder, bundle_path=folder, bundle_name="recflow")
+print("RESULT" + json.dumps({
+    "errors": bag.import_errors,
+    "heavy": [name for name in sys.argv[2:] if name in sys.modules],
+    "dags": {
+        dag.dag_id: {
+            "edges": {task.task_id: sorted(task.downstream_task_ids) for task in dag.tasks},
+            "owners": sorted({task.owner for task in dag.tasks}),
+            "retries": min(task.retries for task in dag.tasks),
+            "tags": sorted(dag.tags),
+            "doc": dag.doc_md or "",
+        }
+        for dag in bag.dags.values()
+    },
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def parsed():
+    """The DAG folder, parsed once in a process of its own, so that what it imports can be seen."""
+    command = [sys.executable, "-c", PARSE, str(REPOSITORY / "dags"), *HEAVY]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    return json.loads(done.stdout.rpartition("RESULT")[2])
+
+
+def test_every_dag_file_parses(parsed):
+    assert parsed["errors"] == {}
+
+
+def test_parsing_imports_nothing_heavy(parsed):
+    assert parsed["heavy"] == []
+
+
+def test_every_dag_has_owner_tags_retries_and_a_page_for_the_person_on_call(parsed):
+    for name, dag in parsed["dags"].items():
+        assert dag["owners"], name
+        assert dag["owners"] != ["airflow"], name
+        assert dag["tags"], name
+        assert dag["retries"] >= 1, name
+        assert "red" in dag["doc"] or "stops" in dag["doc"], name
+
+
+def test_the_retrain_dag_is_the_loop(parsed):
+    assert parsed["dags"]["search_relevance__retrain"]["edges"] == {
+        "pin_parent": ["build_dataset", "fine_tune", "offline_gate"],
+        "validate_partition": ["build_dataset"],
+        "build_dataset": ["compress", "fine_tune", "offline_gate"],
+        "fine_tune": ["compress", "record_candidate"],
+        "compress": ["offline_gate", "package"],
+        "package": ["record_candidate"],
+        "offline_gate": ["record_candidate"],
+        "record_candidate": [],
+    }
+
+
+def test_the_release_dag_follows_the_plan_of_its_recipe(parsed):
+    edges = parsed["dags"]["search_relevance__release"]["edges"]
+    order = ["claim_candidate", "infra_check", "approval", "shadow", "canary_5_percent", "online_gate", "promote"]
+    assert list(edges) == order
+    for before, after in pairwise(order):
+        assert after in edges[before]
+
+
+def test_watch_and_housekeeping_cover_all_recipes_in_one_dag_each(parsed):
+    assert parsed["dags"]["watch"]["edges"] == {"watch": []}
+    assert parsed["dags"]["housekeeping"]["edges"] == {"clean": []}
