@@ -35,7 +35,7 @@ WAITING = frozenset({S.PACKAGED, S.CHECKED, S.AWAITING_APPROVAL})
 
 def fold(state: LedgerState, event: LedgerEvent, *, seq: int, at: datetime) -> LedgerState:
     """The state after `event`; ReleaseRefused when the event is not allowed now."""
-    after = _FOLDS[event.kind](state, event, at).model_copy(update={"seq": seq})
+    after = _keep_needed(_FOLDS[event.kind](state, event, at)).model_copy(update={"seq": seq})
     if must_be_told(event):
         after = after.model_copy(update={"untold": seq})
     return after.model_copy(update={"epoch": seq}) if _routes_differ(state, after) else after
@@ -85,9 +85,7 @@ def _opened(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerState
         reason=event.reason,
     )
     claimed = state.waiting is not None and state.waiting.version == event.candidate.version
-    kept = tuple(version for version in state.retiring if version != event.candidate.version)
-    waiting = None if claimed else state.waiting
-    return state.model_copy(update={"release": release, "waiting": waiting, "retiring": kept})
+    return state.model_copy(update={"release": release, "waiting": None if claimed else state.waiting})
 
 
 def _moved(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerState:
@@ -98,10 +96,12 @@ def _moved(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerState:
     refuse_unless_allowed(release, event.to)
     if event.to.terminal:
         return _ended(state, release, event.to, at)
+    step = event.step if event.to is S.CANARY and release.state is not S.HELD else release.step
+    _refuse_unroutable(state, release, event.to, step)
     moved = release.model_copy(
         update={
             "state": event.to,
-            "step": event.step if event.to is S.CANARY else release.step,
+            "step": step,
             "entered_at": at,
             "held_from": release.state if event.to is S.HELD else None,
             "reason": event.reason,
@@ -123,11 +123,25 @@ def refuse_unless_allowed(release: OpenRelease, to: ReleaseState) -> None:
         )
 
 
+def _refuse_unroutable(state: LedgerState, release: OpenRelease, to: ReleaseState, step: int) -> None:
+    """ReleaseRefused for a comparison without a control, and for a canary step that the plan does not have."""
+    if to in {S.CANARY, S.JUDGING} and state.stable is None:
+        raise ReleaseRefused(
+            f"release {release.release_id} cannot go to {to}", expected="a stable to compare with", seen="none"
+        )
+    if to is S.CANARY and not 0 <= step < len(release.plan.canary):
+        raise ReleaseRefused(
+            f"release {release.release_id} cannot go to canary step {step}",
+            expected=f"one of the plan's {len(release.plan.canary)} steps, from 0",
+            seen=str(step),
+        )
+
+
 def _ended(state: LedgerState, release: OpenRelease, to: ReleaseState, at: datetime) -> LedgerState:
     over = state.model_copy(update={"release": None, "last_release_id": release.release_id, "last_state": to})
     candidate = release.candidate
     if to is not S.STABLE:
-        return over.model_copy(update={"retiring": _with(state, candidate.version)})
+        return over.model_copy(update={"retiring": (*state.retiring, candidate.version)})
     served = Served(
         version=candidate.version,
         package=candidate.package,
@@ -136,18 +150,18 @@ def _ended(state: LedgerState, release: OpenRelease, to: ReleaseState, at: datet
         trained_through=candidate.trained_through,
         release_id=release.release_id,
     )
-    retiring = _with(state, state.previous.version) if state.previous else state.retiring
-    kept = tuple(version for version in retiring if version != candidate.version)
-    return over.model_copy(update={"stable": served, "previous": state.stable, "retiring": kept})
+    again = state.stable is not None and state.stable.version == served.version
+    previous = state.previous if again else state.stable
+    leaving = (state.previous.version,) if state.previous else ()
+    return over.model_copy(update={"stable": served, "previous": previous, "retiring": (*state.retiring, *leaving)})
 
 
-def _with(state: LedgerState, version: str) -> tuple[str, ...]:
-    in_use = {served.version for served in (state.stable, state.previous) if served}
-    if version in state.retiring:
-        return state.retiring
-    if state.release and state.release.state is not S.PROMOTING and version in in_use:
-        return state.retiring
-    return (*state.retiring, version)
+def _keep_needed(state: LedgerState) -> LedgerState:
+    """The state without retiring what serves, may be returned to, or is being released; each version once."""
+    needed = {served.version for served in (state.stable, state.previous) if served}
+    needed |= {state.release.candidate.version} if state.release else set()
+    retiring = tuple(dict.fromkeys(version for version in state.retiring if version not in needed))
+    return state.model_copy(update={"retiring": retiring})
 
 
 def _unloaded(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerState:
