@@ -1,0 +1,70 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from fakes.release_world import QUICK, ReleaseWorld
+from recflow.artifacts.ledger import LedgerState, ReleaseState
+from recflow.rollout import operations
+from recflow.rollout.due import next_due
+
+S = ReleaseState
+NOW = datetime(2011, 1, 5, tzinfo=UTC)
+
+
+@pytest.fixture
+def world(tmp_path):
+    return ReleaseWorld(tmp_path)
+
+
+def at(state):
+    return lambda ledger: ledger.release is not None and ledger.release.state is state
+
+
+def test_an_empty_ledger_is_due_never():
+    assert next_due(LedgerState(), NOW) is None
+
+
+def test_a_waiting_candidate_is_due_at_once_unless_frozen(world):
+    world.record(1)
+    assert next_due(world.state, NOW) == 0
+    frozen = operations.freeze(world.recipe.name, world.ledger, person="ada", reason="sale")
+    assert next_due(frozen, NOW) == 60
+
+
+@pytest.mark.parametrize(
+    ("state", "after_s", "due_s"),
+    [
+        (S.PACKAGED, 0, 0),
+        (S.SHADOW, 0, 1),
+        (S.SHADOW, 9.5, 1),
+        (S.CANARY, 0, 2),
+        (S.CANARY, 19, 1),
+        (S.CANARY, 500, 2),
+        (S.JUDGING, 0, 10),
+        (S.PROMOTING, 0, 1),
+    ],
+)
+def test_a_release_is_due_by_its_plan_and_the_ledgers_time(world, state, after_s, due_s):
+    world.stable(1)
+    world.record(2)
+    entered = world.play(at(state)).release.entered_at
+    assert next_due(world.state, entered + timedelta(seconds=after_s)) == due_s
+
+
+def test_a_held_release_is_due_when_its_grace_time_ends_and_looked_at_every_minute(world):
+    world.stable(1)
+    world.record(2)
+    world.play(at(S.JUDGING))
+    operations.hold(world.recipe.name, world.ledger, person="ada", reason="a strange graph")
+    world.advance()
+    entered = world.state.release.entered_at
+    assert next_due(world.state, entered) == 60
+    assert next_due(world.state, entered + timedelta(seconds=QUICK.hold_grace_seconds - 5)) == 5
+
+
+def test_what_nobody_was_told_of_is_due_at_once(world):
+    world.stable(1)
+    world.record(2)
+    world.play(at(S.JUDGING))
+    held = operations.hold(world.recipe.name, world.ledger, person="ada", reason="a strange graph")
+    assert next_due(held, NOW) == 0
