@@ -1,0 +1,198 @@
+"""A gateway in processes of its own, as `recflow gateway up` starts it, with a real store, ledger and event log.
+
+The model server's client is a double, said so by its name: v1 shows items as they come, v2 the other way round.
+"""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+import pyarrow as pa
+
+from fakes.gateway_world import RECIPE, ask
+from fakes.local_triton import REPOSITORY, free_port
+from fakes.scripted_scorer import ScriptedScorer, falling, rising
+from recflow.artifacts.ledger import Candidate, EventKind, LedgerEvent, ReleaseState
+from recflow.artifacts.plans import Plan
+from recflow.artifacts.refs import Ref, RefKind
+from recflow.clients.clock import SystemClock
+from recflow.clients.event_log import DuckEventLog
+from recflow.clients.ledger import ObjectLedger
+from recflow.clients.local_store import LocalStore
+from recflow.clients.router import LedgerRouter
+from recflow.config.recipe import Recipe
+from recflow.config.sections.serving import ServingSection
+
+_FOLDER, _WAIT_S = "GATEWAY_TEST_FOLDER", "GATEWAY_TEST_WAIT_S"
+
+
+def application() -> Any:
+    """What each worker process serves."""
+    from recflow.gateway.app import create_app
+    from recflow.gateway.service import Options, Seams
+
+    place = Place(Path(os.environ[_FOLDER]))
+    wait_s = float(os.environ[_WAIT_S])
+    scorer = ScriptedScorer({"v1": falling, "v2": rising}, {"v1": wait_s, "v2": wait_s})
+    # Two busy cores are shared with other tests: only what is meant to be late may be late.
+    recipe = Recipe(name=RECIPE, owner="tests", serving=ServingSection(deadline_ms=20_000))
+    seams = Seams(scorer, place.router, place.events, SystemClock())
+    return create_app([recipe], seams, Options(place.folder / "gateway", poll_s=0.05, lease_s=20))
+
+
+class Place:
+    """The store, ledger, router and event log of one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, clock = folder, SystemClock()
+        self.store = LocalStore(folder / "store")
+        self.ledger = ObjectLedger(self.store, clock)
+        self.router = LedgerRouter(self.store, self.ledger, clock)
+        self.events = DuckEventLog(folder / "events", clock)
+
+    def exposures(self) -> pa.Table:
+        now = datetime.now(UTC)
+        return self.events.exposures(RECIPE, now - timedelta(hours=1), now + timedelta(minutes=1))
+
+    def outcomes(self) -> pa.Table:
+        now = datetime.now(UTC)
+        return self.events.outcomes(RECIPE, now - timedelta(hours=1), now + timedelta(minutes=1))
+
+    def say(self, kind: EventKind, **fields: Any) -> int:
+        """Append an event to the ledger; the epoch after it."""
+        entry = self.ledger.append(RECIPE, LedgerEvent(kind=kind, **fields), after=self.ledger.head(RECIPE))
+        return entry.state.epoch
+
+    def adopt(self, version: str) -> None:
+        self.say(EventKind.ADOPTED, candidate=candidate(version, day=1))
+
+    def open_release(self, version: str) -> None:
+        self.say(
+            EventKind.OPENED,
+            release_id="rel-2",
+            candidate=candidate(version, day=2),
+            plan=Plan(),
+            to=ReleaseState.PACKAGED,
+        )
+        self.move(ReleaseState.CHECKED)
+
+    def move(self, to: ReleaseState) -> int:
+        return self.say(EventKind.MOVED, release_id="rel-2", to=to)
+
+    def wait_for_gateways(self, epoch: int, count: int) -> None:
+        """Until `count` gateways live and all of them route by the epoch."""
+        deadline = time.monotonic() + 60
+        while True:
+            seen = self.router.acknowledged(RECIPE, epoch)
+            if seen.complete and len(seen.live) == count:
+                return
+            assert time.monotonic() < deadline, f"{seen} after a minute"
+            time.sleep(0.05)
+
+
+def candidate(version: str, *, day: int) -> Candidate:
+    package = Ref(kind=RefKind.PACKAGE, uri=f"memory://store/{version}", digest="0" * 64)
+    trained = datetime(2011, 1, day, tzinfo=UTC)
+    return Candidate(version=version, package=package, interval_label=f"2011-01-0{day}", trained_through=trained)
+
+
+class GatewayProcess:
+    """A running gateway; `stop` is SIGTERM, `kill` is SIGKILL."""
+
+    def __init__(self, command: Sequence[str], environment: dict[str, str], url: str) -> None:
+        self.url = url
+        paths = os.pathsep.join([str(REPOSITORY / "src"), str(REPOSITORY / "tests")])
+        self.process = subprocess.Popen(command, env=os.environ | environment | {"PYTHONPATH": paths})
+
+    def wait_until_ready(self) -> None:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                if httpx.get(f"{self.url}/readyz", timeout=5).is_success:
+                    return
+            except httpx.HTTPError:
+                pass
+            assert self.process.poll() is None, "the gateway ended"
+            assert time.monotonic() < deadline, "no gateway after a minute"
+            time.sleep(0.05)
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(10)
+
+
+@contextmanager
+def running_gateway(place: Place, *, workers: int = 1, wait_s: float = 0) -> Iterator[GatewayProcess]:
+    """A gateway over the place's folder, with the double of the model server."""
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "fakes.gateway_process:application", "--factory"]
+    command += ["--port", str(port), "--workers", str(workers), "--no-access-log", "--log-level", "warning"]
+    environment = {_FOLDER: str(place.folder), _WAIT_S: str(wait_s)}
+    gateway = GatewayProcess(command, environment, f"http://127.0.0.1:{port}")
+    try:
+        gateway.wait_until_ready()
+        yield gateway
+    finally:
+        if gateway.process.poll() is None:
+            gateway.stop()
+
+
+class Load:
+    """Requests without a pause from several users at once, in a thread, until it is told to end.
+
+    `answers` are (user, answer) of status 200; `others` counts every other status and every broken connection.
+    """
+
+    def __init__(self, url: str, *, users: int = 8, recipe: str = RECIPE) -> None:
+        self.url, self.users, self.recipe = url, users, recipe
+        self.answers: list[tuple[str, dict[str, Any]]] = []
+        self.others: Counter[str] = Counter()
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.set()
+        self._thread.join()
+
+    def wait_for(self, more: int) -> None:
+        """Until that many more requests were answered."""
+        goal, deadline = len(self.answers) + more, time.monotonic() + 60
+        while len(self.answers) < goal:
+            assert time.monotonic() < deadline, f"{len(self.answers)} answers, others {self.others}"
+            time.sleep(0.01)
+
+    async def _run(self) -> None:
+        async with httpx.AsyncClient(base_url=self.url, timeout=60) as client:
+            await asyncio.gather(*(self._user(client, f"u-{number}") for number in range(self.users)))
+
+    async def _user(self, client: httpx.AsyncClient, user: str) -> None:
+        while not self._ending.is_set():
+            try:
+                response = await client.post(f"/v1/{self.recipe}/rank", json=ask(user_id=user))
+            except httpx.HTTPError as error:
+                self.others[type(error).__name__] += 1
+                await asyncio.sleep(0.05)
+                continue
+            if response.status_code == 200:
+                self.answers.append((user, response.json()))
+            else:
+                self.others[str(response.status_code)] += 1
