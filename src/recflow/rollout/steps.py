@@ -70,11 +70,18 @@ def move(
     )
 
 
-def load(turn: Turn, version: str, package: Ref) -> Path:
-    """Fetch, verify and load a version; loading what is loaded is fine. The package's folder."""
-    folder = turn.services.artifacts.fetch(package.expect(RefKind.PACKAGE))
-    turn.services.server.load(turn.name, version, folder)
-    return folder
+def load(turn: Turn, version: str, package: Ref) -> None:
+    """Fetch, verify and load a version; loading what is loaded is fine."""
+    turn.services.server.load(turn.name, version, fetch(turn, package))
+
+
+def fetch(turn: Turn, package: Ref) -> Path:
+    """A package's verified folder; ArtifactCorrupt is the store's, since a spoilt local copy is fetched anew once."""
+    package.expect(RefKind.PACKAGE)
+    try:
+        return turn.services.artifacts.fetch(package)
+    except ArtifactCorrupt:
+        return turn.services.artifacts.fetch(package)
 
 
 def refuse_to_load(error: ArtifactCorrupt | ModelWontLoad) -> Decision:
@@ -95,7 +102,7 @@ def _packaged(turn: Turn) -> Proposal:
 def _check(turn: Turn) -> Decision:
     services, candidate, stable = turn.services, turn.release.candidate, turn.state.stable
     try:
-        folder = services.artifacts.fetch(candidate.package.expect(RefKind.PACKAGE))
+        folder = fetch(turn, candidate.package)
         return turn.check(
             services.server,
             turn.name,
@@ -137,7 +144,7 @@ def _shadow(turn: Turn) -> Proposal:
 def _golden_traffic(turn: Turn) -> Decision:
     """The first release has no shoppers to mirror: its own golden requests, on the server that will serve them."""
     candidate, atol = turn.release.candidate, turn.release.plan.infra.atol
-    folder = turn.services.artifacts.fetch(candidate.package)
+    folder = fetch(turn, candidate.package)
     requests, strict = read_golden(folder), is_strict(folder)
     wrong = [request for request in requests if not agrees(request.scores, _score(turn, request), atol, strict=strict)]
     reason = f"{len(wrong)} of {len(requests)} golden answers differ by more than {atol}"

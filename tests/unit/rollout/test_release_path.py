@@ -125,6 +125,14 @@ def test_a_package_with_a_changed_byte_is_rejected(world):
     assert world.table.stable == first
 
 
+def test_a_spoilt_local_copy_of_a_package_is_fetched_anew(world):
+    world.stable(1)
+    package = world.package(2)
+    version = world.record(2, package)
+    (world.artifacts.fetch(package) / "1" / "model.onnx").write_bytes(b"x")
+    assert world.play().stable.version == version
+
+
 def test_a_model_that_the_server_refuses_is_rejected(world):
     world.stable(1)
     version = world.record(2)

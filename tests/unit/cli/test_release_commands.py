@@ -1,0 +1,123 @@
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from fakes.release_world import NAME, ReleaseWorld
+from recflow.artifacts.ledger import ReleaseState
+from recflow.cli import release as cli
+from recflow.errors import BadConfiguration, ReleaseRefused
+from recflow.wiring.services import Services
+
+S = ReleaseState
+
+
+class WorldServices(Services):
+    """The services of a command, with a world in memory behind them."""
+
+    def __init__(self, world):
+        self.world = world
+        for name in ("clock", "artifacts", "ledger", "server", "router", "metrics", "registry", "notifier"):
+            setattr(self, name, getattr(world, name))
+        self.events = world.metrics.events
+
+    def recipe(self, name):
+        return self.world.recipe
+
+
+@pytest.fixture
+def world(tmp_path):
+    return ReleaseWorld(tmp_path)
+
+
+@pytest.fixture
+def call(world, monkeypatch):
+    monkeypatch.setattr(cli, "build_services", lambda: WorldServices(world))
+
+    def run(*arguments):
+        result = CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    return run
+
+
+def at(state):
+    return lambda ledger: ledger.release is not None and ledger.release.state is state
+
+
+def test_status_says_what_serves_and_why_nothing_does(world, call):
+    assert "no stable yet" in call("status", NAME)
+    version = world.stable(1)
+    assert f"stable {version} since 2011-01-05" in call("status", NAME)
+
+
+def test_advance_says_what_it_did_and_when_it_is_due_again(world, call):
+    world.record(1)
+    assert "packaged" in call("advance", NAME)
+    assert "due again" in call("status", NAME) + call("advance", NAME)
+
+
+def test_hold_resume_and_rollback_show_the_release(world, call):
+    world.stable(1)
+    world.record(2)
+    world.play(at(S.CANARY))
+    assert "in held" in call("hold", NAME, "--reason", "a strange graph", "--by", "ada")
+    assert "in canary step 0" in call("resume", NAME)
+    assert "in rolling_back" in call("rollback", NAME)
+
+
+def test_status_while_judging_shows_the_experiment(world, call):
+    world.stable(1)
+    world.record(2)
+    world.play(at(S.JUDGING))
+    assert "no user's outcome window has closed yet" in call("status", NAME)
+
+
+def test_history_is_oldest_first_with_person_and_reason(world, call):
+    world.stable(1)
+    call("freeze", NAME, "--reason", "sale", "--by", "ada")
+    lines = call("history", NAME).splitlines()
+    assert "candidate_recorded" in lines[0]
+    assert lines[-1].endswith("frozen: sale")
+    assert "ada" in lines[-1]
+    assert "frozen" not in call("unfreeze", NAME)
+
+
+def test_approve_without_a_waiting_release_is_refused_in_the_agreed_order(world, call):
+    with pytest.raises(ReleaseRefused, match="nothing can be approved") as refused:
+        call("approve", NAME)
+    assert refused.value.message.endswith("docs/runbooks/release-refused.md")
+
+
+def test_abort_ends_a_release_that_no_shopper_met(world, call):
+    world.record(1)
+    world.advance()
+    call("abort", NAME)
+    assert world.state.last_state is S.ABORTED
+
+
+def test_a_package_is_adopted_from_json_or_from_a_file(world, call, tmp_path):
+    package = world.package(1)
+    file = tmp_path / "ref.json"
+    file.write_text(package.model_dump_json())
+    assert "stable 20110101-" in call("adopt", NAME, file)
+    assert "stable 20110101-" in call("adopt", NAME, package.model_dump_json())
+
+
+def test_a_reference_that_is_none_is_refused(call):
+    with pytest.raises(BadConfiguration, match="cannot be read"):
+        call("adopt", NAME, "{}")
+
+
+def test_watch_rolls_a_sick_candidate_back_and_prints_what_it_saw(world, call):
+    world.stable(1)
+    version = world.record(2)
+    world.play(at(S.CANARY))
+    world.metrics.newest = world.clock.now()
+    world.true_server.scores[version] = lambda _, items: [0.0] * len(items)
+    shown = json.loads(call("watch", NAME))
+    assert shown["troubles"][0]["roll_back"] == version
+    assert world.state.release.state is S.ROLLING_BACK

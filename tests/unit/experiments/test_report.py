@@ -1,0 +1,37 @@
+import json
+from datetime import timedelta
+
+from fakes.fake_event_log import FakeEventLog
+from fakes.shoppers import EXPERIMENT, START, crowd
+from recflow.artifacts.events import Arm
+from recflow.config.sections.gate import OnlineGateSection
+from recflow.experiments.readers import read_evidence
+from recflow.experiments.report import as_text, summarise, write_report
+
+SECTION = OnlineGateSection(planned_users=600)
+
+
+def report(users):
+    log, window = FakeEventLog(crowd(users, {Arm.TREATMENT: 0.6, Arm.CONTROL: 0.2})), timedelta(seconds=120)
+    now = START + timedelta(days=1)
+    return summarise(SECTION, read_evidence(log, "shop_search", EXPERIMENT, start=START, now=now, window=window))
+
+
+def test_the_table_has_a_row_an_arm_with_its_interval():
+    shown = report(600)
+    control, treatment = shown.arms
+    assert control.low < 0.2 < control.high < treatment.low < 0.6 < treatment.high
+    assert control.users + treatment.users == 600
+    assert as_text(shown).splitlines()[0].split()[:3] == ["arm", "users", "searches"]
+    assert "treatment against control: +" in as_text(shown)
+
+
+def test_the_figure_and_the_numbers_are_written(tmp_path):
+    shown = report(200)
+    write_report(shown, tmp_path)
+    assert json.loads((tmp_path / "experiment.json").read_text())["metric"] == "ctr"
+    assert (tmp_path / "experiment.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_nobody_yet_is_no_report():
+    assert report(0) is None

@@ -1,0 +1,154 @@
+import shutil
+from datetime import timedelta
+
+import pytest
+
+from fakes.release_world import HEALTHY, SICK, SILENT, ReleaseWorld
+from recflow.artifacts.ledger import ReleaseState
+from recflow.monitoring.watch import live_versions, watch
+from recflow.protocols import TrafficReading
+from recflow.rollout import operations
+
+S = ReleaseState
+SLOW = TrafficReading(requests=500, errors=0, p50_ms=200.0, p95_ms=900.0)
+
+
+@pytest.fixture
+def world(tmp_path):
+    world = ReleaseWorld(tmp_path)
+    world.stable(1)
+    world.stable(2)
+    world.metrics.newest = world.clock.now()
+    return world
+
+
+def at(state):
+    return lambda ledger: ledger.release is not None and ledger.release.state is state
+
+
+def look(world):
+    return watch(world.recipe, world)
+
+
+def wrong(query, items):
+    return [0.0] * len(items)
+
+
+def canary(world):
+    version = world.record(3)
+    world.play(at(S.CANARY))
+    return version
+
+
+def test_all_well_says_nothing(world):
+    report = look(world)
+    assert [seen.role for seen in report.seen] == ["stable", "previous"]
+    assert (report.troubles, report.roll_back) == ((), None)
+    assert all(seen.probe.asked > 0 for seen in report.seen)
+
+
+@pytest.mark.parametrize("reading", [SICK, SLOW])
+def test_a_candidate_whose_requests_suffer_is_named_for_rollback(world, reading):
+    version = canary(world)
+    world.metrics.set[version] = reading
+    assert look(world).roll_back.roll_back == version
+
+
+def test_a_candidate_that_answers_wrongly_is_named_for_rollback(world):
+    version = canary(world)
+    world.true_server.scores[version] = wrong
+    trouble = look(world).roll_back
+    assert (trouble.roll_back, "golden answers are wrong" in trouble.reason) == (version, True)
+
+
+def test_a_candidate_before_shoppers_is_not_watched(world):
+    world.record(3)
+    world.play(at(S.PACKAGED))
+    assert [role for role, _, _ in live_versions(world.state)] == ["stable", "previous"]
+
+
+def test_a_sick_stable_is_left_for_a_previous_version_that_is_well(world):
+    stable, previous = world.state.stable.version, world.state.previous.version
+    world.true_server.scores[stable] = wrong
+    trouble = look(world).roll_back
+    operations.rollback(world.recipe, world, person="watch", reason=trouble.reason, version=trouble.roll_back)
+    assert world.play().stable.version == previous
+
+
+def test_a_stable_that_came_by_a_return_is_not_left_again(world):
+    operations.rollback(world.recipe, world, person="ada", reason="a complaint")
+    world.play()
+    world.true_server.scores[world.state.stable.version] = wrong
+    report = look(world)
+    assert report.roll_back is None
+    assert "no version is known to do better" in report.troubles[0].reason
+
+
+def test_a_dead_server_is_told_and_nothing_is_rolled_back(world):
+    canary(world)
+    world.true_server.down = True
+    report = look(world)
+    assert report.roll_back is None
+    assert {trouble.runbook for trouble in report.troubles} == {"watch-breach"}
+
+
+def test_a_candidate_as_sick_as_stable_is_not_blamed(world):
+    version = canary(world)
+    world.metrics.set = {version: SICK, world.state.stable.version: SICK}
+    assert look(world).roll_back is None
+
+
+def test_few_requests_say_nothing(world):
+    version = canary(world)
+    world.metrics.set[version] = TrafficReading(requests=19, errors=19, p50_ms=1.0, p95_ms=1.0)
+    assert look(world).troubles == ()
+
+
+def test_a_log_that_fell_silent_is_told(world):
+    world.clock.tick(world.recipe.watch.max_silence_seconds + 61)
+    world.metrics.set = dict.fromkeys(world.metrics.set, SILENT)
+    assert [trouble.runbook for trouble in look(world).troubles] == ["event-log-silent"]
+
+
+def test_many_days_without_a_promotion_are_told(world):
+    world.clock.tick(15 * 86_400)
+    world.metrics.newest = world.clock.now()
+    assert [trouble.runbook for trouble in look(world).troubles] == ["no-promotion"]
+
+
+def test_the_same_trouble_is_told_once_a_day(world):
+    world.clock.tick(timedelta(days=15).total_seconds())
+    for hours in (0, 1, 22, 2):
+        world.clock.tick(hours * 3600)
+        world.metrics.newest = world.clock.now()
+        look(world)
+    told = [card for card in world.true_notifier.cards if card.runbook == "no-promotion"]
+    assert len(told) == 2
+
+
+def test_trouble_that_went_and_came_back_is_told_again(world):
+    stable = world.state.stable.version
+    for reading in (SICK, HEALTHY, SICK):
+        world.metrics.set[stable] = reading
+        world.true_server.down = reading is SICK
+        look(world)
+    assert [card.runbook for card in world.true_notifier.cards].count("watch-breach") == 2
+
+
+def test_a_package_that_cannot_be_read_again_is_told_and_blames_nobody(world):
+    package = world.state.stable.package
+    prefix = package.uri.removeprefix(f"{world.store.root}/")
+    world.store.objects[f"{prefix}/a1/golden.json"] = b"[]"
+    shutil.rmtree(world.folder / "cache" / package.digest)
+    report = look(world)
+    assert [trouble.runbook for trouble in report.troubles] == ["artifact-corrupt"]
+    assert report.roll_back is None
+
+
+def test_a_line_without_a_stable_is_watched_in_peace(tmp_path):
+    assert watch(ReleaseWorld(tmp_path).recipe, ReleaseWorld(tmp_path)).troubles == ()
+
+
+def test_the_report_is_plain_json(world):
+    canary(world)
+    assert look(world).model_dump(mode="json")["seen"][0]["probe"]["wrong"] == 0
