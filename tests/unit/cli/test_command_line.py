@@ -1,0 +1,168 @@
+import subprocess
+import sys
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import typer
+
+from recflow.artifacts.refs import Ref, RefKind
+from recflow.cli import main as command_line
+from recflow.cli.main import run
+from recflow.errors import BadData, StoreFull
+from recflow.stages import StageOutput, StageSpec
+from recflow.wiring import STAGES, Stage
+
+HEAVY = ["torch", "great_expectations", "mlflow", "transformers", "datasets", "tritonclient", "boto3", "airflow"]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("RECFLOW_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("RECFLOW_RECIPES", str(tmp_path))
+    (tmp_path / "shop.yaml").write_text("name: shop\nowner: ada\nschedule: {timezone: Asia/Shanghai}\n")
+    (tmp_path / "inputs.json").write_text("{}")
+    return tmp_path
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """A command `demo` that raises what it is given."""
+
+    def install(error: BaseException) -> None:
+        app = typer.Typer()
+
+        @app.command()
+        def demo(word: str = "") -> None:
+            raise error
+
+        module = SimpleNamespace(app=app, __spec__=ModuleSpec("failing_room", None))
+        monkeypatch.setitem(sys.modules, "failing_room", module)
+        monkeypatch.setitem(command_line._ROOMS, "demo", command_line._Room("failing_room", "Fails."))
+
+    return install
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["stage", "--help"], ["recipe", "--help"]])
+def test_help_imports_nothing_heavy(arguments):
+    code = (
+        "import sys; from recflow.cli.main import run; code = run(sys.argv[2:]); "
+        "print([name for name in sys.argv[1].split() if name in sys.modules]); sys.exit(code)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, " ".join(HEAVY), *arguments], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout.splitlines()[-1]) == (0, "[]"), ended.stderr
+
+
+def test_the_help_names_every_room_that_is_there(capsys):
+    assert run(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert [name for name in ("stage", "recipe", "triton") if name not in shown] == []
+
+
+def test_an_unknown_command_is_a_usage_error(capsys):
+    assert run(["frobnicate"]) == 2
+    assert "No such command" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("error", "code"), [(BadData("the day is empty"), 65), (StoreFull("no space"), 75)])
+def test_a_failure_ends_with_its_message_the_line_that_repeats_it_and_its_code(failing, capsys, error, code):
+    failing(error)
+    assert run(["demo", "--word", "two words"]) == code
+    assert capsys.readouterr().err.splitlines() == [error.message, "Run it again: recflow demo --word 'two words'"]
+
+
+def test_a_bug_keeps_its_traceback_and_ends_with_70(failing, capsys):
+    failing(ZeroDivisionError("oops"))
+    assert run(["demo"]) == 70
+    said = capsys.readouterr().err
+    assert "Traceback" in said
+    assert "ZeroDivisionError: oops" in said
+    assert said.splitlines()[-1] == "Run it again: recflow demo"
+
+
+def test_notes_of_an_error_are_shown(failing, capsys):
+    error = BadData("the day is empty")
+    error.add_note("run it by hand: recflow stage …")
+    failing(error)
+    run(["demo"])
+    assert capsys.readouterr().err.splitlines()[1] == "run it by hand: recflow stage …"
+
+
+class TestStage:
+    def run(self, home, *extra, name="package", recipe="shop", interval="2011-01-04", inputs="inputs.json"):
+        arguments = ["stage", name, "--recipe", recipe, "--interval", interval, "--inputs", str(home / inputs)]
+        return run([*arguments, "--out", str(home / "out" / "ref.json"), *extra])
+
+    @pytest.fixture
+    def calls(self, monkeypatch):
+        """A stage called `bake` that keeps the contexts it ran in."""
+        seen = []
+
+        def bake(context):
+            seen.append(context)
+            (context.output / "cake").write_text("a cake")
+            return StageOutput()
+
+        monkeypatch.setitem(sys.modules, "bakery", SimpleNamespace(run=bake))
+        spec = StageSpec("bake", 1, RefKind.DATASET, sections=(), inputs=())
+        monkeypatch.setitem(STAGES, "bake", Stage(spec, "bakery"))
+        return seen
+
+    def test_the_reference_is_written_and_shown(self, home, calls, capsys):
+        assert self.run(home, name="bake") == 0
+        ref = Ref.model_validate_json((home / "out" / "ref.json").read_text())
+        assert ref.kind is RefKind.DATASET
+        assert capsys.readouterr().out == f"{ref.uri}\n"
+
+    def test_the_day_is_one_of_the_recipes_time_zone(self, home, calls):
+        self.run(home, name="bake")
+        assert calls[0].interval.start.isoformat() == "2011-01-03T16:00:00+00:00"
+
+    def test_a_second_run_takes_the_first_result_unless_it_is_to_be_fresh(self, home, calls):
+        for extra in ((), (), ("--fresh", "the oven was cold")):
+            assert self.run(home, *extra, name="bake") == 0
+        assert len(calls) == 2
+
+    def test_a_rank_above_0_publishes_nothing(self, home, calls, monkeypatch):
+        monkeypatch.setenv("RANK", "1")
+        assert self.run(home, name="bake") == 0
+        assert len(calls) == 1
+        assert not (home / "out").exists()
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"name": "packag"},
+            {"recipe": "shopp"},
+            {"interval": "4 January"},
+            {"inputs": "none.json"},
+            {"inputs": "shop.yaml"},
+        ],
+    )
+    def test_a_wrong_argument_is_a_wrong_configuration(self, home, capsys, wrong):
+        assert self.run(home, **wrong) == 78
+        assert "Runbook: docs/runbooks/bad-configuration.md" in capsys.readouterr().err
+
+    def test_a_stage_without_its_inputs_says_which(self, home, capsys):
+        assert self.run(home) == 1
+        assert "missing ['model']" in capsys.readouterr().err
+
+
+class TestRecipe:
+    def test_a_right_recipe_is_said_to_be_right(self, home, capsys):
+        assert run(["recipe", "check", str(home / "shop.yaml")]) == 0
+        assert "recipe shop is right" in capsys.readouterr().out
+
+    def test_every_mistake_stands_on_a_line_of_its_own(self, home, capsys):
+        path = Path(home / "wrong.yaml")
+        path.write_text("name: shop\nownr: ada\ntraining: {epoch: 1}\n")
+        assert run(["recipe", "check", str(path)]) == 78
+        said = capsys.readouterr().out.splitlines()
+        assert [line.removeprefix(f"{path}: ") for line in said] == [
+            "line 1: owner: Field required",
+            "line 2: ownr: unknown key, did you mean owner?",
+            "line 3: training.epoch: unknown key, did you mean epochs?",
+        ]
