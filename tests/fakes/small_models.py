@@ -45,7 +45,9 @@ def write_dataset(folder: Path, splits: dict[str, list[dict[str, Any]]]) -> Path
 
     datasets.disable_progress_bars()
     columns = {name: {key: [row[key] for row in rows] for key in _ROW} for name, rows in splits.items()}
-    datasets.DatasetDict({name: datasets.Dataset.from_dict(data) for name, data in columns.items()}).save_to_disk(folder)
+    datasets.DatasetDict({name: datasets.Dataset.from_dict(data) for name, data in columns.items()}).save_to_disk(
+        folder
+    )
     (folder / "dataset.json").write_text("{}")
     return folder
 

@@ -64,9 +64,7 @@ def quantise_int8(source: Path, target: Path) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with _quiet():
-        quantize_dynamic(
-            str(source), str(target), weight_type=QuantType.QInt8, per_channel=True, reduce_range=True
-        )
+        quantize_dynamic(str(source), str(target), weight_type=QuantType.QInt8, per_channel=True, reduce_range=True)
 
 
 def quantise_int8_blocks(source: Path, target: Path) -> None:
@@ -116,7 +114,7 @@ def refuse_broken(model: Path) -> None:
 
     try:
         session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
-    except Exception as error:  # noqa: BLE001 - onnxruntime's errors share no public base class
+    except Exception as error:  # onnxruntime's errors share no public base class
         raise PermanentError(f"{model.name} cannot be loaded", expected="an ONNX model", seen=str(error)) from error
     names = [item.name for item in session.get_inputs()], [item.name for item in session.get_outputs()]
     if names != (_INPUTS, [OUTPUT]):

@@ -45,7 +45,9 @@ def judge(
     p50_ms: float,
 ) -> Rung:
     """Hold a variant's scores of the same queries against the trained ones."""
-    difference = max((abs(a - b) for t, s in zip(trained, scores, strict=True) for a, b in zip(t, s, strict=True)), default=0.0)
+    difference = max(
+        (abs(a - b) for t, s in zip(trained, scores, strict=True) for a, b in zip(t, s, strict=True)), default=0.0
+    )
     orders = [_same_order(t, s) for t, s in zip(trained, scores, strict=True)]
     pairs = sum(count for _, count in orders)
     agreement = sum(same for same, _ in orders) / pairs if pairs else 1.0

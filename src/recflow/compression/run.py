@@ -24,7 +24,15 @@ from recflow.stages import StageContext, StageOutput
 
 _RULES = (Path(str(text.__file__)), Path(str(lexical.__file__)), Path(__file__).with_name("scoring.py"))
 _QUANTISERS: Mapping[str, Callable[[Path, Path], None]] = {"int8": quantise_int8, "int8_blocks": quantise_int8_blocks}
-_EDGE_TEXTS = ("无线蓝牙耳机 正品", "🎸 guitar 🎶", "ＦＵＬＬ　ｗｉｄｔｈ　１２３", "", "very long " * 200, "<b>bold</b> &amp; plain", "naïve café")
+_EDGE_TEXTS = (
+    "无线蓝牙耳机 正品",
+    "🎸 guitar 🎶",
+    "ＦＵＬＬ　ｗｉｄｔｈ　１２３",
+    "",
+    "very long " * 200,
+    "<b>bold</b> &amp; plain",
+    "naïve café",
+)
 _TIMED_ITEMS, _TIMED_RUNS = 20, 15
 _MIB = 2**20
 
@@ -77,10 +85,12 @@ def run(context: StageContext, *, encoders: TrainedEncoders) -> StageOutput:
 
 
 def golden_queries(test: Sequence[JudgedQuery], section: CompressionSection) -> list[JudgedQuery]:
-    """First the golden requests (test queries, then edge texts that real catalogues hold), then the other test queries."""
+    """First the golden requests (test queries, then texts of the odd kinds), then the other test queries."""
     kept = list(test[: section.golden_queries])
     edges = [
-        JudgedQuery(f"edge-{number}", edge, (*_EDGE_TEXTS, "a plain title"), (*_EDGE_TEXTS, ""), (0.0,) * 8, (1.0,) * 8, "")
+        JudgedQuery(
+            f"edge-{number}", edge, (*_EDGE_TEXTS, "a plain title"), (*_EDGE_TEXTS, ""), (0.0,) * 8, (1.0,) * 8, ""
+        )
         for number, edge in enumerate(_EDGE_TEXTS)
     ]
     return [_normalised(query) for query in (*kept, *edges, *test[section.golden_queries :])]
@@ -164,7 +174,7 @@ def _median_ms(act: Callable[[], Any]) -> float:
 def _before(
     checkpoint: Path, encoder: nn.Module, encoders: TrainedEncoders, queries: Sequence[JudgedQuery]
 ) -> dict[str, float]:
-    """Size of the trained weights, and the time of the trained encoder for the same texts, one thread, one padded batch."""
+    """Size of the trained weights, and the trained encoder's time for the same texts: one thread, one padded batch."""
     limit = json.loads((checkpoint / "scorer.json").read_text())["max_tokens"]
     query, titles, _ = _timed_texts(queries)
     rows = encoders.tokenizer(checkpoint / "encoder", limit)([query, *titles])

@@ -79,7 +79,9 @@ class Scorer:
             self._cache.popitem(last=False)
         return known
 
-    def _clean(self, query: str, titles: Sequence[str], descriptions: Sequence[str]) -> tuple[str, list[str], list[list[str]]]:
+    def _clean(
+        self, query: str, titles: Sequence[str], descriptions: Sequence[str]
+    ) -> tuple[str, list[str], list[list[str]]]:
         if len(titles) != len(descriptions):
             raise ValueError(f"{len(titles)} titles, {len(descriptions)} descriptions")
         normalise = self._text.normalise
@@ -97,7 +99,12 @@ class Scorer:
         asked = vectors[query]
         cosines = [[float(vectors[text] @ asked) for text in view] for view in views]
         shape = (len(titles), -1) if titles else (0, len(self._lexical.NAMES))
-        return np.hstack([np.array(cosines).reshape(len(views), len(titles)).T, np.reshape(self._lexical.features(query, titles), shape)])
+        return np.hstack(
+            [
+                np.array(cosines).reshape(len(views), len(titles)).T,
+                np.reshape(self._lexical.features(query, titles), shape),
+            ]
+        )
 
     def _all_weights(self) -> np.ndarray:
         return np.concatenate([[self._weights[_COSINE + view] for view in self._views], self._lexical_weights])

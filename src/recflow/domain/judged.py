@@ -44,7 +44,9 @@ def read_judged(dataset: Path, split: str) -> list[JudgedQuery]:
     try:
         rows = datasets.load_from_disk(str(dataset))[split].with_format(None)
     except (KeyError, OSError, ValueError) as error:
-        raise BadData(f"the data set has no readable split {split}", expected="a DatasetDict", seen=str(error)) from error
+        raise BadData(
+            f"no split {split} in the data set", expected="a DatasetDict", seen=str(error)
+        ) from error
     return judged_queries({name: rows[name][:] for name in rows.column_names}, split)
 
 
@@ -52,7 +54,9 @@ def judged_queries(columns: Mapping[str, Sequence[Any]], split: str) -> list[Jud
     """The queries of a split, in order of first appearance; BadData when a column or every row is missing."""
     missing = [name for name in COLUMNS if name not in columns]
     if missing:
-        raise BadData(f"split {split} of the data set", expected=f"columns {', '.join(COLUMNS)}", seen=f"no {missing[0]}")
+        raise BadData(
+            f"split {split} of the data set", expected=f"columns {', '.join(COLUMNS)}", seen=f"no {missing[0]}"
+        )
     _refuse_unlabelled(columns["grade"], split)
     places: dict[str, list[int]] = {}
     for index, query_id in enumerate(columns["query_id"]):

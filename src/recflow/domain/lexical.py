@@ -1,4 +1,6 @@
-"""What the model reads of an item: its text, and lexical features of query and title. Standard library only: this file is copied into every model by digest.
+"""What the model reads of an item: its text, and lexical features of query and title.
+
+Standard library only: this file is copied into every model by digest.
 
 No table of frequencies, no state: the same two texts give the same features in training, in a model and in a year.
 Every feature lies in [0, 1]. Texts are expected to be normalised (domain/text.py).
@@ -6,6 +8,7 @@ Every feature lies in [0, 1]. Texts are expected to be normalised (domain/text.p
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 NAMES = (
     "coverage",
@@ -52,7 +55,7 @@ def features(query: str, titles: Sequence[str]) -> list[list[float]]:
     content = [word for word in dict.fromkeys(asked) if word not in _WORDS_OF_GRAMMAR] or list(dict.fromkeys(asked))
     if not content:
         return [[0.0] * len(NAMES) for _ in titles]
-    pairs = set(zip(asked, asked[1:], strict=False))
+    pairs = set(pairwise(asked))
     joined = _trigrams("".join(asked))
     grams = set[str]().union(*map(_trigrams, content))
     return [_row(asked, content, pairs, joined, grams, words(title)) for title in titles]
@@ -69,7 +72,7 @@ def _row(
     present = set(title)
     found = [word for word in content if word in present]
     coverage = len(found) / len(content)
-    title_pairs = set(zip(title, title[1:], strict=False))
+    title_pairs = set(pairwise(title))
     title_grams = set[str]().union(*map(_trigrams, title))
     return [
         coverage,
@@ -84,7 +87,7 @@ def _row(
 
 
 def _is_accessory(asked: list[str], found: list[str], title: list[str]) -> bool:
-    """Whether what was asked for stands only behind a preposition: `case for galaxy phone`, asked for `galaxy phone`."""
+    """Whether the asked words stand only behind a preposition: `case for galaxy phone`, asked for `galaxy phone`."""
     at = next((index for index, word in enumerate(title) if word in _PREPOSITIONS), None)
     return at is not None and "for" not in asked and bool(found) and min(map(title.index, found)) > at
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pydantic import JsonValue
+
 from recflow.artifacts.decisions import Decision, Finding, Verdict
 from recflow.artifacts.refs import Numbers
 from recflow.config.sections.gate import ChangeRule, OfflineGateSection, SliceRule, ValueRule
@@ -68,7 +70,9 @@ class _Judge:
         n = len(_known(self.evidence.candidate.get("", {}), _MAIN))
         least = self.section.min_queries
         verdict = Verdict.PASS if n >= least else Verdict.INCONCLUSIVE
-        return Finding(rule="test queries", verdict=verdict, reason=f"{n} test queries, at least {least}", n=n, limit=least)
+        return Finding(
+            rule="test queries", verdict=verdict, reason=f"{n} test queries, at least {least}", n=n, limit=least
+        )
 
     def _value(self, rule: ValueRule) -> Finding:
         name = _named(rule.metric, rule.slice)
@@ -182,7 +186,7 @@ def _finding(rule: str, verdict: Verdict, reason: str, found: Estimate, limit: f
     )
 
 
-def _rounded(estimate: Estimate | None) -> list[float] | None:
+def _rounded(estimate: Estimate | None) -> JsonValue:
     return None if estimate is None else [round(number, 4) for number in (estimate.mean, estimate.low, estimate.high)]
 
 

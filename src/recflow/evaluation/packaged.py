@@ -29,11 +29,13 @@ def open_scorer(artifacts: ArtifactStore, ref: Ref, *, threads: int = 1) -> Pack
 
 def load_scorer(folder: Path, *, threads: int = 1) -> PackagedScorer:
     """The scorer of a folder that is known to be sound."""
-    spec = importlib.util.spec_from_file_location(f"scoring_of_{folder.parent.name}_{folder.name}", folder / "scoring.py")
+    spec = importlib.util.spec_from_file_location(
+        f"scoring_of_{folder.parent.name}_{folder.name}", folder / "scoring.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
     try:
-        if spec is None or spec.loader is None:
-            raise FileNotFoundError(folder / "scoring.py")
-        module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         return cast("PackagedScorer", module.Scorer(str(folder), threads))
     except Exception as error:

@@ -1,5 +1,6 @@
 """Paired intervals by query: the query is the unit, its items are not independent."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -49,4 +50,4 @@ def attainable_margin(queries: int, *, deviation: float = 0.09, confidence: floa
     """
     if queries < 2:
         return float("inf")
-    return NormalDist().inv_cdf(0.5 + confidence / 2) * deviation / queries**0.5
+    return NormalDist().inv_cdf(0.5 + confidence / 2) * deviation / math.sqrt(queries)

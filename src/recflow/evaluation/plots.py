@@ -9,14 +9,14 @@ _COLOURS = {Verdict.PASS: "#2a7f3f", Verdict.FAIL: "#b3261e", Verdict.INCONCLUSI
 
 def plot_slices(decision: Decision, target: Path) -> None:
     """Write a PNG with each difference, its interval and its limit; nothing when no finding has a limit to show."""
-    import matplotlib
+    import matplotlib as mpl
 
     shown = [finding for finding in decision.findings if finding.low is not None and finding.limit is not None]
     if not shown:
         return
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context({"font.size": 8}):
+    with mpl.rc_context({"font.size": 8}):
         figure = Figure(figsize=(7, 0.5 * len(shown) + 1.2), layout="constrained")
         axes = figure.subplots()
         for row, finding in enumerate(reversed(shown)):
@@ -30,7 +30,7 @@ def plot_slices(decision: Decision, target: Path) -> None:
 
 def _draw(axes: object, row: int, finding: Finding) -> None:
     colour = _COLOURS.get(finding.verdict, "#666666")
-    assert finding.low is not None and finding.high is not None  # noqa: PT018 - they come together
+    assert finding.low is not None and finding.high is not None
     axes.plot([finding.low, finding.high], [row, row], color=colour, linewidth=3)  # type: ignore[attr-defined]
     axes.plot([finding.value], [row], "o", color=colour)  # type: ignore[attr-defined]
     axes.plot([finding.limit], [row], "|", color="#222222", markersize=12)  # type: ignore[attr-defined]

@@ -18,7 +18,7 @@ class Part:
 
 
 def slice_parts(queries: Sequence[JudgedQuery], name: str) -> list[Part]:
-    """The parts that belong to a slice; queries left with fewer than two items say nothing about order and are left out."""
+    """The parts that belong to a slice, without queries left with fewer than two items: they have no order."""
     found = [Part(index, _items(query, name)) for index, query in enumerate(queries)]
     return [part for part in found if len(part.items) > 1]
 

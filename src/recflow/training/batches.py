@@ -35,7 +35,9 @@ class TokenisedQuery:
 
 
 def epoch_batches(queries: Sequence[TokenisedQuery], budget: int, seed: int, epoch: int) -> list[list[TokenisedQuery]]:
-    """One epoch in an order that follows from seed and epoch alone; a batch holds at most `budget` tokens.
+    """One epoch, in an order that follows from seed and epoch alone.
+
+    A batch holds at most `budget` tokens, or one pair of items that is longer by itself.
 
     A query whose items exceed the budget is dealt into several parts, each compared within itself. Inside a batch the
     texts are encoded in order of length (`encoder.embed`), so hardly any padding is added to the tokens counted here.
@@ -57,10 +59,10 @@ def epoch_batches(queries: Sequence[TokenisedQuery], budget: int, seed: int, epo
 
 def _parts(query: TokenisedQuery, budget: int, chance: random.Random) -> list[TokenisedQuery]:
     tokens = query.item_tokens
-    count = -(-sum(tokens) // max(1, budget - len(query.query) - max(tokens)))
-    if count <= 1:
+    room = max(2, (budget - len(query.query)) // max(tokens))
+    if sum(tokens) + len(query.query) <= budget or len(tokens) <= room:
         return [query]
     order = list(range(len(tokens)))
     chance.shuffle(order)
-    dealt = (sorted(order[start::count]) for start in range(count))
-    return [query.only(rows) for rows in dealt if len(rows) > 1]
+    count = min(-(-len(order) // room), len(order) // 2)
+    return [query.only(sorted(order[start::count])) for start in range(count)]

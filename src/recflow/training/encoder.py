@@ -41,7 +41,7 @@ class Encoders:
         self._base_models, self.threads = base_models, threads
 
     def base_folder(self, name: str) -> Path:
-        """The folder of a base model: a path, a folder below `base_models`, or a PyPI package with `get_model_path()`."""
+        """A base model's folder: a path, one below `base_models`, or that of a package with `get_model_path()`."""
         candidates = [Path(name), *([self._base_models / name] if self._base_models else [])]
         for folder in candidates:
             if (folder / "config.json").exists():
@@ -144,11 +144,9 @@ def _pad(sequences: Sequence[TokenIds], device: str) -> tuple[Tensor, Tensor]:
 
 
 def _be_quiet() -> None:
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    from huggingface_hub.utils import disable_progress_bars
+    os.environ["HF_HUB_OFFLINE"] = os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     from transformers.utils import logging as transformers_logging
 
-    disable_progress_bars()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     logging.getLogger("transformers").setLevel(logging.ERROR)

@@ -56,7 +56,8 @@ def fit(
     ]
     stops = _evaluation_steps([epoch for epoch, _ in batches], section.evaluations_per_epoch)
     run.plan(len(batches))
-    run.resume(state) or run.evaluate(validation)  # a fresh run first measures where it starts from
+    if not run.resume(state):
+        run.evaluate(validation)  # where it starts from
     for step in range(run.progress.step, len(batches)):
         if run.progress.stale >= section.patience:
             break
@@ -162,7 +163,9 @@ class _Run:
         for parameter in self.trained:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
-        flat = self.gang.total(torch.cat([parameter.grad.flatten() for parameter in self.trained if parameter.grad is not None]))
+        flat = self.gang.total(
+            torch.cat([parameter.grad.flatten() for parameter in self.trained if parameter.grad is not None])
+        )
         for parameter, part in zip(self.trained, flat.split([p.numel() for p in self.trained]), strict=True):
             parameter.grad = part.view_as(parameter)
 

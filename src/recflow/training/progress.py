@@ -50,7 +50,9 @@ def save_progress(
         tensors |= {f"optimizer.{index}.{name}": moments[name] for name in _MOMENTS}
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(f".{os.getpid()}")
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, fresh, {"progress": progress.model_dump_json()})
+    save_file(
+        {name: tensor.contiguous() for name, tensor in tensors.items()}, fresh, {"progress": progress.model_dump_json()}
+    )
     fresh.replace(path)
 
 

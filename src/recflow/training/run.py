@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 def run(context: StageContext, *, registry: ModelRegistry, encoders: Encoders) -> StageOutput:
-    """Train on the data set's train split, stop by its validation split, write `encoder/`, `scorer.json`, `training.json`.
+    """Train on the train split, stop by the validation split; write `encoder/`, `scorer.json`, `training.json`.
 
     In a gang every process trains; the first one writes. BadData for an empty split or missing labels.
     """
@@ -133,7 +134,8 @@ def _write(
     context: StageContext, encoder: Encoder, tokenizer: Tokenizer, weights: Mapping[str, float], fitted: Fitted
 ) -> None:
     folder = context.output / "encoder"
-    encoder.backbone.save_pretrained(str(folder), safe_serialization=True)
+    backbone: Any = encoder.backbone
+    backbone.save_pretrained(str(folder), safe_serialization=True)
     tokenizer.save(folder)
     scorer = {"format": 1, "max_tokens": tokenizer.max_tokens, "weights": dict(weights)}
     (context.output / "scorer.json").write_text(json.dumps(scorer, indent=1))

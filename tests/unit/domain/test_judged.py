@@ -1,0 +1,53 @@
+import pytest
+
+from fakes.small_models import judged_row, shop_rows, write_dataset
+from recflow.domain.judged import judged_queries, read_judged
+from recflow.errors import BadData
+
+
+def columns(rows):
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def test_rows_are_grouped_by_query_in_their_order():
+    found = judged_queries(columns(shop_rows(3, items=4)), "train")
+    assert [len(query.titles) for query in found] == [4, 4, 4]
+    assert found[0].query == "red shoe"
+
+
+def test_a_data_set_comes_back_from_disk(tmp_path):
+    rows = shop_rows(3)
+    folder = write_dataset(tmp_path / "dataset", {"train": rows})
+    assert read_judged(folder, "train") == judged_queries(columns(rows), "train")
+
+
+@pytest.mark.parametrize("missing", ["grade", "title", "weight"])
+def test_a_data_set_without_a_column_is_bad_data_that_names_it(missing):
+    table = columns(shop_rows(2))
+    del table[missing]
+    with pytest.raises(BadData, match=f"no {missing}"):
+        judged_queries(table, "train")
+
+
+@pytest.mark.parametrize("grade", [None, 4.0, -1.0, float("nan")])
+def test_a_row_without_a_proper_label_is_bad_data_that_names_it(grade):
+    rows = [*shop_rows(1), judged_row("red shoe", "x", grade)]
+    with pytest.raises(BadData, match="row 8 of split train"):
+        judged_queries(columns(rows), "train")
+
+
+def test_an_empty_split_is_bad_data():
+    table = {name: [] for name in columns(shop_rows(1))}
+    with pytest.raises(BadData, match="empty"):
+        judged_queries(table, "train")
+
+
+def test_a_missing_split_is_bad_data(tmp_path):
+    folder = write_dataset(tmp_path / "dataset", {"train": shop_rows(1)})
+    with pytest.raises(BadData, match="no split test"):
+        read_judged(folder, "test")
+
+
+def test_a_folder_that_is_no_data_set_is_bad_data(tmp_path):
+    with pytest.raises(BadData):
+        read_judged(tmp_path, "train")
