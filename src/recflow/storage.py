@@ -1,5 +1,6 @@
 """Artifacts as folders over any object store: published whole or not at all, verified on every read."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable
@@ -59,6 +60,7 @@ class ArtifactStore:
         manifest = self.manifest(ref)
         if target.exists():
             self._verify(ref, manifest.files, target)
+            os.utime(target)  # housekeeping removes copies that were not used for days
             return target
         self._cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self._cache, prefix=".fetch-") as scratch:

@@ -12,7 +12,7 @@ from recflow.artifacts.plans import Plan
 from recflow.config.sections.compression import CompressionSection
 from recflow.config.sections.data import DataSection, LabelSection, SplitSection
 from recflow.config.sections.gate import OfflineGateSection, OnlineGateSection
-from recflow.config.sections.serving import PackagingSection, ServingSection, WatchSection
+from recflow.config.sections.serving import PackagingSection, RetentionSection, ServingSection, WatchSection
 from recflow.config.sections.training import TrainingSection
 
 
@@ -51,6 +51,7 @@ class Recipe(Frozen):
     rollout: Plan = Plan()
     serving: ServingSection = ServingSection()
     watch: WatchSection = WatchSection()
+    retention: RetentionSection = RetentionSection()
 
     @property
     def digest(self) -> str:

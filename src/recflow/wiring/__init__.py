@@ -1,5 +1,6 @@
 """Builds the clients from the settings and hands them to the stages; the only place that knows both."""
 
+from recflow.wiring.housekeeping import clean_store
 from recflow.wiring.releases import (
     adopt_package,
     advance_release,
@@ -35,6 +36,7 @@ __all__ = [
     "advance_release",
     "build_services",
     "claim_release",
+    "clean_store",
     "collect_job",
     "dump_inputs",
     "find_result",

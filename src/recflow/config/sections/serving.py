@@ -40,3 +40,12 @@ class WatchSection(Frozen):
     max_silence_seconds: float = Field(default=3600, gt=0, description="An event log this old is an alert.")
     probe_atol: float = Field(default=0.05, gt=0, description="Golden scores may move by this much.")
     max_days_without_promotion: int = Field(default=14, ge=1)
+
+
+class RetentionSection(Frozen):
+    """How long what no release needs is kept; what serves, served before or is on its way is kept for ever."""
+
+    keep_days: float = Field(default=30, ge=0, description="Old enough to look into last month's decisions.")
+    grace_hours: float = Field(
+        default=12, ge=0, description="Garbage must be seen by two passes this far apart: a publishing run looks like it."
+    )
