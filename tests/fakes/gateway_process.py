@@ -54,8 +54,8 @@ def application() -> Any:
 class Place:
     """The store, ledger, router and event log of one folder."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, clock = folder, SystemClock()
+    def __init__(self, folder: Path, recipe: str = RECIPE) -> None:
+        self.folder, self.recipe, clock = folder, recipe, SystemClock()
         self.store = LocalStore(folder / "store")
         self.ledger = ObjectLedger(self.store, clock)
         self.router = LedgerRouter(self.store, self.ledger, clock)
@@ -63,15 +63,15 @@ class Place:
 
     def exposures(self) -> pa.Table:
         now = datetime.now(UTC)
-        return self.events.exposures(RECIPE, now - timedelta(hours=1), now + timedelta(minutes=1))
+        return self.events.exposures(self.recipe, now - timedelta(hours=1), now + timedelta(minutes=1))
 
     def outcomes(self) -> pa.Table:
         now = datetime.now(UTC)
-        return self.events.outcomes(RECIPE, now - timedelta(hours=1), now + timedelta(minutes=1))
+        return self.events.outcomes(self.recipe, now - timedelta(hours=1), now + timedelta(minutes=1))
 
     def say(self, kind: EventKind, **fields: Any) -> int:
         """Append an event to the ledger; the epoch after it."""
-        entry = self.ledger.append(RECIPE, LedgerEvent(kind=kind, **fields), after=self.ledger.head(RECIPE))
+        entry = self.ledger.append(self.recipe, LedgerEvent(kind=kind, **fields), after=self.ledger.head(self.recipe))
         return entry.state.epoch
 
     def adopt(self, version: str) -> None:
@@ -94,7 +94,7 @@ class Place:
         """Until `count` gateways live and all of them route by the epoch."""
         deadline = time.monotonic() + 60
         while True:
-            seen = self.router.acknowledged(RECIPE, epoch)
+            seen = self.router.acknowledged(self.recipe, epoch)
             if seen.complete and len(seen.live) == count:
                 return
             assert time.monotonic() < deadline, f"{seen} after a minute"
