@@ -38,17 +38,19 @@ def fit(
     train: Sequence[TokenisedQuery],
     validation: Sequence[TokenisedQuery],
     *,
+    base: Encoder,
     scales: Sequence[float],
     gang: Gang,
     state: Path,
 ) -> Fitted:
     """Train the encoder in place and leave the best checkpoint's weights in it.
 
-    A score is the views' cosines times `scales`, plus the query's offset. The untrained start is the first candidate
-    for the best. `state` is the file that a killed run resumes from.
+    A score is the views' cosines times `scales`, plus the query's offset. What is judged and kept is the
+    trained encoder mixed with the base model's weights by `base_share` (Wortsman et al. 2022); the start is the first
+    candidate for the best. `state` is the file that a killed run resumes from.
     Raises TrainingDiverged for a loss that is no number and BadConfiguration when a batch does not fit into memory.
     """
-    run = _Run(encoder.to(gang.device), section, scales, gang)
+    run = _Run(encoder.to(gang.device), base, section, scales, gang)
     batches = [
         (epoch, batch)
         for epoch in range(section.epochs)
@@ -74,8 +76,12 @@ def fit(
 class _Run:
     """The moving parts of one training."""
 
-    def __init__(self, encoder: Encoder, section: TrainingSection, scales: Sequence[float], gang: Gang) -> None:
+    def __init__(
+        self, encoder: Encoder, base: Encoder, section: TrainingSection, scales: Sequence[float], gang: Gang
+    ) -> None:
         self.encoder, self.section, self.gang = encoder, section, gang
+        self.base = {name: tensor.detach().to(gang.device) for name, tensor in base.named_parameters()}
+        self.half = section.precision == "bf16" or (section.precision == "auto" and _has_bf16(gang.device))
         self.scales = torch.tensor(scales, device=gang.device)
         freeze_below(encoder, section.trained_layers)
         self.trained = [parameter for parameter in encoder.parameters() if parameter.requires_grad]
@@ -146,7 +152,7 @@ class _Run:
     def _scores(self, queries: Sequence[TokenisedQuery]) -> list[Tensor]:
         texts = [query.query for query in queries]
         texts += [text for query in queries for view in query.views for text in view]
-        with torch.autocast(self.gang.device.split(":")[0], torch.bfloat16, enabled=self.section.precision == "bf16"):
+        with torch.autocast(self.gang.device.split(":")[0], torch.bfloat16, enabled=self.half):
             vectors = embed(self.encoder, texts, self.gang.device)
         scores, start = [], len(queries)
         for row, query in enumerate(queries):
@@ -174,13 +180,16 @@ class _Run:
 
     def evaluate(self, validation: Sequence[TokenisedQuery]) -> None:
         """Measure nDCG@10 on validation queries and keep the weights when they are the best so far."""
+        trained = _weights(self.encoder)
+        self._put({name: torch.lerp(tensor, self.base[name], self._base_share()) for name, tensor in trained.items()})
         mean = self._validation_ndcg(validation)
         progress = self.progress
         loss = progress.loss_sum / progress.loss_steps if progress.loss_steps else 0.0
         log.info("step %d of %d: loss %.4f, validation nDCG@10 %.4f", progress.step, self.steps, loss, mean)
         better = mean > progress.best_ndcg
         if better:
-            self.best = {name: tensor.detach().clone() for name, tensor in self.encoder.named_parameters()}
+            self.best = _weights(self.encoder)
+        self._put(trained)
         self.progress = progress.model_copy(
             update={
                 "curve": (*progress.curve, Point(step=progress.step, loss=loss, ndcg=mean)),
@@ -192,6 +201,15 @@ class _Run:
             }
         )
 
+    def _base_share(self) -> float:
+        """The start is judged as it is; everything trained, mixed with the base."""
+        return self.section.base_share if self.progress.step else 0.0
+
+    def _put(self, weights: Weights) -> None:
+        with torch.no_grad():
+            for name, parameter in self.encoder.named_parameters():
+                parameter.copy_(weights[name])
+
     def _validation_ndcg(self, validation: Sequence[TokenisedQuery]) -> float:
         share = validation[self.gang.rank :: self.gang.size]
         self.encoder.eval()
@@ -201,6 +219,15 @@ class _Run:
         known = [value for value in values if value is not None]
         found = self.gang.total(torch.tensor([sum(known), len(known)], dtype=torch.float64, device=self.gang.device))
         return float(found[0] / found[1].clamp(min=1))
+
+
+def _weights(encoder: Encoder) -> Weights:
+    return {name: tensor.detach().clone() for name, tensor in encoder.named_parameters()}
+
+
+def _has_bf16(device: str) -> bool:
+    """Whether the processor multiplies bf16 itself; where it does not, bf16 is slower than fp32."""
+    return device != "cpu" or bool(torch.cpu._is_avx512_bf16_supported())  # noqa: SLF001 - torch has no public way
 
 
 def freeze_below(encoder: Encoder, layers: int) -> None:

@@ -44,6 +44,7 @@ def run(context: StageContext, *, registry: ModelRegistry, encoders: Encoders) -
             section,
             tokenise(train, section, tokenizer, scaled),
             tokenise(validation, section, tokenizer, scaled),
+            base=encoders.load(encoders.base_folder(section.base_model)),
             scales=[scaled[f"cosine_{view}"] for view in section.views],
             gang=gang,
             state=context.scratch / "training.safetensors",

@@ -1,3 +1,4 @@
+import copy
 import json
 
 import numpy as np
@@ -14,7 +15,15 @@ from recflow.training.gang import Gang
 from recflow.training.loop import fit
 
 SECTION = TrainingSection(
-    learning_rate=3e-3, epochs=4, token_budget=128, similarity_scale=5, checkpoint_every_steps=3, patience=9
+    learning_rate=3e-3,
+    epochs=4,
+    token_budget=128,
+    similarity_scale=5,
+    checkpoint_every_steps=3,
+    patience=9,
+    base_share=0,
+    dropout=0.1,
+    precision="fp32",
 )
 WORDS = {word: 4 + index for index, word in enumerate((*COLOURS, *THINGS))}
 
@@ -38,7 +47,8 @@ def encoder(base):
 
 
 def train(encoder, state, section=SECTION, queries=QUERIES, gang=None):
-    return fit(encoder, section, queries * 2, queries, scales=[5.0], gang=gang or Gang(), state=state)
+    start = copy.deepcopy(encoder)
+    return fit(encoder, section, queries * 2, queries, base=start, scales=[5.0], gang=gang or Gang(), state=state)
 
 
 def test_training_learns_what_the_start_does_not_know(encoder, tmp_path):
@@ -159,3 +169,16 @@ def test_the_rate_rises_and_then_falls_to_zero(step, share):
 def test_nothing_but_the_state_is_left_beside_it(encoder, tmp_path):
     train(encoder, tmp_path / "deep" / "state")
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["state"]
+
+
+def test_the_result_is_mixed_with_the_base_by_its_share(base, tmp_path):
+    ends = {}
+    for share in (0.0, 0.5):
+        encoder = Encoders().load(base)
+        section = SECTION.model_copy(update={"base_share": share, "epochs": 1, "evaluations_per_epoch": 1})
+        fitted = train(encoder, tmp_path / f"{share}", section)
+        assert fitted.progress.best_step == fitted.steps_planned
+        ends[share] = encoder.state_dict()
+    start = Encoders().load(base).state_dict()
+    for name, tensor in start.items():
+        assert torch.allclose(ends[0.5][name], (tensor + ends[0.0][name]) / 2, atol=1e-6)
