@@ -45,8 +45,9 @@ QUICK = Plan(
 
 
 def interval(day: int) -> Interval:
-    start = datetime(2011, 1, day, tzinfo=UTC)
-    return Interval(label=f"2011-01-{day:02d}", start=start, end=start + timedelta(days=1))
+    """The day's interval, counted from 1 January 2011."""
+    start = datetime(2011, 1, 1, tzinfo=UTC) + timedelta(days=day - 1)
+    return Interval(label=f"{start:%Y-%m-%d}", start=start, end=start + timedelta(days=1))
 
 
 def decide(verdict: Verdict, reason: str = "as scripted", **numbers: Any) -> Decision:

@@ -5,6 +5,7 @@ and both only when every guardrail is shown to hold. A metric that is shown to h
 Levels: passing needs every rule, so each has the whole alpha; failing needs one of them, so they share it.
 """
 
+import math
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Literal
@@ -76,7 +77,8 @@ def _reason_to_hold(section: OnlineGateSection, evidence: Evidence, ratio: Findi
     if ratio.value is not None and ratio.value < section.ratio_stop_p:
         return f"the arms differ in size: {ratio.reason}"
     seen = sum(evidence.assigned.values()) + evidence.in_both
-    if seen and evidence.in_both / seen > section.max_users_in_both:
+    # Two standard errors of a count, so that the first merged login of an experiment does not stop it.
+    if evidence.in_both - 2 * math.sqrt(evidence.in_both) > section.max_users_in_both * seen:
         return f"{evidence.in_both} of {seen} users were in both arms"
     return ""
 

@@ -75,6 +75,11 @@ def test_users_in_both_arms_hold_the_release():
     assert "in both arms" in decision.numbers["hold"]
 
 
+def test_the_first_merged_login_does_not_hold_the_release():
+    moved = [shown("u1", arm, 1) for arm in (T, C)]
+    assert "hold" not in judge_online(SECTION, "refresh", evidence(crowd(30, {T: 0.4, C: 0.4}) + moved)).numbers
+
+
 def guarded(metric, margin=0.2):
     return SECTION.model_copy(update={"guardrails": (Guardrail(metric=metric, max_relative_drop=margin),)})
 

@@ -1,0 +1,139 @@
+"""Releases with everything going wrong at random, by a seed, and what must hold all the same."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from fakes.fake_server import Crash
+from fakes.release_world import HEALTHY, SICK, SILENT, ReleaseWorld
+from recflow.artifacts.decisions import Verdict
+from recflow.artifacts.ledger import EventKind, ReleaseState
+from recflow.errors import ReleaseRefused, TemporaryError
+from recflow.rollout import operations
+
+_VERDICTS = (Verdict.PASS, Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE)
+_LONGEST = 3000
+
+
+@dataclass
+class Tally:
+    """How the releases ended, and what was done to them."""
+
+    ends: dict[str, int] = field(default_factory=dict)
+    kills: int = 0
+    outages: int = 0
+    commands: int = 0
+
+    def count(self, end: ReleaseState | None) -> None:
+        self.ends[str(end)] = self.ends.get(str(end), 0) + 1
+
+
+def play_releases(world: ReleaseWorld, releases: int, seed: int) -> Tally:
+    """One candidate a day; each day's release is tormented until nothing moves any more."""
+    dice, tally = random.Random(seed), Tally()
+    for day in range(1, releases + 1):
+        world.verdict, world.judge_after_s = dice.choice(_VERDICTS), dice.choice((10, 60))
+        world.check_verdict = dice.choice((Verdict.PASS, Verdict.PASS, Verdict.PASS, Verdict.FAIL))
+        version = world.record(day)
+        world.metrics.set[version] = dice.choice((HEALTHY, HEALTHY, HEALTHY, SICK, SILENT))
+        stable = world.state.stable
+        if stable is not None:
+            world.metrics.set[stable.version] = HEALTHY
+        _torment(world, dice, tally)
+        _check_rest(world, version)
+        tally.count(world.state.last_state)
+    return tally
+
+
+def _torment(world: ReleaseWorld, dice: random.Random, tally: Tally) -> None:
+    for _ in range(_LONGEST):
+        if dice.random() < 0.6:
+            world.poll()
+        if dice.random() < 0.015:
+            _command(world, dice, tally)
+        if dice.random() < 0.1:
+            world.wire.arm(dice.randrange(8), dice.choice(("before", "after")))
+        world.true_server.down = dice.random() < 0.05
+        tally.outages += world.true_server.down
+        if world.true_server.down and dice.random() < 0.5:
+            world.true_server.packages.clear()
+        if not _advance(world, tally) and world.state.release is None and world.state.waiting is None:
+            break
+        _check_always(world)
+    world.wire.at, world.true_server.down = None, False
+    world.poll()
+    world.play()
+
+
+def _advance(world: ReleaseWorld, tally: Tally) -> bool:
+    """Whether something may still change; the process is killed and the server is down now and then."""
+    try:
+        done = world.advance()
+    except Crash:
+        tally.kills += 1
+        return True
+    except TemporaryError:
+        world.clock.tick(5)
+        return True
+    if not done.changed:
+        world.clock.tick(max(done.wait_s or 1, 1))
+    return done.changed
+
+
+def _command(world: ReleaseWorld, dice: random.Random, tally: Tally) -> None:
+    name, ledger = world.recipe.name, world.true_ledger
+    commands: list[Callable[[], object]] = [
+        lambda: operations.hold(name, ledger, person="ada", reason="a look"),
+        lambda: operations.resume(name, ledger, person="ada"),
+        lambda: operations.abort(name, ledger, person="ada", reason="enough"),
+        lambda: operations.rollback(world.recipe, world, person="ada", reason="a complaint"),
+        lambda: operations.freeze(name, ledger, person="ada", reason="sale"),
+        lambda: operations.unfreeze(name, ledger, person="ada"),
+    ]
+    try:
+        dice.choice(commands)()
+        tally.commands += 1
+    except (ReleaseRefused, TemporaryError):
+        pass
+    except Crash:
+        tally.kills += 1
+    if world.state.frozen and dice.random() < 0.8:
+        operations.unfreeze(name, ledger, person="ada")
+
+
+def _check_always(world: ReleaseWorld) -> None:
+    state = world.state
+    assert state.epoch <= state.seq
+    release = state.release
+    if release is not None and release.state in {ReleaseState.ROLLING_BACK, ReleaseState.PACKAGED}:
+        assert world.table.arms == ()
+    if state.stable is not None and state.release is None:
+        assert world.table.versions == (state.stable.version,)
+
+
+def _check_rest(world: ReleaseWorld, version: str) -> None:
+    """When all is quiet: the ledger is whole, every release ended once, nothing is lost or left over."""
+    state = world.state
+    if state.frozen:
+        operations.unfreeze(world.recipe.name, world.true_ledger, person="ada")
+        world.play()
+        state = world.state
+    assert (state.release, state.waiting, state.untold, state.retiring) == (None, None, 0, ())
+    events = [entry.event for entry in world.true_ledger.entries(world.recipe.name)]
+    opened = [event.release_id for event in events if event.kind is EventKind.OPENED]
+    ended = [event.release_id for event in events if event.kind is EventKind.MOVED and event.to and event.to.terminal]
+    assert sorted(opened) == sorted(ended)
+    assert len(set(opened)) == len(opened)
+    serving = {served.version for served in (state.stable, state.previous) if served}
+    assert set(world.loaded) == serving
+    if state.stable is not None:
+        assert world.true_registry.aliases(world.recipe.name) == {"champion": state.stable.version}
+    if state.stable is not None and state.stable.version == version and len(serving) > 1:
+        _check_earned(world, version)
+
+
+def _check_earned(world: ReleaseWorld, version: str) -> None:
+    """A version that replaced another has passed the infra check and the online gate."""
+    assert world.check_verdict is Verdict.PASS
+    assert world.verdict is Verdict.PASS
+    assert world.metrics.set[version] is HEALTHY
