@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from recflow.artifacts.ledger import LedgerState
+from recflow.artifacts.ledger import Candidate, LedgerState, Served
 from recflow.artifacts.manifests import Manifest
 from recflow.artifacts.refs import Ref
 
@@ -25,9 +25,10 @@ class Shelf:
 
 def needed_by_releases(state: LedgerState) -> list[Ref]:
     """What serves, served before it, is on its way or waits: never garbage, nor anything it was made from."""
-    served = [served for served in (state.stable, state.previous) if served]
+    models: list[Served | Candidate] = [served for served in (state.stable, state.previous) if served]
     candidates = [c for c in (state.release.candidate if state.release else None, state.waiting) if c]
-    refs = [ref for one in (*served, *candidates) for ref in (one.package, one.checkpoint)]
+    models += candidates
+    refs = [ref for model in models for ref in (model.package, model.checkpoint)]
     refs += [candidate.decision for candidate in candidates]
     return [ref for ref in refs if ref is not None]
 
