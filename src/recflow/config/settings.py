@@ -21,7 +21,7 @@ class Settings(BaseSettings):
     store: str = Field(default="", description="file:///… or s3://bucket/prefix; empty: <home>/store.")
     s3_endpoint: str = Field(default="", description="S3 endpoint; empty: the SDK's own choice.")
     recipes: Path = Field(default=Path("recipes"), description="Folder of <name>.yaml.")
-    source_root: Path = Field(default=Path("."), description="What relative source paths of recipes start from.")
+    source_root: Path = Field(default=Path(), description="What relative source paths of recipes start from.")
     base_models: Path | None = Field(default=None, description="Folder of base models; None: the PyPI package.")
     mlflow_uri: str = Field(default="", description="Tracking store; empty: sqlite in <home>/mlflow.")
     triton_grpc: str = Field(default="127.0.0.1:8001", description="host:port of Triton's gRPC service.")

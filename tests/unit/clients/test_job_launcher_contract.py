@@ -170,6 +170,7 @@ class TestProcesses:
             real.submit(JobSpec(name, exits(0)))
 
 
+@pytest.mark.timeout(240)
 class TestGangs:
     @pytest.fixture
     def real(self, tmp_path):

@@ -176,6 +176,7 @@ while done < 3:
 """
 
 
+@pytest.mark.timeout(240)
 def test_eight_processes_append_without_losing_an_event(tmp_path):
     racers = [
         subprocess.Popen([sys.executable, "-c", RACER, str(tmp_path), f"racer{number}"], stdin=subprocess.PIPE)
