@@ -38,7 +38,8 @@ class Exposure(Frozen):
     """One answered request. Experiments judge by `arm`, the assigned one, whatever served.
 
     `experiment` is `<release id>:<stage>` or empty outside experiments; `marked` says why a request is left out of
-    experiments (bot, employee, forced) and is empty for shoppers.
+    experiments (bot, employee, forced, shadow) and is empty for shoppers. `items` is empty when nothing was shown: a
+    mirrored request (shadow), or an answer that came after the deadline (TIMEOUT, nobody served).
     """
 
     request_id: str

@@ -11,7 +11,7 @@ import typer
 from recflow.artifacts.refs import Ref
 from recflow.config.settings import read_settings
 from recflow.wiring import Services, build_services
-from recflow.wiring.gateway import build_gateway, gateway_address, read_tokens
+from recflow.wiring.gateway import build_gateway, gateway_address, gateway_recipes, read_tokens
 
 app = typer.Typer(help="Serve: route shoppers' requests to versions.", no_args_is_help=True)
 _DRAIN_S = 10
@@ -32,7 +32,10 @@ def up(
 
     settings = read_settings()
     host, port = gateway_address(settings)
+    # Found out here, once: a worker that cannot start would be started again for ever.
     read_tokens(settings.gateway_token_file)
+    names = [recipe.name for recipe in gateway_recipes(settings)]
+    print(f"gateway at {settings.gateway_url} for {', '.join(names)}; its interface at {settings.gateway_url}/docs")
     uvicorn.run(
         "recflow.cli.gateway:application",
         factory=True,

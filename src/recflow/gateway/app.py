@@ -7,6 +7,7 @@ Refusals are `{"code", "message"}`: 401 token, 404, 413 body, 422 content, 429 t
 import asyncio
 import hmac
 import html
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,7 +15,6 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import BaseModel
-from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -68,7 +68,7 @@ def _shopping(app: FastAPI, gateway: Gateway, tokens: Sequence[str]) -> None:
             raise Refusal(403, "forbidden", "forcing a version needs a token")
         marked = asked.marked or (BOT if is_bot(request.headers.get("user-agent", "")) else "")
         exposure = await gateway.rank(recipe, asked, marked=marked, forced=forced)
-        return Response(to_json(_told(exposure)), media_type="application/json")
+        return JSONResponse(_told(exposure))
 
 
 def _watching(app: FastAPI, gateway: Gateway) -> None:
@@ -167,6 +167,6 @@ def _page(interface: dict[str, Any]) -> str:
             parts.append(f"<h2>{method.upper()} {html.escape(path)}</h2><p>{html.escape(told.get('description', ''))}")
             body = told.get("requestBody")
             if body:
-                schema = to_json(body["content"]["application/json"]["schema"], indent=1).decode()
+                schema = json.dumps(body["content"]["application/json"]["schema"], indent=1)
                 parts.append(f"<details><summary>body</summary><pre>{html.escape(schema)}</pre></details>")
     return "".join(parts)

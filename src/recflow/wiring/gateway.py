@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from recflow.config.recipe import Recipe
 from recflow.config.recipe_loader import load_recipe, recipe_paths
 from recflow.config.settings import Settings
 from recflow.errors import BadConfiguration
@@ -17,9 +18,6 @@ def build_gateway(services: Services) -> Any:
     from recflow.gateway.service import Options, Seams
 
     settings = services.settings
-    recipes = [load_recipe(path) for path in recipe_paths(settings.recipes).values()]
-    if not recipes:
-        raise BadConfiguration(f"{settings.recipes} has no recipe", expected="at least one <name>.yaml", seen="none")
     seams = Seams(services.scorer, services.router, services.events, services.clock)
     options = Options(
         folder=settings.home / "gateway",
@@ -27,7 +25,15 @@ def build_gateway(services: Services) -> Any:
         poll_s=settings.gateway_poll_ms / 1000,
         lease_s=settings.gateway_lease_s,
     )
-    return create_app(recipes, seams, options)
+    return create_app(gateway_recipes(settings), seams, options)
+
+
+def gateway_recipes(settings: Settings) -> list[Recipe]:
+    """Every recipe of `RECFLOW_RECIPES`; BadConfiguration when one cannot be read or there is none."""
+    recipes = [load_recipe(path) for path in recipe_paths(settings.recipes).values()]
+    if not recipes:
+        raise BadConfiguration(f"{settings.recipes} has no recipe", expected="at least one <name>.yaml", seen="none")
+    return recipes
 
 
 def gateway_address(settings: Settings) -> tuple[str, int]:

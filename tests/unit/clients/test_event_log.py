@@ -142,3 +142,12 @@ def test_a_full_disk_refuses_the_records_whole_and_the_log_goes_on_when_there_is
     log.close()
     assert ids(log) == ["r-1", "r-2"]
     assert (log.compact(), log.torn) == (2, 0)
+
+
+def test_what_was_written_is_synced_soon_after_without_anybody_asking(log):
+    log.append("w", [exposure("r-1")])
+    segment = log._writer._segments["w"]
+    # Bounded by the test's own time limit: the half second itself is not judged.
+    while segment._synced < segment.size:
+        threading.Event().wait(0.01)
+    assert segment.unsynced() is None
