@@ -1,6 +1,7 @@
 """Great Expectations as the judge of a day: runs the checks, gives back which rows broke which, writes Data Docs."""
 
 import logging
+import os
 import re
 import shutil
 import tempfile
@@ -43,8 +44,9 @@ def judge(rows: pd.DataFrame, checks: Sequence[Check], title: str, docs: Path) -
     `rows` has a column `row` that numbers them. Raises BadConfiguration for a check that cannot be stated, and
     JudgeFailed when a check could not be evaluated: that says nothing about the data.
     """
-    # Imported beside Airflow it prints hundreds of lines about its own decorators.
+    # Imported beside Airflow it prints hundreds of lines about its own decorators; and it would tell its makers of use.
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
