@@ -3,6 +3,8 @@
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 from recflow.config.recipe import Recipe
 from recflow.config.recipe_loader import find_recipe, load_recipe
@@ -49,7 +51,7 @@ class Services:
         if uri.startswith("file://"):
             from recflow.clients.local_store import LocalStore
 
-            return LocalStore(Path(uri.removeprefix("file://")))
+            return LocalStore(Path(url2pathname(urlparse(uri).path)))
         raise BadConfiguration("RECFLOW_STORE cannot be used", expected="file:///… or s3://…", seen=uri)
 
     @cached_property

@@ -85,7 +85,7 @@ def stage_call(
     `validate_partition` gets its source; `build_dataset` gets, instead of the day's one `partition`, every partition
     that the retrain reads.
     """
-    inputs = {name: (ref,) for name, ref in upstream.items()}
+    inputs: dict[str, tuple[Ref, ...]] = {name: (ref,) for name, ref in upstream.items()}
     if stage == "validate_partition":
         inputs["source"] = (_pin_source(services, recipe, interval),)
     if "partition" in inputs:
