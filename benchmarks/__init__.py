@@ -1,1 +1,1 @@
-"""Measures what the documents claim: each figure a ratio within one run, written to `results/` and to docs/benchmarks.md."""
+"""Measures what the documents claim: each figure within one run, kept in `results/` and told in docs/benchmarks.md."""

@@ -1,7 +1,7 @@
 """What Airflow adds to a retrain, and what a rerun costs when nothing has changed.
 
-A stack of its own is started below a temporary folder. One day is retrained by the DAG, then again (nothing changed), then
-by the same stages called one after the other without Airflow, every one computed afresh.
+A stack of its own is started below a temporary folder. One day is retrained by the DAG, then again with
+nothing changed, then by the same stages called one after the other without Airflow, every one computed afresh.
 """
 
 import os

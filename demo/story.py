@@ -85,7 +85,7 @@ class Story:
                 return state.last_state
             time.sleep(0.5)
         raise PermanentError(
-            "the release did not end", expected=f"an end in {RELEASE_TIMEOUT_S:.0f} s", seen=str(state)
+            "the release did not end", expected=f"an end in {RELEASE_TIMEOUT_S:.0f} s", seen="still open"
         )
 
     def _state(self) -> LedgerState:

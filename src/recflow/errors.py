@@ -72,7 +72,14 @@ class TemporaryError(RecflowError):
     action = "nothing yet; open the runbook if the last try fails"
 
     def __init__(
-        self, what: str, *, expected: str = "", seen: str = "", then: str = "", action: str = "", delay_s: float | None = None
+        self,
+        what: str,
+        *,
+        expected: str = "",
+        seen: str = "",
+        then: str = "",
+        action: str = "",
+        delay_s: float | None = None,
     ) -> None:
         self.delay_s = delay_s
         super().__init__(what, expected=expected, seen=seen, then=then, action=action)

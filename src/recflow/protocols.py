@@ -194,7 +194,7 @@ class EventLog(Protocol):
         """
 
     def outcomes(self, recipe: str, start: datetime, end: datetime, *, columns: Sequence[str] = ()) -> pa.Table:
-        """Outcomes with start <= at < end, deduplicated by outcome id, in time order; `columns`, or all of `Outcome`."""
+        """Outcomes with start <= at < end, deduplicated by outcome id, in time order; `columns`, or all."""
 
     def compact(self) -> int:
         """Turn finished segments into Parquet; the number of records moved. Safe to run twice, or two at once."""

@@ -7,7 +7,7 @@ from recflow.artifacts.refs import Numbers
 
 
 class Verdict(StrEnum):
-    """PASS alone promotes. INCONCLUSIVE: too thin, or the judge broke. NOT_EVALUATED: nothing configured, or too small."""
+    """PASS alone promotes. INCONCLUSIVE: too thin, or the judge broke. NOT_EVALUATED: not configured, or too small."""
 
     PASS = "PASS"  # noqa: S105
     FAIL = "FAIL"

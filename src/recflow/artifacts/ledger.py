@@ -132,7 +132,7 @@ class LedgerEvent(Frozen):
     """One event before it has a place in the ledger.
 
     Which optional fields are set follows from `kind`: ADOPTED and CANDIDATE_RECORDED carry `candidate`; OPENED
-    carries `release_id`, `candidate`, `plan`, `to`; MOVED carries `release_id` and `to` (`step` for canary steps) and the
+    carries `release_id`, `candidate`, `plan`, `to`; MOVED carries `release_id`, `to` (`step` for canary steps), the
     `decision` that it rests on; OBSERVED carries `decision`; UNLOADED carries `version`; FROZEN carries `reason`; TOLD
     says that a person has the card of the entry `untold`.
     """

@@ -60,7 +60,7 @@ class Blackout(Frozen):
 
 
 class Plan(Frozen):
-    """The whole way of a candidate to stable. `blackouts` alone is read live from the recipe, not from the frozen plan."""
+    """The whole way of a candidate to stable; `blackouts` alone is read live from the recipe, not from this plan."""
 
     kind: Literal["refresh", "change"] = Field(
         default="refresh", description="A daily refresh must be non-inferior; a recipe change must be better."

@@ -51,7 +51,9 @@ class LabelSection(Frozen):
     position_bias_eta: float = Field(
         default=1.0, ge=0, description="Examination at position k is taken as k**-eta; 0 means no correction."
     )
-    min_examined: float = Field(default=3.0, gt=0, description="Expected examinations a pair needs before it has a label.")
+    min_examined: float = Field(
+        default=3.0, gt=0, description="Expected examinations a pair needs before it has a label."
+    )
 
 
 class SplitSection(Frozen):

@@ -47,5 +47,7 @@ class RetentionSection(Frozen):
 
     keep_days: float = Field(default=30, ge=0, description="Old enough to look into last month's decisions.")
     grace_hours: float = Field(
-        default=12, ge=0, description="Garbage must be seen by two passes this far apart: a publishing run looks like it."
+        default=12,
+        ge=0,
+        description="Garbage must be seen by two passes this far apart: a publishing run looks like it.",
     )

@@ -6,7 +6,6 @@ from pydantic import Field
 
 from recflow.artifacts.frozen import Frozen
 
-
 View = Literal["title", "title_description"]
 
 
