@@ -5,6 +5,7 @@ process that dies is never restarted by Triton, which goes on calling the model 
 The server outlives a killed supervisor, so that shoppers are still served; the next start begins with a clean sweep.
 """
 
+import contextlib
 import logging
 import os
 import re
@@ -15,6 +16,7 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import psutil
 from tritonclient.utils import InferenceServerException
@@ -87,15 +89,14 @@ class TritonSupervisor:
         return server
 
     def _becomes_ready(self, server: subprocess.Popen[bytes]) -> bool:
-        rpc = connect(self._settings.triton_grpc)
         deadline = time.monotonic() + _START_TIMEOUT_S
-        while server.poll() is None and not self._stopped.is_set() and time.monotonic() < deadline:
-            try:
-                if rpc.is_server_live(client_timeout=1.0):
-                    self._record(server, ready=True)
-                    _LOG.info("Triton %d answers at %s", server.pid, self._settings.triton_grpc)
-                    return True
-            except InferenceServerException:
+        with connect(self._settings.triton_grpc) as rpc:
+            while server.poll() is None and not self._stopped.is_set() and time.monotonic() < deadline:
+                with contextlib.suppress(InferenceServerException):
+                    if rpc.is_server_live(client_timeout=1.0):
+                        self._record(server, ready=True)
+                        _LOG.info("Triton %d answers at %s", server.pid, self._settings.triton_grpc)
+                        return True
                 self._stopped.wait(0.1)
         return False
 
@@ -114,15 +115,18 @@ class TritonSupervisor:
         with self._home.locked("load", wait=False) as mine:
             if not mine:
                 return
-            rpc = connect(self._settings.triton_grpc)
             try:
-                for name in self._wounded():
-                    if rpc.is_model_ready(name, client_timeout=1.0):
-                        _LOG.warning("a process of %s died: it is loaded again", name)
-                        os.utime(self._home.repository / name / "1" / "model.py")
-                        rpc.load_model(name, client_timeout=_START_TIMEOUT_S)
+                with connect(self._settings.triton_grpc) as rpc:
+                    for name in self._wounded():
+                        self._load_again(rpc, name)
             except (InferenceServerException, OSError) as error:
                 _LOG.warning("a model could not be revived and is tried again: %s", error)
+
+    def _load_again(self, rpc: Any, name: str) -> None:
+        if rpc.is_model_ready(name, client_timeout=1.0):
+            _LOG.warning("a process of %s died: it is loaded again", name)
+            os.utime(self._home.repository / name / "1" / "model.py")
+            rpc.load_model(name, client_timeout=_START_TIMEOUT_S)
 
     def _recover(self, server: subprocess.Popen[bytes], pause_s: float) -> None:
         _LOG.error("Triton ended with %s: started again in %.1f s", server.poll(), pause_s)
