@@ -5,6 +5,7 @@ from typing import Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
+from recflow_airflow.failures import explained
 from recflow_airflow.stage_operators import RecflowOperator
 from recflow_airflow.triggers import LedgerTrigger
 
@@ -15,6 +16,7 @@ class ClaimCandidateOperator(RecflowOperator):
     The asset event that woke this run is not read: events can be lost, doubled or stale, the ledger cannot.
     """
 
+    @explained
     def execute(self, context: Mapping[str, Any]) -> str:
         """The id of the release that the following tasks carry through."""
         from recflow.wiring import build_services, claim_release
@@ -40,6 +42,7 @@ class ReleaseStepOperator(RecflowOperator):
         super().__init__(**kwargs)
         self.release_id, self.states, self.step = release_id, tuple(states), step
 
+    @explained
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         """Advance as far as is due now; defer while the release stays in this task's states."""
         from recflow.wiring import build_services, release_progress
@@ -53,6 +56,7 @@ class ReleaseStepOperator(RecflowOperator):
             raise AirflowSkipException(f"release {self.release_id} is in {now.state}: this step has nothing to do")
         return self.advance(context)
 
+    @explained
     def advance(self, context: Mapping[str, Any], event: Any = None) -> dict[str, Any]:
         """The same after each wait: the release may have moved on or ended meanwhile, by whoever's hand."""
         from recflow.wiring import advance_release, build_services, release_progress
@@ -72,6 +76,7 @@ class ReleaseStepOperator(RecflowOperator):
 class WatchOperator(RecflowOperator):
     """Looks at what serves now; a breach rolls back, everything else is told or left alone."""
 
+    @explained
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         """What was seen and what was done."""
         from recflow.wiring import build_services, watch_recipe
@@ -84,6 +89,7 @@ class WatchOperator(RecflowOperator):
 class HousekeepingOperator(RecflowOperator):
     """Removes what no reference names any more: never the stable, the previous, or an open release."""
 
+    @explained
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         """How many objects and bytes went."""
         from recflow.wiring import build_services, clean_store

@@ -6,7 +6,7 @@ from typing import Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from recflow_airflow.failures import FAILURE_POLICY, tell_person
+from recflow_airflow.failures import FAILURE_POLICY, explained, tell_person
 from recflow_airflow.intervals import interval_of
 from recflow_airflow.triggers import JobTrigger
 
@@ -27,6 +27,7 @@ class RecflowOperator(BaseOperator):
 class PinParentOperator(RecflowOperator):
     """Pins the model that this run starts from and is compared with."""
 
+    @explained
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         """The reference of the parent."""
         from recflow.wiring import build_services, pin_parent_of
@@ -53,6 +54,7 @@ class StageOperator(RecflowOperator):
         self.stage = stage
         self.upstream = dict(upstream or {})
 
+    @explained
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         """The reference of the stage's result."""
         from recflow.artifacts.refs import Ref
@@ -71,6 +73,7 @@ class StageOperator(RecflowOperator):
             self.defer(trigger=JobTrigger(call.job_name), method_name="collect")
         return self._give(finish_stage(services, call, run_stage(services, call)))
 
+    @explained
     def collect(self, context: Mapping[str, Any], event: str) -> dict[str, Any]:
         """The reference that the ended job published, or the error that its exit code stands for."""
         from recflow.wiring import build_services, collect_job
@@ -94,6 +97,7 @@ class RecordCandidateOperator(RecflowOperator):
         super().__init__(task_id="record_candidate", **kwargs)
         self.refs = dict(refs)
 
+    @explained
     def execute(self, context: Mapping[str, Any]) -> str:
         """The version that the ledger knows now; AirflowSkipException with the reason when it knows none."""
         from recflow.artifacts.refs import Ref

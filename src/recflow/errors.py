@@ -46,17 +46,22 @@ class RecflowError(Exception):
         super().__init__(self.message)
 
     @property
-    def message(self) -> str:
-        """The whole message, bounded, in the agreed order."""
+    def parts(self) -> tuple[str, ...]:
+        """The bounded sentences of the message, in the agreed order."""
         judged = f"Expected {_cut(self.expected)}, seen {_cut(self.seen)}." if self.expected or self.seen else ""
-        parts = [
+        parts = (
             f"{_cut(self.what)}.",
             judged,
             f"Next: {_cut(self.then)}.",
             f"Do: {_cut(self.what_to_do)}.",
             f"Runbook: docs/runbooks/{self.runbook}.md",
-        ]
-        return " ".join(part for part in parts if part)
+        )
+        return tuple(part for part in parts if part)
+
+    @property
+    def message(self) -> str:
+        """The whole message on one line."""
+        return " ".join(self.parts)
 
 
 def _cut(text: str) -> str:

@@ -4,7 +4,7 @@ import importlib
 import json
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ from recflow.artifacts.manifests import Interval
 from recflow.artifacts.parents import Parent
 from recflow.artifacts.refs import Ref
 from recflow.config.recipe import Recipe
-from recflow.errors import from_exit_code
+from recflow.errors import RecflowError, from_exit_code
 from recflow.protocols import JobSpec, JobState
 from recflow.stages import Inputs, StageOutput, StageSpec, stage_key
 from recflow.wiring.services import Services
@@ -132,8 +132,15 @@ def find_result(services: Services, call: StageCall) -> Ref | None:
 
 
 def run_stage(services: Services, call: StageCall) -> Ref:
-    """Run a stage in this process, or take the result of an earlier, equal run."""
-    ref = run_rank(services, call, publish=True)
+    """Run a stage in this process, or take the result of an earlier, equal run.
+
+    A failure carries the command that repeats the call by hand.
+    """
+    try:
+        ref = run_rank(services, call, publish=True)
+    except RecflowError as error:
+        error.add_note(_by_hand(_write_call(services, call)))
+        raise
     assert ref is not None
     return ref
 
@@ -159,11 +166,21 @@ def collect_job(services: Services, job_name: str) -> Ref:
         return Ref.model_validate_json((folder / "ref.json").read_bytes())
     code = status.exit_code if status.exit_code is not None else -9
     error = from_exit_code(code, f"job {job_name} ended", status.log_tail)
-    error.add_note(f"run it by hand: {(folder / 'command').read_text()}")
+    error.add_note(_by_hand(shlex.split((folder / "command").read_text())))
     raise error
 
 
+def _by_hand(command: Sequence[str]) -> str:
+    return f"run it by hand: {shlex.join(command)}"
+
+
 def _job(services: Services, call: StageCall) -> JobSpec:
+    processes = call.recipe.training.processes if call.spec.gang else 1
+    return JobSpec(call.job_name, _write_call(services, call), processes)
+
+
+def _write_call(services: Services, call: StageCall) -> tuple[str, ...]:
+    """Keep all that the call depends on as files; the command that runs it from them."""
     folder = services.settings.home / "calls" / call.job_name
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "recipe.json").write_text(call.recipe.model_dump_json())
@@ -172,9 +189,8 @@ def _job(services: Services, call: StageCall) -> JobSpec:
     command += ["--interval", call.interval.label, "--inputs", str(folder / "inputs.json")]
     command += ["--out", str(folder / "ref.json")]
     command += ["--fresh", call.fresh] if call.fresh else []
-    processes = call.recipe.training.processes if call.spec.gang else 1
     (folder / "command").write_text(shlex.join(command))
-    return JobSpec(call.job_name, tuple(command), processes)
+    return tuple(command)
 
 
 def dump_inputs(inputs: Inputs) -> str:
