@@ -48,7 +48,7 @@ def application() -> Any:
     # Two busy cores are shared with other tests: only what is meant to be late may be late.
     recipe = Recipe(name=RECIPE, owner="tests", serving=ServingSection(deadline_ms=20_000))
     seams = Seams(scorer, place.router, place.events, SystemClock())
-    return create_app([recipe], seams, Options(place.folder / "gateway", poll_s=0.05, lease_s=20))
+    return create_app([recipe], seams, Options(place.folder / "gateway", poll_s=0.05, lease_s=60))
 
 
 class Place:

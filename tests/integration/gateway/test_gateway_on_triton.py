@@ -43,7 +43,7 @@ def environment(tmp_path, triton):
         "RECFLOW_HOME": str(tmp_path / "home"),
         "RECFLOW_RECIPES": str(tmp_path / "recipes"),
         "RECFLOW_GATEWAY_URL": f"http://127.0.0.1:{free_port()}",
-        "RECFLOW_GATEWAY_LEASE_S": "20",
+        "RECFLOW_GATEWAY_LEASE_S": "60",
     }
     return triton.environment | ours
 
