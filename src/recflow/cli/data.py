@@ -14,8 +14,8 @@ def sample_data(  # noqa: PLR0913, PLR0917 - one parameter an option
     days: Annotated[int, typer.Option(min=1, help="Days to generate.")],
     out: Annotated[Path, typer.Option(help="Folder to write; an existing one is overwritten file by file.")],
     seed: Annotated[int, typer.Option(help="Equal seeds give equal files.")] = 7,
-    rows: Annotated[int, typer.Option(min=1000, help="Impressions a day, about.")] = 16_000,
-    queries: Annotated[int, typer.Option(min=10, help="Distinct queries a day.")] = 80,
+    rows: Annotated[int, typer.Option(min=1000, help="Impressions a day, about.")] = 24_000,
+    queries: Annotated[int, typer.Option(min=10, help="Distinct queries a day.")] = 150,
     users: Annotated[int, typer.Option(min=10, help="Shoppers.")] = 2_000,
     first_day: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"])] = datetime(2011, 1, 1),  # noqa: DTZ001 - a date
     shuffled_day: Annotated[

@@ -22,14 +22,15 @@ from recflow.data.split import query_id, split_of
 class SampleShop:
     """What to generate; equal values give equal bytes.
 
+    150 queries a day leave more than twenty held out, without which a gate can say nothing on the first day.
     `rows` are impressions a day, about. On `shuffled_days` outcomes of queries that train are joined to the wrong
     items; queries that are held out by `split` stay clean, so that a gate can still judge.
     """
 
     days: int = 14
     seed: int = 7
-    rows: int = 16_000
-    queries: int = 80
+    rows: int = 24_000
+    queries: int = 150
     users: int = 2_000
     first_day: date = date(2011, 1, 1)
     shuffled_days: frozenset[date] = frozenset()
