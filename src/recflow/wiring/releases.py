@@ -7,6 +7,7 @@ from recflow.artifacts.ledger import LedgerState
 from recflow.artifacts.manifests import Interval
 from recflow.artifacts.refs import Ref
 from recflow.config.recipe import Recipe
+from recflow.errors import TemporaryError
 from recflow.rollout import operations
 from recflow.rollout.candidates import Recorded, record_candidate
 from recflow.rollout.machine import Advanced, advance
@@ -66,5 +67,12 @@ def watch_recipe(services: Services, name: str) -> dict[str, Any]:
     report = watch(recipe, services)
     if trouble := report.roll_back:
         operations.rollback(recipe, services, person="watch", reason=trouble.reason, version=trouble.roll_back)
-    advanced = advance_release(services, name)
-    return {**report.model_dump(mode="json"), "advanced": advanced.reason}
+    return {**report.model_dump(mode="json"), "advanced": _advance_if_possible(services, name)}
+
+
+def _advance_if_possible(services: Services, name: str) -> str:
+    """What `advance` did. With a dead server there is nothing to advance, and the watch has told a person already."""
+    try:
+        return advance_release(services, name).reason
+    except TemporaryError as error:
+        return str(error)
