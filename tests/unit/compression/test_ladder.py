@@ -13,9 +13,8 @@ TRAINED = [[CHANCE.random() for _ in range(12)] for _ in range(30)]
 
 def queries():
     grades = [[float(3 * (score > 0.7)) for score in row] for row in TRAINED]
-    return [
-        JudgedQuery(str(n), "q", ("t",) * 12, ("",) * 12, tuple(row), (1.0,) * 12, "head") for n, row in enumerate(grades)
-    ]
+    titles, ones = ("t",) * 12, (1.0,) * 12
+    return [JudgedQuery(str(n), "q", titles, ("",) * 12, tuple(row), ones, "head") for n, row in enumerate(grades)]
 
 
 def rung(variant, move, size=1.0):

@@ -5,40 +5,14 @@ import numpy as np
 import pytest
 import torch
 
-from fakes.small_models import COLOURS, THINGS
-from recflow.config.sections.training import TrainingSection
+from fakes.tiny_training import SECTION, opposites
 from recflow.errors import BadConfiguration, TrainingDiverged
 from recflow.training import loop
-from recflow.training.batches import TokenisedQuery
 from recflow.training.encoder import Encoders
 from recflow.training.gang import Gang
 from recflow.training.loop import fit
 
-SECTION = TrainingSection(
-    learning_rate=3e-3,
-    epochs=4,
-    token_budget=128,
-    similarity_scale=5,
-    checkpoint_every_steps=3,
-    patience=9,
-    base_share=0,
-    dropout=0.1,
-    precision="fp32",
-)
-WORDS = {word: 4 + index for index, word in enumerate((*COLOURS, *THINGS))}
-
-
-def opposites(colours):
-    """Queries whose best item has none of their words: `red` wants `shoe`, …; only training can know."""
-    for number, colour in enumerate(colours):
-        wanted = THINGS[number % len(THINGS)]
-        items = tuple((2, WORDS[thing], 3) for thing in THINGS)
-        grades = np.array([3.0 * (thing == wanted) for thing in THINGS], dtype=np.float32)
-        ones = np.ones(len(THINGS), dtype=np.float32)
-        yield TokenisedQuery((2, WORDS[colour], 3), (items,), grades, ones, ones * 0)
-
-
-QUERIES = list(opposites(COLOURS))
+QUERIES = list(opposites())
 
 
 @pytest.fixture
