@@ -23,6 +23,7 @@ from recflow.protocols import RankItem
 
 _LOAD_TIMEOUT_S = 120.0
 _CONTROL_TIMEOUT_S = 5.0
+_UNLOAD_TIMEOUT_S = 20.0
 _PROBE = (RankItem("probe", "probe"),)
 # A load right after a failed one has crashed the server (3 of 58); with a pause it never did.
 _PAUSE_AFTER_FAILURE_S = 0.5
@@ -69,13 +70,13 @@ class TritonServer:
                 raise _load_error(name, error) from error
 
     def unload(self, recipe: str, version: str) -> None:
-        """Remove a version from the repository, then from memory; returns when it is gone."""
+        """Remove a version from the repository, then from memory; returns when its processes are gone as well."""
         name = model_name(recipe, version)
         with self._home.locked("load"), _unavailable(name):
             self._home.remove(name)
             self._rpc.unload_model(name, client_timeout=_CONTROL_TIMEOUT_S)
-            deadline = time.monotonic() + _CONTROL_TIMEOUT_S
-            while name in self._ready() and time.monotonic() < deadline:
+            deadline = time.monotonic() + _UNLOAD_TIMEOUT_S
+            while name in {*self._ready(), *self._home.stubs()} and time.monotonic() < deadline:
                 time.sleep(0.05)
 
     def loaded(self, recipe: str) -> tuple[str, ...]:
