@@ -54,6 +54,7 @@ class AirflowHost:
             "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
             "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
             "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
+            "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "15",
             "USAGE_DATA_COLLECTION__ENABLED": "False",
             "LOGGING__LOGGING_LEVEL": "INFO",
         }
@@ -69,10 +70,14 @@ class AirflowHost:
         self._launch(processes, "airflow-api", "api-server", "--host", "127.0.0.1", "--port", str(self.port))
         processes.wait("airflow-api", lambda: self._answers("/api/v2/version"), timeout_s=BOOT_TIMEOUT_S)
         self._launch(processes, "airflow-dag-processor", "dag-processor")
-        self._launch(processes, "airflow-triggerer", "triggerer")
+        self.start_triggerer(processes)
         processes.wait("airflow-api", lambda: self._answers("/execution/health"), timeout_s=BOOT_TIMEOUT_S)
         self.api("POST", "/pools", {"name": BACKFILL_POOL, "slots": BACKFILL_SLOTS, "include_deferred": True})
-        self._launch(processes, "airflow-scheduler", "scheduler")
+        self._launch(processes, "airflow-scheduler", "scheduler", "--skip-serve-logs")
+
+    def start_triggerer(self, processes: Processes) -> None:
+        """Start the process in which deferred tasks wait; one that died can be started again at any time."""
+        self._launch(processes, "airflow-triggerer", "triggerer", "--skip-serve-logs")
 
     def api(self, method: str, path: str, body: Any = None, *, timeout_s: float = 60) -> Any:
         """Call the public API as administrator; the answer's JSON, None when it is empty."""

@@ -1,0 +1,182 @@
+"""The retrain, release, watch and housekeeping DAGs on a real scheduler, real Triton and real gateway.
+
+One installation lives through all of it, so the tests are written in the order of its days; each also runs by itself.
+"""
+
+import httpx
+
+from e2e.pages import backfill, clear_task, open_dag, open_form, read_doc, trigger
+from e2e.runs import STAGE_TASKS, Runs, wait_for
+from e2e.shoppers import rank
+from e2e.small_host import GARBAGE, RECIPE, RELEASE, RETRAIN, Days
+from host.stack import Stack
+from recflow.artifacts.ledger import EventKind, ReleaseState
+
+
+def candidates(runs: Runs) -> list[str]:
+    """Versions that the ledger was ever told of, oldest first."""
+    events = [entry.event for entry in runs.services.ledger.entries(RECIPE)][::-1]
+    return [event.candidate.version for event in events if event.kind is EventKind.CANDIDATE_RECORDED]
+
+
+def test_a_scheduled_run_fires_by_itself_and_trains_on_the_newest_whole_day(runs: Runs, days: Days, scheduled_run: str):
+    assert set(runs.states(RETRAIN, scheduled_run).values()) == {"success"}
+    recorded = runs.returned(RETRAIN, scheduled_run, "record_candidate")
+    assert recorded.startswith(f"{days.scheduled:%Y%m%d}-")
+    assert candidates(runs)[0] == recorded
+
+
+def test_its_candidate_wakes_the_release_and_becomes_what_the_gateway_answers_with(
+    runs: Runs, stack: Stack, scheduled_run: str, first_release: str
+):
+    version = runs.returned(RETRAIN, scheduled_run, "record_candidate")
+    states = runs.states(RELEASE, first_release)
+    assert {name for name, state in states.items() if state == "success"} == {
+        "claim_candidate", "infra_check", "shadow", "promote",
+    }  # fmt: skip
+    assert {name for name, state in states.items() if state == "skipped"} == {
+        "approval", "canary_25_percent", "online_gate",
+    }  # fmt: skip
+    assert runs.returned(RELEASE, first_release, "promote")["state"] == "stable"
+    with httpx.Client(base_url=stack.gateway_url, timeout=30) as client:
+        answer = rank(client, "somebody").raise_for_status().json()
+    assert (answer["version"], answer["fallback"]) == (version, "")
+
+
+def test_the_same_day_again_from_the_web_page_computes_nothing_twice(
+    page, shot, runs: Runs, days: Days, scheduled_run: str, first_release: str
+):
+    before = candidates(runs)
+    open_dag(page, RETRAIN)
+    shot("dag")
+    doc = read_doc(page)
+    assert "If a task is red" in doc
+    form = open_form(page)
+    assert "Compute again because" in form.inner_text()
+    shot("form")
+    run_id = trigger(page, days.scheduled)
+    assert runs.finish(RETRAIN, run_id) == "success"
+    page.goto(f"/dags/{RETRAIN}/runs/{run_id}")
+    shot("run")
+    assert runs.results(run_id, RETRAIN) == runs.results(scheduled_run, RETRAIN)
+    for task in STAGE_TASKS[1:]:
+        assert any("the result of an earlier run is taken" in line for line in runs.log(RETRAIN, run_id, task)), task
+    assert candidates(runs) == before
+
+
+def test_watch_looks_at_every_recipe_and_finds_the_stable_version_well(runs: Runs, first_release: str):
+    run_id = runs.trigger("watch")
+    assert runs.finish("watch", run_id) == "success"
+    watched = runs.tasks("watch", run_id)["watch[0]"]
+    assert watched["rendered_map_index"] == RECIPE
+    assert not runs.returned("watch", run_id, "watch", 0)["roll_back"]
+    assert runs.of("watch", run_type="scheduled"), "and it fires by itself"
+
+
+def test_a_backfill_from_the_command_line_has_its_own_pool_and_releases_nothing(
+    runs: Runs, days: Days, scheduled_run: str, backfilled: list[str]
+):
+    assert len(backfilled) == 3
+    for run_id in backfilled:
+        tasks = runs.tasks(RETRAIN, run_id)
+        assert {task["pool"] for task in tasks.values()} == {"backfill"}
+        assert tasks["record_candidate"]["state"] == "skipped"
+    assert {task["pool"] for task in runs.tasks(RETRAIN, scheduled_run).values()} == {"default_pool"}
+    heads = {head.interval.label for head in heads_of(runs)}
+    assert heads >= {day.isoformat() for day in days.past}
+    assert not any(version.startswith(f"{day:%Y%m%d}") for day in days.past for version in candidates(runs))
+
+
+def heads_of(runs: Runs):
+    from recflow.data.heads import HeadHistory
+
+    store = runs.services.store
+    labels = {key.split("/")[-2] for key in store.list(f"{RECIPE}/partitions/heads/")}
+    return [HeadHistory(store, RECIPE).current(label) for label in labels]
+
+
+def test_jobs_are_met_again_after_the_triggerer_was_killed(runs: Runs, backfilled: list[str]):
+    assert {runs.tasks(RETRAIN, run_id)["fine_tune"]["try_number"] for run_id in backfilled} == {1}
+
+
+def test_a_backfill_from_the_web_page_runs_past_days_again_and_takes_their_results(
+    page, runs: Runs, days: Days, backfilled: list[str], tmp_path
+):
+    before, results = candidates(runs), [runs.results(run_id, RETRAIN) for run_id in backfilled]
+    releases = len(runs.of(RELEASE))
+    queued = {run["dag_run_id"]: run["queued_at"] for run in runs.of(RETRAIN, run_type="backfill")}
+    open_dag(page, RETRAIN)
+    open_form(page)
+    backfill(page, days.past[0], days.past[-1], tmp_path / "backfill-form.png")
+    wait_for("the runs to start again", lambda: _requeued(runs, queued))
+    assert runs.finish_all(RETRAIN, backfilled) == {"success"}
+    assert [runs.results(run_id, RETRAIN) for run_id in backfilled] == results
+    assert candidates(runs) == before
+    assert len(runs.of(RELEASE)) == releases
+
+
+def _requeued(runs: Runs, queued: dict[str, str]) -> bool:
+    now = {run["dag_run_id"]: run["queued_at"] for run in runs.of(RETRAIN, run_type="backfill")}
+    return all(now[run_id] != moment for run_id, moment in queued.items())
+
+
+def test_a_broken_day_says_what_to_do_is_not_tried_again_and_is_mended_from_the_web_page(
+    page, shot, runs: Runs, stack: Stack, days: Days, backfilled: list[str]
+):
+    events = stack.source_root / "shop" / "events" / f"{days.past[0]}.jsonl"
+    good = events.read_bytes()
+    events.write_bytes(good[:20_000] + b'\xff\xfe{"cut')
+    run_id = runs.trigger(RETRAIN, days.past[0])
+    assert runs.finish(RETRAIN, run_id) == "failed"
+
+    tasks = runs.tasks(RETRAIN, run_id)
+    assert (tasks["validate_partition"]["state"], tasks["validate_partition"]["try_number"]) == ("failed", 1)
+    said = runs.log(RETRAIN, run_id, "validate_partition")
+    order = [next(n for n, line in enumerate(said) if line.startswith(start)) for start in MESSAGE_ORDER]
+    assert order == sorted(order)
+    assert "Runbook: docs/runbooks/bad-data.md" in said
+    card = (stack.home / "alerts.jsonl").read_text().splitlines()[-1]
+    assert '"runbook": "bad-data"' in card
+    assert run_id in card
+
+    page.goto(f"/dags/{RETRAIN}/runs/{run_id}/tasks/validate_partition")
+    page.get_by_text("Do: mend the source for this interval").first.wait_for()
+    shot("failure")
+    events.write_bytes(good)
+    clear_task(page)
+    wait_for("the run to start again", lambda: runs.of(RETRAIN, dag_run_id=run_id)[0]["state"] != "failed")
+    assert runs.finish(RETRAIN, run_id) == "success"
+    assert runs.results(run_id, RETRAIN) == runs.results(backfilled[0], RETRAIN)
+
+
+MESSAGE_ORDER = ("2", "Expected UTF-8 text, seen line", "Next: ", "Do: ", "Runbook: ", "run it by hand: ")
+
+
+def test_the_same_retrain_started_twice_at_once_ends_with_one_candidate(runs: Runs, days: Days, crowded):
+    assert [version for version in candidates(runs) if version.startswith(f"{days.following:%Y%m%d}")] == [
+        crowded.candidate
+    ]
+    one, other = (runs.results(run_id, RETRAIN) for run_id in crowded.retrains)
+    assert one == other
+
+
+def test_a_release_goes_on_after_triton_was_killed_and_every_request_was_answered(runs: Runs, crowded):
+    assert crowded.restarts >= 1
+    assert set(crowded.shoppers.statuses) == {200}
+    assert crowded.shoppers.fallbacks[""] > 0
+    assert sum(crowded.shoppers.fallbacks.values()) > crowded.shoppers.fallbacks[""], "some were answered by fallback"
+    state = runs.state
+    assert state.last_state is ReleaseState.STABLE
+    assert state.stable.version == crowded.candidate
+    assert crowded.shoppers.versions[crowded.candidate] > 0
+
+
+def test_housekeeping_removes_garbage_and_nothing_that_a_release_needs(runs: Runs, crowded):
+    services, state = runs.services, runs.state
+    run_id = runs.trigger("housekeeping")
+    assert runs.finish("housekeeping", run_id) == "success"
+    assert runs.returned("housekeeping", run_id, "clean", 0)["deleted_objects"] >= 1
+    assert services.store.get(GARBAGE) is None
+    for served in (state.stable, state.previous):
+        assert services.artifacts.fetch(served.package)
+        assert services.artifacts.fetch(served.checkpoint)
