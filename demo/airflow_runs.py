@@ -9,7 +9,7 @@ from host.airflow import AirflowHost
 from recflow.errors import PermanentError
 
 OVER = frozenset({"success", "skipped", "failed", "upstream_failed"})
-POLL_S = 1.0
+POLL_S = 2.0
 TIMEOUT_S = 900.0
 
 

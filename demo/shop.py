@@ -55,10 +55,7 @@ class Shop:
     def _generate(self, shuffled: date) -> str:
         from recflow.data.sample.shop import SampleShop, write_shop
 
-        shop = SampleShop(
-            days=DAYS, seed=7, rows=12_000, queries=160, users=2_000, first_day=self.days[0],
-            shuffled_days=frozenset({shuffled}), faults=True,
-        )  # fmt: skip
+        shop = SampleShop(days=DAYS, first_day=self.days[0], shuffled_days=frozenset({shuffled}))
         written = write_shop(shop, self.home / "shop")
         return f"a generated shop: {sum(written.values())} events in four days, twelve kinds of fault planted"
 

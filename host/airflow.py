@@ -8,6 +8,7 @@ import secrets
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,8 @@ class AirflowHost:
             "API_AUTH__JWT_SECRET": self._secret(),
             "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
             "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
-            "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
-            "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
+            "DAG_PROCESSOR__REFRESH_INTERVAL": "60",
+            "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "60",
             "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "15",
             "USAGE_DATA_COLLECTION__ENABLED": "False",
             "LOGGING__LOGGING_LEVEL": "INFO",
@@ -81,13 +82,16 @@ class AirflowHost:
 
     def api(self, method: str, path: str, body: Any = None, *, timeout_s: float = 60) -> Any:
         """Call the public API as administrator; the answer's JSON, None when it is empty."""
-        with httpx.Client(base_url=self.url, timeout=timeout_s) as client:
-            token = client.get("/auth/token").raise_for_status().json()["access_token"]
-            headers = {"Authorization": f"Bearer {token}"}
-            answer = client.request(method, f"/api/v2{path}", json=body, headers=headers)
-            if answer.status_code != httpx.codes.CONFLICT:
-                answer.raise_for_status()
-            return answer.json() if answer.content else None
+        headers = {"Authorization": f"Bearer {self._token}"}
+        answer = httpx.request(method, f"{self.url}/api/v2{path}", json=body, headers=headers, timeout=timeout_s)
+        if answer.status_code != httpx.codes.CONFLICT:
+            answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    @cached_property
+    def _token(self) -> str:
+        answer = httpx.get(f"{self.url}/auth/token", timeout=60).raise_for_status()
+        return str(answer.json()["access_token"])
 
     def _launch(self, processes: Processes, name: str, *arguments: str) -> None:
         processes.start(name, [sys.executable, "-m", "airflow", *arguments], self.variables(), cwd=REPOSITORY)

@@ -45,7 +45,7 @@ class Stack:
         """What runs, recorded below the home folder."""
         return Processes(self.home / "run")
 
-    @property
+    @cached_property
     def airflow(self) -> AirflowHost:
         """The Airflow of this installation."""
         return AirflowHost(self.home / "airflow", self.ports.airflow, self.environment())
