@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from recflow.config.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parents[3]
