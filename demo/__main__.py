@@ -56,8 +56,8 @@ def _play(screen: Screen, shop: Shop, stack: Stack) -> None:
     screen.chapter("servers", "Triton, gateway, Airflow: real ones, on loopback")
     stack.start(screen.say)
     services = build_services()
-    stack.start_mlflow()
     show(screen, services, Story(shop, stack, screen, services).play())
+    stack.start_mlflow()
 
 
 def _show_addresses(screen: Screen, stack: Stack) -> None:
