@@ -36,17 +36,22 @@ class JudgedQuery:
         )
 
 
-def read_judged(dataset: Path, split: str) -> list[JudgedQuery]:
-    """The queries of one split of a stored data set (`DatasetDict.save_to_disk`); BadData when it cannot be used."""
+def read_judged(dataset: Path, split: str, *, required: bool = True) -> list[JudgedQuery]:
+    """The queries of one split of a stored data set (`DatasetDict.save_to_disk`).
+
+    BadData when it cannot be used; an empty split is [] unless it is `required`.
+    """
     import datasets
 
     datasets.disable_progress_bars()
     try:
-        rows = datasets.load_from_disk(str(dataset))[split].with_format(None)
-    except (KeyError, OSError, ValueError) as error:
-        raise BadData(
-            f"no split {split} in the data set", expected="a DatasetDict", seen=str(error)
-        ) from error
+        rows = datasets.load_from_disk(str(dataset / split)).with_format(None)
+    except IndexError:  # what `datasets` makes of a split without a single row
+        return [] if not required else judged_queries({name: [] for name in COLUMNS}, split)
+    except (OSError, ValueError) as error:
+        raise BadData(f"no split {split} in the data set", expected="a DatasetDict", seen=str(error)) from error
+    if len(rows) == 0 and not required:
+        return []
     return judged_queries({name: rows[name][:] for name in rows.column_names}, split)
 
 

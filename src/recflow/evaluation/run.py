@@ -35,7 +35,7 @@ class BaseEncoder(Protocol):
 def run(context: StageContext, *, encoders: BaseEncoder) -> StageOutput:
     """Judge the model against the parent's package and the floors; a red gate is a decision, not an error."""
     dataset = context.folder("dataset")
-    test, validation = read_judged(dataset, "test"), read_judged(dataset, "validation")
+    test, validation = read_judged(dataset, "test"), read_judged(dataset, "validation", required=False)
     parent = Parent.model_validate_json((context.folder("parent") / "parent.json").read_bytes())
     candidate = open_scorer(context.artifacts, context.one("model").expect(RefKind.MODEL))
     baseline = open_scorer(context.artifacts, parent.package) if parent.package else None

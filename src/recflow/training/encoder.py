@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from recflow.domain.judged import JudgedQuery
@@ -65,7 +66,7 @@ class Encoders:
         try:
             known = {name: rate for name, rate in rates.items() if f'"{name}"' in (folder / "config.json").read_text()}
             model = AutoModel.from_pretrained(str(folder), local_files_only=True, use_safetensors=True, **known)
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
+        except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
             raise PermanentError(
                 f"encoder {folder.name} cannot be loaded", expected="config.json and model.safetensors", seen=str(error)
             ) from error

@@ -165,7 +165,8 @@ class TestDecision:
 class TestBadInput:
     def test_a_checkpoint_with_one_flipped_byte_is_corrupt(self, trained, tmp_path):
         bench = trained.bench
-        key = next(key for key in bench.store.list("") if "checkpoints" in key and key.endswith("model.safetensors"))
+        prefix = trained.checkpoint.uri.removeprefix(f"{bench.store.root}/")
+        key = next(key for key in bench.store.list(prefix) if key.endswith("model.safetensors"))
         whole = bench.store.objects[key]
         broken = bytearray(whole)
         broken[len(broken) // 2] ^= 1
@@ -193,6 +194,10 @@ class TestBadInput:
         empty = trained.publish_dataset("empty", {**small_splits(), "train": []})
         with pytest.raises(BadData, match="train"):
             trained.train(empty)
+
+    def test_a_day_without_a_validation_query_still_trains(self, trained):
+        small = trained.publish_dataset("small", {**small_splits(), "validation": []})
+        assert trained.train(small).numbers["steps"] > 0
 
     def test_labels_that_are_all_equal_are_bad_data(self, trained):
         flat = [{**row, "grade": 2.0} for row in shop_rows(16)]

@@ -42,6 +42,13 @@ def test_an_empty_split_is_bad_data():
         judged_queries(table, "train")
 
 
+def test_a_split_that_may_be_empty_is_an_empty_list(tmp_path):
+    folder = write_dataset(tmp_path / "dataset", {"train": shop_rows(1), "validation": []})
+    assert read_judged(folder, "validation", required=False) == []
+    with pytest.raises(BadData, match="validation"):
+        read_judged(folder, "validation")
+
+
 def test_a_missing_split_is_bad_data(tmp_path):
     folder = write_dataset(tmp_path / "dataset", {"train": shop_rows(1)})
     with pytest.raises(BadData, match="no split test"):
