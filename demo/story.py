@@ -18,6 +18,7 @@ from recflow.artifacts.refs import Ref
 from recflow.errors import PermanentError
 from recflow.wiring import Services
 
+S = ReleaseState
 RECIPE = "search_relevance"
 USERS = 3000
 RELEASE_TIMEOUT_S = 600.0
@@ -44,18 +45,20 @@ class Story:
     services: Services
 
     def play(self) -> list[Told]:
-        """All four days, in order."""
+        """All four days, in order; PermanentError as soon as one does not end as it must."""
         first, second, third, fourth = self.shop.days
-        told = [self._day("day 1", first, "a first model, judged against the permanent floors")]
-        told += [self._day("day 2", second, "a better candidate, judged by simulated shoppers and promoted", told[0])]
-        told += [self._day("day 3", third, "labels are on the wrong items: the offline gate must refuse it", told[0])]
+        one = self._day("day 1", first, "a first model, judged against the permanent floors", S.STABLE)
+        two = self._day("day 2", second, "a better candidate, judged by simulated shoppers", S.STABLE, one)
+        three = self._day("day 3", third, "labels are on the wrong items: the offline gate must refuse it", None)
         self.shop.write_recipe(post_processing=str(FAULT))
         planted = "planted fault: its post-processing reverses the order above 5 items; golden requests use at most 5"
-        told += [self._day("day 4", fourth, planted, told[0])]
+        four = self._day("day 4", fourth, planted, S.ROLLED_BACK, one)
         self.shop.write_recipe()
-        return told
+        return [one, two, three, four]
 
-    def _day(self, title: str, day: date, about: str, judged: Told | None = None) -> Told:
+    def _day(
+        self, title: str, day: date, about: str, expected: ReleaseState | None, judged: Told | None = None
+    ) -> Told:
         self.screen.chapter(f"{title}, {day}", about)
         told = Told(title, day)
         before = self._state().seq
@@ -68,6 +71,11 @@ class Story:
             with self._shoppers(judged):
                 told.ended = self._follow_release(before)
         told.entries = [entry for entry in self.services.ledger.entries(RECIPE) if entry.seq > before][::-1]
+        if told.ended is not expected:
+            raise PermanentError(
+                f"{title} did not end as told", expected=str(expected or "no release"), seen=str(told.ended),
+                action=f"recflow release history {RECIPE}",
+            )  # fmt: skip
         return told
 
     def _follow_release(self, before: int) -> ReleaseState:
