@@ -1,6 +1,5 @@
 """The state of a running training: kept as safetensors, so that a killed run goes on where it was."""
 
-import json
 import logging
 import os
 from pathlib import Path
@@ -78,8 +77,3 @@ def load_progress(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer
     optimizer.load_state_dict(state)
     best = {name.removeprefix("best."): tensor for name, tensor in tensors.items() if name.startswith("best.")}
     return progress, best
-
-
-def dump_curve(curve: tuple[Point, ...]) -> str:
-    """The curve as JSON for people."""
-    return json.dumps([point.model_dump() for point in curve], indent=1)
