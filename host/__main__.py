@@ -5,23 +5,26 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
+from typing import Annotated
 
 import typer
 
-from host.stack import Stack
+from host.stack import Ports, Stack
 from recflow.errors import RecflowError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 
 
-def _stack() -> Stack:
-    return Stack(Path(os.environ.get("RECFLOW_HOME", ".home")))
+def _stack(ports: Ports | None = None) -> Stack:
+    return Stack(Path(os.environ.get("RECFLOW_HOME", ".home")), ports=ports or Ports())
 
 
 @app.command()
-def up() -> None:
+def up(
+    *, free_ports: Annotated[bool, typer.Option(help="Take free ports, beside another installation.")] = False
+) -> None:
     """Start Triton, gateway and Airflow on this host, and give back the prompt."""
-    stack = _stack()
+    stack = _stack(Ports.free() if free_ports else None)
     signal.signal(signal.SIGTERM, _interrupt)
     stack.start(lambda part: print(f"starting {part} …", flush=True))
     print(f"Airflow  {stack.airflow.url}\ngateway  {stack.gateway_url}/docs\nend it with: make down")

@@ -45,7 +45,8 @@ class Runs:
 
     def of(self, dag_id: str, **having: str) -> list[dict[str, Any]]:
         """Runs of a DAG, oldest first, with these values in their fields."""
-        runs = self.api("GET", f"/dags/{dag_id}/dagRuns?order_by=run_after&limit=100")["dag_runs"]
+        asked = {"dag_ids": [dag_id], "order_by": "run_after", "page_limit": 100}
+        runs = self.api("POST", "/dags/~/dagRuns/list", asked)["dag_runs"]
         return [run for run in runs if all(run[name] == value for name, value in having.items())]
 
     def trigger(self, dag_id: str, day: date | None = None) -> str:
