@@ -23,6 +23,7 @@ SECTION = TrainingSection(
     similarity_scale=5,
     checkpoint_every_steps=3,
     patience=9,
+    trained_layers=0,
     base_share=0,
     dropout=0.1,
     precision="fp32",

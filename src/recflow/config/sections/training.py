@@ -22,7 +22,7 @@ class TrainingSection(Frozen):
         default=10.0, gt=0, description="Cosines are steep enough for the loss at this scale."
     )
     trained_layers: int = Field(
-        default=0, ge=0, description="Top layers that are trained; 0: all, and the embeddings. Fewer are faster."
+        default=4, ge=0, description="Top layers that are trained, as good and faster; 0: all, and the embeddings."
     )
     base_share: float = Field(
         default=0.5, ge=0, lt=1, description="Share of the base model's weights in the result: it forgets less so."
