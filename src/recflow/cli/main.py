@@ -33,9 +33,6 @@ _ROOMS = {
     "gateway": _Room("recflow.cli.gateway", "Serve: route shoppers' requests to versions."),
     "replay": _Room("recflow.cli.gateway", "Send judged queries as simulated shoppers."),
     "housekeeping": _Room("recflow.cli.housekeeping", "Free the space of what no release needs."),
-    "demo": _Room("recflow.cli.demo", "Four days of a shop on this host: train, judge, release, refuse, roll back."),
-    "up": _Room("recflow.cli.up", "Start recflow on this host."),
-    "down": _Room("recflow.cli.up", "Stop what `up` and `demo` started."),
 }
 
 
