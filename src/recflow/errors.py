@@ -100,7 +100,7 @@ class StoreFull(TemporaryError):
     """There was no space for an object; no manifest was written, so nothing half-written can be seen."""
 
     runbook = "store-full"
-    action = "free space (`recflow housekeeping`), then let the task try again"
+    action = "free space (`recflow housekeeping RECIPE --at-once`), then let the task try again"
 
 
 class LedgerConflict(TemporaryError):
