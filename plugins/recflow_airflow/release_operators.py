@@ -9,6 +9,8 @@ from recflow_airflow.failures import explained
 from recflow_airflow.stage_operators import RecflowOperator
 from recflow_airflow.triggers import LedgerTrigger
 
+_SHORTEST_WAIT_S = 2.0  # an infra check that is tried again is due at once; the server may need a moment
+
 
 class ClaimCandidateOperator(RecflowOperator):
     """Finds the release that is open, or opens one for the newest candidate in the ledger.
@@ -68,7 +70,8 @@ class ReleaseStepOperator(RecflowOperator):
             after = release_progress(services, self.recipe, self.release_id)
             self.log.info("%s: %s", after.state, after.reason or "on its way")
             if after.seq == now.seq:
-                self.defer(trigger=LedgerTrigger(self.recipe, after.seq, after.wait_s), method_name="advance")
+                wait_s = max(after.wait_s, _SHORTEST_WAIT_S)
+                self.defer(trigger=LedgerTrigger(self.recipe, after.seq, wait_s), method_name="advance")
             now = after
         return {"release": self.release_id, "state": str(now.state), "reason": now.reason}
 
