@@ -46,6 +46,8 @@ class AirflowHost:
             "CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
             "CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "1",
             "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            # Processes that write at once wait for one another; on a busy host longer than the driver's five seconds.
+            "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home.resolve() / 'airflow.db'}?timeout=60",
             "API__HOST": "127.0.0.1",
             "API__PORT": str(self.port),
             "API__BASE_URL": self.url,
@@ -61,7 +63,7 @@ class AirflowHost:
         }
         airflow = {f"AIRFLOW__{name}": value for name, value in settings.items()}
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return {**os.environ, **self.environment, **airflow, "AIRFLOW_HOME": str(self.home), "PATH": path}
+        return {**os.environ, **self.environment, **airflow, "AIRFLOW_HOME": str(self.home.resolve()), "PATH": path}
 
     def start(self, processes: Processes) -> None:
         """Migrate, then API server, then DAG processor and triggerer, then the scheduler."""

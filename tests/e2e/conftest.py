@@ -93,11 +93,12 @@ class Crowded:
 
 @pytest.fixture(scope="session")
 def crowded(runs: Runs, stack: Stack, days: Days, first_release: str) -> Crowded:
-    """The next day's retrain twice at once, shoppers all the while, and Triton killed in the canary."""
+    """The next day's retrain twice at once; its release among shoppers, with Triton killed in the canary."""
     before = len(runs.of(RELEASE))
+    retrains = [runs.trigger(RETRAIN, days.following) for _ in range(2)]
+    assert runs.finish_all(RETRAIN, retrains) == {"success"}
     with Shoppers(stack.gateway_url) as shoppers:
-        told = Crowded([runs.trigger(RETRAIN, days.following) for _ in range(2)], shoppers)
-        assert runs.finish_all(RETRAIN, told.retrains) == {"success"}
+        told = Crowded(retrains, shoppers)
         wait_for("the canary", lambda: (release := runs.state.release) and release.state == "canary")
         told.candidate = runs.state.release.candidate.version
         home = TritonHome(stack.home)

@@ -57,6 +57,7 @@ def test_the_same_day_again_from_the_web_page_computes_nothing_twice(
     run_id = trigger(page, days.scheduled)
     assert runs.finish(RETRAIN, run_id) == "success"
     page.goto(f"/dags/{RETRAIN}/runs/{run_id}")
+    page.get_by_role("link", name="record_candidate").first.wait_for()
     shot("run")
     assert runs.results(run_id, RETRAIN) == runs.results(scheduled_run, RETRAIN)
     for task in STAGE_TASKS[1:]:
