@@ -18,6 +18,9 @@ from recflow.protocols import JobSpec, JobState
 from recflow.stages import Inputs, StageOutput, StageSpec, stage_key
 from recflow.wiring.services import Services
 
+# OpenMP threads that spin while they wait starve a server on the same cores.
+SHARED_HOST = {"OMP_WAIT_POLICY": "PASSIVE"}
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -176,7 +179,7 @@ def _by_hand(command: Sequence[str]) -> str:
 
 def _job(services: Services, call: StageCall) -> JobSpec:
     processes = call.recipe.training.processes if call.spec.gang else 1
-    return JobSpec(call.job_name, _write_call(services, call), processes)
+    return JobSpec(call.job_name, _write_call(services, call), processes, SHARED_HOST)
 
 
 def _write_call(services: Services, call: StageCall) -> tuple[str, ...]:
