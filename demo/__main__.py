@@ -62,16 +62,14 @@ def _play(screen: Screen, shop: Shop, stack: Stack) -> None:
 
 def _show_addresses(screen: Screen, stack: Stack) -> None:
     docs = sorted((stack.home / "cache").glob("*/data_docs/index.html"))
-    screen.table(
-        "Open",
-        ["page", "address"],
-        [
-            ["Airflow", stack.airflow.url],
-            ["MLflow", f"http://127.0.0.1:{stack.ports.mlflow}"],
-            ["gateway", f"{stack.gateway_url}/docs"],
-            ["Data Docs", docs[-1].as_uri() if docs else "none"],
-        ],
-    )
+    pages = {
+        "Airflow": stack.airflow.url,
+        "MLflow": f"http://127.0.0.1:{stack.ports.mlflow} (half a minute)",
+        "gateway": f"{stack.gateway_url}/docs",
+        "Data Docs": docs[-1].as_uri() if docs else "none",
+    }
+    for page, address in pages.items():
+        screen.say(f"{page:10} {address}")
     screen.say("Ctrl-C ends everything; a detached demo is ended by `make down`")
 
 

@@ -1,6 +1,7 @@
 """The tables that the demo ends with; every figure is read from artifacts, the ledger and the event log."""
 
 import itertools
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,27 +13,27 @@ from recflow.wiring import Services
 
 def show(screen: Screen, services: Services, told: Sequence[Told]) -> None:
     """Data, quality, size, shoppers, and what serves now and why."""
-    _show_data(screen, told)
+    _show_data(screen, services, told)
     _show_quality(screen, told)
     _show_size(screen, told)
     _show_shoppers(screen, services, told)
     _show_end(screen, services, told)
 
 
-def _show_data(screen: Screen, told: Sequence[Told]) -> None:
+def _show_data(screen: Screen, services: Services, told: Sequence[Told]) -> None:
     rows = []
     for day in told:
-        numbers = day.refs["validate_partition"].numbers
-        rows.append(
-            [day.title, *(str(numbers.get(name, "")) for name in ("rows_in", "rows", "quarantined", "duplicates"))]
-        )
-        rows[-1].append(_reasons(numbers.get("reasons")))
+        partition = day.refs["validate_partition"]
+        validation = json.loads((services.artifacts.fetch(partition) / "validation.json").read_bytes())
+        counts = (str(validation[name]) for name in ("rows_in", "rows", "quarantined", "duplicates"))
+        rows.append([day.title, *counts, _reasons(validation["reasons"])])
     screen.table("Data", ["day", "rows in", "kept", "quarantined", "duplicates", "quarantined why"], rows)
 
 
-def _reasons(reasons: Any) -> str:
-    counted = reasons.items() if isinstance(reasons, dict) else ()
-    return ", ".join(f"{name} {count}" for name, count in sorted(counted, key=lambda pair: -pair[1])[:4])
+def _reasons(reasons: dict[str, int]) -> str:
+    most = sorted(reasons.items(), key=lambda pair: -pair[1])
+    shown = ", ".join(f"{name} {count}" for name, count in most[:3])
+    return shown + (f", {len(most) - 3} more" if len(most) > 3 else "")
 
 
 def _show_quality(screen: Screen, told: Sequence[Told]) -> None:

@@ -1,5 +1,6 @@
 """What the person in front of the demo sees: one line a step, with percent and seconds, and tables at the end."""
 
+import sys
 import time
 from collections.abc import Iterable, Sequence
 
@@ -11,7 +12,7 @@ class Screen:
     """Progress and tables. Every line carries the seconds since the start, so that waiting can be understood."""
 
     def __init__(self) -> None:
-        self._console = Console(highlight=False, soft_wrap=True)
+        self._console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
         self._start = time.monotonic()
         self._last = ""
 
