@@ -22,6 +22,24 @@ def check(path: Annotated[Path, typer.Argument(help="The recipe's file.")]) -> N
     if recipe is None:
         raise typer.Exit(BadConfiguration.exit_code)
     print(f"{path}: recipe {recipe.name} is right, digest {recipe.digest[:12]}")
+    print(f"{path}: {_margins(recipe)}")
+
+
+def _margins(recipe: Recipe) -> str:
+    """Whether the data that is there can tell the gate's margins: a finer one ends INCONCLUSIVE for an equal model."""
+    from recflow.evaluation.paired import attainable_margin
+    from recflow.wiring import build_services, held_out_queries
+
+    queries = held_out_queries(build_services(), recipe.name)
+    if queries is None:
+        return "no data set yet: the margin that the data can attain is known after the first retrain"
+    gate = recipe.offline_gate
+    attained = attainable_margin(queries, confidence=gate.confidence)
+    margins = {f"{rule.metric} max_drop": rule.max_drop for rule in gate.changes} | {"floor_margin": gate.floor_margin}
+    said = [
+        f"{name} {value:g} is {'wide enough' if value >= attained else 'too fine'}" for name, value in margins.items()
+    ]
+    return f"{queries} held-out queries can tell a margin of {attained:.3f}: {', '.join(said)}"
 
 
 @app.command()

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from recflow.artifacts.manifests import Interval
+from recflow.artifacts.manifests import Interval, Manifest
 from recflow.artifacts.parents import Parent
-from recflow.artifacts.refs import Ref
+from recflow.artifacts.refs import Ref, RefKind
 from recflow.config.recipe import Recipe
 from recflow.errors import RecflowError, from_exit_code
 from recflow.protocols import JobSpec, JobState
@@ -105,6 +105,15 @@ def finish_stage(services: Services, call: StageCall, ref: Ref) -> Ref:
 
         HeadHistory(services.store, call.recipe.name).record(call.interval, ref)
     return ref
+
+
+def held_out_queries(services: Services, recipe: str) -> int | None:
+    """Test queries of the recipe's newest data set; None before the first."""
+    keys = services.store.list(f"{recipe}/{RefKind.DATASET.folder}/")
+    found = [services.store.get(key) or b"" for key in keys if key.count("/") == 3 and key.endswith("manifest.json")]
+    manifests = [Manifest.model_validate_json(data) for data in found if data]
+    newest = max(manifests, key=lambda manifest: manifest.created_at, default=None)
+    return None if newest is None else int(str(newest.numbers["test_queries"]))
 
 
 def read_parent(services: Services, ref: Ref) -> Parent:

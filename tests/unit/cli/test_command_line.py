@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import typer
 
+from recflow.artifacts.manifests import Interval, Manifest
 from recflow.artifacts.refs import Ref, RefKind
 from recflow.cli import main as command_line
 from recflow.cli.main import run
@@ -151,10 +153,37 @@ class TestStage:
         assert "missing ['model']" in capsys.readouterr().err
 
 
+def dataset_manifest(**numbers):
+    start = datetime(2011, 1, 4, tzinfo=UTC)
+    return Manifest(
+        kind=RefKind.DATASET,
+        recipe="shop",
+        stage="build_dataset",
+        stage_version=1,
+        key="key",
+        attempt="a",
+        interval=Interval(label="2011-01-04", start=start, end=start + timedelta(days=1)),
+        inputs={},
+        files=(),
+        numbers=numbers,
+        reusable=True,
+        created_at=start,
+    ).model_dump_json()
+
+
 class TestRecipe:
     def test_a_right_recipe_is_said_to_be_right(self, home, capsys):
         assert run(["recipe", "check", str(home / "shop.yaml")]) == 0
         assert "recipe shop is right" in capsys.readouterr().out
+
+    def test_the_margin_that_the_data_can_tell_is_said(self, home, capsys):
+        folder = home / "home" / "store" / "shop" / "datasets" / "key"
+        assert run(["recipe", "check", str(home / "shop.yaml")]) == 0
+        assert "no data set yet" in capsys.readouterr().out
+        folder.mkdir(parents=True)
+        (folder / "manifest.json").write_text(dataset_manifest(test_queries=40))
+        assert run(["recipe", "check", str(home / "shop.yaml")]) == 0
+        assert "40 held-out queries can tell a margin of 0.028" in capsys.readouterr().out
 
     def test_every_mistake_stands_on_a_line_of_its_own(self, home, capsys):
         path = Path(home / "wrong.yaml")
