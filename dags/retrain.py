@@ -1,7 +1,8 @@
 """Retrain: yesterday's events become a candidate, or a reason why not.
 
-**When**: every day, for the day before; by hand for any day (`day`); as a backfill for past days, in a pool of its own,
-which releases nothing.
+**When**: every day, for the day before; by hand for any day (`day`); as a backfill for past days, which releases
+nothing and has a pool of its own. Run a backfill's days one after another (`--max-active-runs 1`): each day trains on
+the days before it.
 
 **What**: `pin_parent` fixes the model to start from and to beat. `validate_partition` cleans and checks the day, and
 puts bad rows aside with their reasons. `build_dataset` labels and splits. `fine_tune` trains, `compress` makes the

@@ -57,7 +57,7 @@ def first_release(runs: Runs, scheduled_run: str) -> str:
 @pytest.fixture(scope="session")
 def backfilled(runs: Runs, stack: Stack, days: Days, first_release: str) -> list[str]:
     """Runs of three past days, asked for on the command line; the triggerer is killed while they train."""
-    command = [sys.executable, "-m", "airflow", "backfill", "create", "--dag-id", RETRAIN, "--max-active-runs", "2"]
+    command = [sys.executable, "-m", "airflow", "backfill", "create", "--dag-id", RETRAIN, "--max-active-runs", "1"]
     command += ["--from-date", f"{days.past[0]}", "--to-date", f"{days.scheduled}", "--reprocess-behavior", "failed"]
     done = subprocess.run(command, env=stack.airflow.variables(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -69,6 +69,7 @@ def backfilled(runs: Runs, stack: Stack, days: Days, first_release: str) -> list
     stack.processes.stop("airflow-triggerer")
     stack.airflow.start_triggerer(stack.processes)
     assert runs.finish_all(RETRAIN, started) == {"success"}
+    wait_for("the end of the backfill", lambda: runs.backfills_are_over(RETRAIN))
     return list(started)
 
 

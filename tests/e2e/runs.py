@@ -61,6 +61,10 @@ class Runs:
     def finish_all(self, dag_id: str, run_ids: Iterable[str]) -> set[str]:
         return {self.finish(dag_id, run_id) for run_id in run_ids}
 
+    def backfills_are_over(self, dag_id: str) -> bool:
+        """Whether the scheduler says so, some seconds after the last run; only one may run at a time."""
+        return all(one["completed_at"] for one in self.api("GET", f"/backfills?dag_id={dag_id}")["backfills"])
+
     def tasks(self, dag_id: str, run_id: str) -> dict[str, dict[str, Any]]:
         """Task instances by task, or by task[index] for mapped ones."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
