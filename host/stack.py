@@ -103,7 +103,9 @@ class Stack:
         store = f"sqlite:///{self.home.resolve() / 'mlflow' / 'mlflow.db'}"
         command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1"]
         command += ["--port", str(self.ports.mlflow), "--backend-store-uri", store]
-        self.processes.start("mlflow", command, {**os.environ, **self.environment()}, cwd=REPOSITORY)
+        # Its job runner, which nothing here uses, would leave queues in shared memory when the server ends.
+        environment = {**os.environ, **self.environment(), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        self.processes.start("mlflow", command, environment, cwd=REPOSITORY)
 
     def stop(self, say: Callable[[str], None] = lambda _: None) -> None:
         """End every process of this installation, jobs included; stopping twice is fine."""
