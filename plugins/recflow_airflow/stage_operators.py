@@ -88,7 +88,7 @@ class StageOperator(RecflowOperator):
 class RecordCandidateOperator(RecflowOperator):
     """Writes a candidate that passed the offline gate into the ledger; a backfill and a red gate record nothing.
 
-    When nothing is recorded the task is skipped, so that its asset wakes no release.
+    When nothing waits to be released the task is skipped, so that its asset wakes no release.
     """
 
     template_fields = ("refs",)
@@ -109,7 +109,7 @@ class RecordCandidateOperator(RecflowOperator):
         recipe = services.recipe(self.recipe)
         refs = {name: Ref.model_validate(ref) for name, ref in self.refs.items()}
         seen = record_candidate_of(services, recipe, interval_of(context, recipe), refs)
-        if not seen.recorded:
+        if not (seen.recorded and seen.waiting):
             raise AirflowSkipException(seen.reason)
         self.log.info("%s: %s", seen.version, seen.reason)
         return str(seen.version)

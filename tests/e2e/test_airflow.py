@@ -46,7 +46,7 @@ def test_its_candidate_wakes_the_release_and_becomes_what_the_gateway_answers_wi
 def test_the_same_day_again_from_the_web_page_computes_nothing_twice(
     page, shot, runs: Runs, days: Days, scheduled_run: str, first_release: str
 ):
-    before = candidates(runs)
+    before, releases = candidates(runs), len(runs.of(RELEASE))
     open_dag(page, RETRAIN)
     shot("dag")
     doc = read_doc(page)
@@ -63,6 +63,8 @@ def test_the_same_day_again_from_the_web_page_computes_nothing_twice(
     for task in STAGE_TASKS[1:]:
         assert any("the result of an earlier run is taken" in line for line in runs.log(RETRAIN, run_id, task)), task
     assert candidates(runs) == before
+    assert runs.states(RETRAIN, run_id)["record_candidate"] == "skipped"
+    assert len(runs.of(RELEASE)) == releases
 
 
 def test_watch_looks_at_every_recipe_and_finds_the_stable_version_well(runs: Runs, first_release: str):

@@ -14,11 +14,15 @@ from recflow.storage import ArtifactStore
 
 @dataclass(frozen=True)
 class Recorded:
-    """Whether the ledger has the candidate now, under which version, and why not if not."""
+    """Whether the ledger has the candidate now, under which version, and why not if not.
+
+    `waiting` says whether its release is still to be opened: one that was recorded before may have been, long ago.
+    """
 
     recorded: bool
     version: str
     reason: str
+    waiting: bool = True
 
 
 def version_id(interval: Interval, package: Ref) -> str:
@@ -58,7 +62,10 @@ def _record(recipe: str, candidate: Candidate, ledger: Ledger) -> Recorded:
     newest = head.state.newest_trained_through if head else None
     if newest is not None and candidate.trained_through <= newest:
         if _is_known(recipe, candidate, ledger):
-            return Recorded(True, candidate.version, "recorded before")
+            waiting = head.state.waiting if head else None
+            waits = waiting is not None and waiting.version == candidate.version
+            reason = "recorded before" if waits else "recorded before; its release has been opened since"
+            return Recorded(True, candidate.version, reason, waiting=waits)
         return Recorded(False, candidate.version, "not recorded: a backfill releases nothing")
     ledger.append(recipe, LedgerEvent(kind=EventKind.CANDIDATE_RECORDED, candidate=candidate), after=head)
     return Recorded(True, candidate.version, "recorded")

@@ -50,8 +50,17 @@ def test_a_version_names_its_day_and_its_package(world):
 def test_recording_again_after_a_lost_answer_changes_nothing(world):
     package = world.package(1)
     record(world, 1, package=package)
-    assert record(world, 1, package=package).recorded
+    again = record(world, 1, package=package)
+    assert again.recorded
+    assert again.waiting
     assert world.state.seq == 1
+
+
+def test_recording_again_after_its_release_was_opened_says_that_nothing_waits(world):
+    package = world.package(1)
+    assert record(world, 1, package=package).waiting
+    operations.claim(world.recipe, world.ledger, world.clock.now())
+    assert not record(world, 1, package=package).waiting
 
 
 def test_a_backfill_releases_nothing(world):
