@@ -3,8 +3,10 @@
 The API server must answer, and must have built its execution routes, before the scheduler starts a first task.
 """
 
+import contextlib
 import os
 import secrets
+import sqlite3
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -70,6 +72,7 @@ class AirflowHost:
         self.home.mkdir(parents=True, exist_ok=True)
         migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
         processes.run("airflow-migrate", migrate, self.variables(), cwd=REPOSITORY)
+        self._let_readers_pass_writers()
         self._launch(processes, "airflow-api", "api-server", "--host", "127.0.0.1", "--port", str(self.port))
         processes.wait("airflow-api", lambda: self._answers("/api/v2/version"), timeout_s=BOOT_TIMEOUT_S)
         self._launch(processes, "airflow-dag-processor", "dag-processor")
@@ -77,6 +80,11 @@ class AirflowHost:
         processes.wait("airflow-api", lambda: self._answers("/execution/health"), timeout_s=BOOT_TIMEOUT_S)
         self.api("POST", "/pools", {"name": BACKFILL_POOL, "slots": BACKFILL_SLOTS, "include_deferred": True})
         self._launch(processes, "airflow-scheduler", "scheduler", "--skip-serve-logs")
+
+    def _let_readers_pass_writers(self) -> None:
+        """Write-ahead logging, kept in the database file: seven processes share it, and "database is locked" ends runs."""
+        with contextlib.closing(sqlite3.connect(self.home / "airflow.db")) as database:
+            database.execute("PRAGMA journal_mode=WAL")
 
     def start_triggerer(self, processes: Processes) -> None:
         """Start the process in which deferred tasks wait; one that died can be started again at any time."""
