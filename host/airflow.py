@@ -82,7 +82,7 @@ class AirflowHost:
         self._launch(processes, "airflow-scheduler", "scheduler", "--skip-serve-logs")
 
     def _let_readers_pass_writers(self) -> None:
-        """Write-ahead logging, kept in the database file: seven processes share it, and "database is locked" ends runs."""
+        """Write-ahead logging, a property of the file: seven processes share it, and a locked database ends runs."""
         with contextlib.closing(sqlite3.connect(self.home / "airflow.db")) as database:
             database.execute("PRAGMA journal_mode=WAL")
 
