@@ -76,7 +76,7 @@ class AirflowHost:
         self._launch(processes, "airflow-api", "api-server", "--host", "127.0.0.1", "--port", str(self.port))
         processes.wait("airflow-api", lambda: self._answers("/api/v2/version"), timeout_s=BOOT_TIMEOUT_S)
         self._launch(processes, "airflow-dag-processor", "dag-processor")
-        self.start_triggerer(processes)
+        self._launch(processes, "airflow-triggerer", "triggerer", "--skip-serve-logs")
         processes.wait("airflow-api", lambda: self._answers("/execution/health"), timeout_s=BOOT_TIMEOUT_S)
         self.api("POST", "/pools", {"name": BACKFILL_POOL, "slots": BACKFILL_SLOTS, "include_deferred": True})
         self._launch(processes, "airflow-scheduler", "scheduler", "--skip-serve-logs")
@@ -85,10 +85,6 @@ class AirflowHost:
         """Write-ahead logging, a property of the file: seven processes share it, and a locked database ends runs."""
         with contextlib.closing(sqlite3.connect(self.home / "airflow.db")) as database:
             database.execute("PRAGMA journal_mode=WAL")
-
-    def start_triggerer(self, processes: Processes) -> None:
-        """Start the process in which deferred tasks wait; one that died can be started again at any time."""
-        self._launch(processes, "airflow-triggerer", "triggerer", "--skip-serve-logs")
 
     def api(self, method: str, path: str, body: Any = None, *, timeout_s: float = 60) -> Any:
         """Call the public API as administrator; the answer's JSON, None when it is empty."""
@@ -104,7 +100,8 @@ class AirflowHost:
         return str(answer.json()["access_token"])
 
     def _launch(self, processes: Processes, name: str, *arguments: str) -> None:
-        processes.start(name, [sys.executable, "-m", "airflow", *arguments], self.variables(), cwd=REPOSITORY)
+        command = [sys.executable, "-m", "host.keep_alive", sys.executable, "-m", "airflow", *arguments]
+        processes.start(name, command, self.variables(), cwd=REPOSITORY)
 
     def _answers(self, path: str) -> bool:
         try:

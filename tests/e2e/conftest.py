@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from e2e.pages import FLAGS
@@ -60,11 +61,9 @@ def backfilled(runs: Runs, stack: Stack, days: Days, first_release: str) -> list
     _create_backfill(stack, days)
     started = wait_for("three runs", lambda: _three(runs.of(RETRAIN, run_type="backfill")))
     wait_for("a task that waits for its job", lambda: _deferred(runs, started))
-    pid = stack.processes.pid("airflow-triggerer")
-    assert pid
-    os.kill(pid, 9)
-    stack.processes.stop("airflow-triggerer")
-    stack.airflow.start_triggerer(stack.processes)
+    keeper = psutil.Process(stack.processes.pid("airflow-triggerer"))
+    (triggerer,) = keeper.children()
+    triggerer.kill()
     assert runs.finish_all(RETRAIN, started) == {"success"}
     wait_for("the end of the backfill", lambda: runs.backfills_are_over(RETRAIN))
     return list(started)
