@@ -48,12 +48,15 @@ def backfill(page: Page, first: date, last: date, shot: Path) -> None:
     """Choose a range of days, all runs of it again, and start."""
     form = page.get_by_role("dialog")
     form.get_by_text("Backfill", exact=True).click()
-    for label, moment in (("From", f"{first} 00:00"), ("To", f"{last} 23:59")):
+    calendar = page.get_by_placeholder("YYYY/MM/DD").locator("visible=true")
+    for number, moment in enumerate((f"{first} 00:00", f"{last} 23:59")):
         day, time = moment.split()
-        form.get_by_test_id("datetime-input").nth(("From", "To").index(label)).click()
-        page.get_by_placeholder("YYYY/MM/DD").locator("visible=true").fill(day.replace("-", "/"))
+        form.get_by_test_id("datetime-input").nth(number).click()
+        expect(calendar).to_have_count(1)
+        calendar.fill(day.replace("-", "/"))
         page.get_by_placeholder("HH:mm").locator("visible=true").fill(time)
         page.keyboard.press("Escape")
+        expect(calendar).to_have_count(0)
     form.get_by_text("All Runs", exact=True).click()
     page.screenshot(path=shot)
     _press(page, form.get_by_role("button", name="Run Backfill"), "/backfills")
