@@ -31,13 +31,14 @@ def test_its_candidate_wakes_the_release_and_becomes_what_the_gateway_answers_wi
 ):
     version = runs.returned(RETRAIN, scheduled_run, "record_candidate")
     states = runs.states(RELEASE, first_release)
-    assert {name for name, state in states.items() if state == "success"} == {
-        "claim_candidate", "infra_check", "shadow", "promote",
-    }  # fmt: skip
-    assert {name for name, state in states.items() if state == "skipped"} == {
-        "approval", "canary_25_percent", "online_gate",
-    }  # fmt: skip
-    assert runs.returned(RELEASE, first_release, "promote")["state"] == "stable"
+    never = {"approval", "canary_25_percent", "online_gate"}
+    assert {states[name] for name in never} == {"skipped"}
+    # The watch takes steps too: a task that comes after it finds its step done, and is skipped.
+    assert {state for name, state in states.items() if name not in never} <= {"success", "skipped"}
+    assert states["claim_candidate"] == "success"
+    stable = runs.state.stable
+    assert stable is not None
+    assert (stable.version, stable.release_id) == (version, runs.returned(RELEASE, first_release, "claim_candidate"))
     with httpx.Client(base_url=stack.gateway_url, timeout=30) as client:
         answer = rank(client, "somebody").raise_for_status().json()
     assert (answer["version"], answer["fallback"]) == (version, "")
