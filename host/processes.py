@@ -74,6 +74,10 @@ class Processes:
             with suppress(ProcessLookupError):
                 os.killpg(leader.pid, signal.SIGTERM)
         psutil.wait_procs(leaders, timeout=STOP_TIMEOUT_S)
+        # A worker that renames itself overwrites its environment, and with it the mark; its group still has it.
+        for leader in leaders:
+            with suppress(ProcessLookupError):
+                os.killpg(leader.pid, signal.SIGKILL)
         _kill_marked({self._mark(name) for name in names})
         for name in names:
             (self.folder / f"{name}.json").unlink(missing_ok=True)
