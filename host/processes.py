@@ -78,6 +78,7 @@ class Processes:
         for leader in leaders:
             with suppress(ProcessLookupError):
                 os.killpg(leader.pid, signal.SIGKILL)
+        psutil.wait_procs(leaders, timeout=STOP_TIMEOUT_S)
         _kill_marked({self._mark(name) for name in names})
         for name in names:
             (self.folder / f"{name}.json").unlink(missing_ok=True)
