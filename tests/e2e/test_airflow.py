@@ -13,6 +13,8 @@ from e2e.small_host import GARBAGE, RECIPE, RELEASE, RETRAIN, Days
 from host.stack import Stack
 from recflow.artifacts.ledger import EventKind, ReleaseState
 
+S = ReleaseState
+
 
 def candidates(runs: Runs) -> list[str]:
     """Versions that the ledger was ever told of, oldest first."""
@@ -37,6 +39,8 @@ def test_its_candidate_wakes_the_release_and_becomes_what_the_gateway_answers_wi
     # The watch takes steps too: a task that comes after it finds its step done, and is skipped.
     assert {state for name, state in states.items() if name not in never} <= {"success", "skipped"}
     assert states["claim_candidate"] == "success"
+    moves = [entry.event.to for entry in runs.services.ledger.entries(RECIPE) if entry.event.to is not None]
+    assert moves[::-1] == [S.PACKAGED, S.CHECKED, S.SHADOW, S.PROMOTING, S.STABLE]
     stable = runs.state.stable
     assert stable is not None
     assert (stable.version, stable.release_id) == (version, runs.returned(RELEASE, first_release, "claim_candidate"))
