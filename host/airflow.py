@@ -3,10 +3,8 @@
 The API server must answer, and must have built its execution routes, before the scheduler starts a first task.
 """
 
-import contextlib
 import os
 import secrets
-import sqlite3
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from typing import Any
 import httpx
 
 from host.processes import Processes
+from host.sqlite import let_readers_pass_writers
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 BOOT_TIMEOUT_S = 180.0
@@ -50,6 +49,7 @@ class AirflowHost:
             "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
             # Processes that write at once wait for one another; on a busy host longer than the driver's five seconds.
             "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home.resolve() / 'airflow.db'}?timeout=60",
+            "DATABASE__SQL_ALCHEMY_CONNECT_ARGS": "host.sqlite.CONNECT_ARGS",
             "API__HOST": "127.0.0.1",
             "API__PORT": str(self.port),
             "API__BASE_URL": self.url,
@@ -72,7 +72,7 @@ class AirflowHost:
         self.home.mkdir(parents=True, exist_ok=True)
         migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
         processes.run("airflow-migrate", migrate, self.variables(), cwd=REPOSITORY)
-        self._let_readers_pass_writers()
+        let_readers_pass_writers(self.home / "airflow.db")
         self._launch(processes, "airflow-api", "api-server", "--host", "127.0.0.1", "--port", str(self.port))
         processes.wait("airflow-api", lambda: self._answers("/api/v2/version"), timeout_s=BOOT_TIMEOUT_S)
         self._launch(processes, "airflow-dag-processor", "dag-processor")
@@ -80,11 +80,6 @@ class AirflowHost:
         processes.wait("airflow-api", lambda: self._answers("/execution/health"), timeout_s=BOOT_TIMEOUT_S)
         self.api("POST", "/pools", {"name": BACKFILL_POOL, "slots": BACKFILL_SLOTS, "include_deferred": True})
         self._launch(processes, "airflow-scheduler", "scheduler", "--skip-serve-logs")
-
-    def _let_readers_pass_writers(self) -> None:
-        """Write-ahead logging, a property of the file: seven processes share it, and a locked database ends runs."""
-        with contextlib.closing(sqlite3.connect(self.home / "airflow.db")) as database:
-            database.execute("PRAGMA journal_mode=WAL")
 
     def api(self, method: str, path: str, body: Any = None, *, timeout_s: float = 60) -> Any:
         """Call the public API as administrator; the answer's JSON, None when it is empty."""

@@ -20,12 +20,12 @@ from host.stack import Stack
 from recflow.clients.triton_home import TritonHome
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def days() -> Days:
     return Days.now()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stack(days: Days, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Triton, gateway and Airflow; whatever the tests do to them, nothing is left at the end."""
     stack = open_shop(tmp_path_factory.mktemp("host"), days)
@@ -34,12 +34,12 @@ def stack(days: Days, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stac
     stack.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def runs(stack: Stack) -> Runs:
     return Runs(stack)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def scheduled_run(runs: Runs) -> str:
     """The id of the retrain that nobody triggered, once it is over."""
     run = wait_for("a scheduled run", lambda: runs.of(RETRAIN, run_type="scheduled"))[0]
@@ -47,7 +47,7 @@ def scheduled_run(runs: Runs) -> str:
     return str(run["dag_run_id"])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def first_release(runs: Runs, scheduled_run: str) -> str:
     """The id of the release run that the candidate of the scheduled run woke, once it is over."""
     run = wait_for("a release", lambda: runs.of(RELEASE, run_type="asset_triggered"))[0]
@@ -55,7 +55,7 @@ def first_release(runs: Runs, scheduled_run: str) -> str:
     return str(run["dag_run_id"])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def backfilled(runs: Runs, stack: Stack, days: Days, first_release: str) -> list[str]:
     """Runs of three past days, asked for on the command line; the triggerer is killed while they train."""
     _create_backfill(stack, days)
@@ -70,13 +70,9 @@ def backfilled(runs: Runs, stack: Stack, days: Days, first_release: str) -> list
 
 
 def _create_backfill(stack: Stack, days: Days) -> None:
-    """Airflow on SQLite now and then finds its database locked; then nothing was created, and one asks again."""
     command = [sys.executable, "-m", "airflow", "backfill", "create", "--dag-id", RETRAIN, "--max-active-runs", "1"]
     command += ["--from-date", f"{days.past[0]}", "--to-date", f"{days.scheduled}", "--reprocess-behavior", "failed"]
-    for _ in range(5):
-        done = subprocess.run(command, env=stack.airflow.variables(), capture_output=True, text=True, check=False)
-        if "database is locked" not in done.stderr:
-            break
+    done = subprocess.run(command, env=stack.airflow.variables(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
@@ -99,7 +95,7 @@ class Crowded:
     restarts: int = 0
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def crowded(runs: Runs, stack: Stack, days: Days, first_release: str) -> Crowded:
     """The next day's retrain twice at once; its release among shoppers, with Triton killed in the canary."""
     before = len(runs.of(RELEASE))

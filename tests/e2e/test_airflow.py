@@ -4,7 +4,6 @@ One installation lives through all of it, so the tests are written in the order 
 """
 
 import httpx
-import pytest
 
 from e2e.pages import backfill, clear_task, open_dag, open_form, read_doc, trigger
 from e2e.runs import STAGE_TASKS, Runs, wait_for
@@ -171,10 +170,6 @@ def test_housekeeping_removes_garbage_and_nothing_that_a_release_needs(runs: Run
         assert services.artifacts.fetch(served.checkpoint)
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="Airflow on SQLite answers the page's request with a database error now and then; see docs/limits.md",
-)
 def test_a_backfill_from_the_web_page_runs_past_days_again_and_takes_their_results(
     page, runs: Runs, days: Days, backfilled: list[str], tmp_path
 ):
