@@ -15,7 +15,7 @@ from demo.screen import Screen
 from demo.shop import Shop
 from demo.story import Story
 from host.airflow import REPOSITORY
-from host.stack import Stack
+from host.stack import Ports, Stack
 from recflow.errors import RecflowError
 
 
@@ -23,6 +23,8 @@ def main(
     data: Annotated[Path | None, typer.Option(help="Folder of judged pairs with CrowdFlower's columns.")] = None,
     detach: Annotated[bool, typer.Option(help="Leave everything running; `make down` ends it.")] = False,
     home: Annotated[Path, typer.Option(help="Where the demo keeps its state; made anew.")] = REPOSITORY / ".home",
+    *,
+    free_ports: Annotated[bool, typer.Option(help="Take free ports, beside another installation.")] = False,
 ) -> None:
     """Play four days, show what was measured, and leave the pages open until Ctrl-C."""
     screen = Screen()
@@ -31,7 +33,8 @@ def main(
     if any(stack.processes.alive(name) for name in stack.processes.names()):
         raise SystemExit("recflow runs here already: end it with `make down`")
     shutil.rmtree(home, ignore_errors=True)
-    stack = Stack(home, recipes=home / "recipes", source_root=home)
+    ports = Ports.free() if free_ports else Ports()
+    stack = Stack(home, recipes=home / "recipes", source_root=home, ports=ports)
     try:
         _play(screen, Shop(home, data, datetime.now(UTC).date()), stack)
         _show_addresses(screen, stack)

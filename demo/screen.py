@@ -36,7 +36,7 @@ class Screen:
 
     def say(self, text: str) -> None:
         """One plain line."""
-        self._console.print(f"  {self.seconds:6.0f} s  {text}")
+        self._console.print(f"  {self.seconds:6.0f} s  {text}", soft_wrap=True)  # an address must stay whole
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """A small table."""

@@ -1,5 +1,6 @@
 """Four days of events that end yesterday: a generated shop, or judged pairs of the user's own, spoilt on day 3."""
 
+import shutil
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -31,12 +32,13 @@ class Shop:
         """The folder of the demo's one recipe."""
         return self.home / "recipes"
 
-    def write_recipe(self, *, post_processing: str = "") -> Recipe:
+    def write_recipe(self, *, faulty: bool = False) -> Recipe:
         """Write the recipe as an engineer would change it; Airflow and the gateway read it anew."""
         path = self.recipes / "search_relevance.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(FAULT, path.parent)
         text = TEMPLATE.read_text(encoding="utf-8").format(
-            first_day=self.today.isoformat(), source=self._source(), post_processing=post_processing
+            first_day=self.today.isoformat(), source=self._source(), post_processing=FAULT.name if faulty else ""
         )
         path.write_text(text, encoding="utf-8")
         return load_recipe(path)

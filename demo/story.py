@@ -10,7 +10,7 @@ from datetime import date
 
 from demo.airflow_runs import Runs
 from demo.screen import Screen
-from demo.shop import FAULT, Shop
+from demo.shop import Shop
 from host.airflow import REPOSITORY
 from host.stack import Stack
 from recflow.artifacts.ledger import LedgerEntry, LedgerState, ReleaseState
@@ -20,7 +20,7 @@ from recflow.wiring import Services
 
 S = ReleaseState
 RECIPE = "search_relevance"
-USERS = 3000
+USERS = 6000
 RELEASE_TIMEOUT_S = 600.0
 
 
@@ -50,7 +50,7 @@ class Story:
         one = self._day("day 1", first, "a first model, judged against the permanent floors", S.STABLE)
         two = self._day("day 2", second, "a better candidate, judged by simulated shoppers", S.STABLE, one)
         three = self._day("day 3", third, "labels are on the wrong items: the offline gate must refuse it", None)
-        self.shop.write_recipe(post_processing=str(FAULT))
+        self.shop.write_recipe(faulty=True)
         planted = "planted fault: its post-processing reverses the order above 5 items; golden requests use at most 5"
         four = self._day("day 4", fourth, planted, S.ROLLED_BACK, one)
         self.shop.write_recipe()

@@ -11,14 +11,13 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from recflow.artifacts.digests import digest_file
 from recflow.config.recipe import Recipe
 from recflow.errors import BadConfiguration
 
 
 def load_recipe(path: Path) -> Recipe:
     """The recipe of a YAML file; BadConfiguration lists every mistake as `line N: key: what`."""
-    return _pin_post_processing(parse_recipe(read_recipe_text(path), path.name), path)
+    return _fill_post_processing(parse_recipe(read_recipe_text(path), path.name), path)
 
 
 def read_recipe_text(path: Path) -> str:
@@ -68,19 +67,20 @@ def find_recipe(folder: Path, name: str) -> Recipe:
     return load_recipe(paths[name])
 
 
-def _pin_post_processing(recipe: Recipe, path: Path) -> Recipe:
-    """The recipe with its post-processing file found from the recipe's folder, and named by content as well."""
-    if not recipe.packaging.post_processing:
+def _fill_post_processing(recipe: Recipe, path: Path) -> Recipe:
+    """The recipe with the text of its post-processing file, which is found from the recipe's folder."""
+    section = recipe.packaging
+    if not section.post_processing or section.post_processing_code:
         return recipe
-    file = path.parent.resolve() / recipe.packaging.post_processing
-    if not file.is_file():
+    try:
+        code = (path.parent / section.post_processing).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
         raise BadConfiguration(
-            f"recipe {path.name} names a post-processing file that is not there",
-            expected=f"a file {recipe.packaging.post_processing} seen from the recipe's folder",
-            seen="no file",
-        )
-    pinned = {"post_processing": str(file), "post_processing_sha256": digest_file(file)}
-    return recipe.model_copy(update={"packaging": recipe.packaging.model_copy(update=pinned)})
+            f"recipe {path.name} names a post-processing file that cannot be read",
+            expected=f"a UTF-8 file {section.post_processing} seen from the recipe's folder",
+            seen=str(error),
+        ) from error
+    return recipe.model_copy(update={"packaging": section.model_copy(update={"post_processing_code": code})})
 
 
 def _tree(text: str, source: str) -> CommentedMap:

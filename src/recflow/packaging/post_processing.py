@@ -1,35 +1,26 @@
-"""Reads a recipe's post-processing and refuses what the server could not run, before anything is packaged."""
+"""Refuses a post-processing that the server could not run, before anything is packaged."""
 
 import ast
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
-from recflow.artifacts.digests import digest_bytes
 from recflow.config.sections.serving import PackagingSection
 from recflow.errors import BadConfiguration
 
 _EXPECTED = "a stdlib-only Python file with `def process(scores)` that returns as many scores"
 
 
-def read_post_processing(section: PackagingSection) -> bytes:
-    """The file's bytes, empty when the recipe names none; BadConfiguration when it is missing or cannot be served."""
-    if not section.post_processing:
-        return b""
-    path = Path(section.post_processing)
+def check_post_processing(section: PackagingSection) -> None:
+    """BadConfiguration when the recipe's post-processing cannot be served."""
+    name = section.post_processing
     try:
-        source = path.read_bytes()
-        tree = ast.parse(source)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise _refusal(path, str(error)) from error
-    digest = section.post_processing_sha256
-    if digest and digest_bytes(source) != digest:
-        raise _refusal(path, "it changed after the recipe was read: start the stage again")
+        tree = ast.parse(section.post_processing_code)
+    except (SyntaxError, ValueError) as error:
+        raise _refusal(name, str(error)) from error
     if not any(isinstance(node, ast.FunctionDef) and node.name == "process" for node in tree.body):
-        raise _refusal(path, "no function called process")
+        raise _refusal(name, "no function called process")
     if foreign := sorted(set(_imported(tree)) - sys.stdlib_module_names):
-        raise _refusal(path, f"it imports {', '.join(foreign)}")
-    return source
+        raise _refusal(name, f"it imports {', '.join(foreign)}")
 
 
 def _imported(tree: ast.Module) -> Iterator[str]:
@@ -40,5 +31,5 @@ def _imported(tree: ast.Module) -> Iterator[str]:
             yield "." * node.level + (node.module or "").split(".")[0]
 
 
-def _refusal(path: Path, seen: str) -> BadConfiguration:
-    return BadConfiguration(f"post-processing {path.name} cannot be packaged", expected=_EXPECTED, seen=seen)
+def _refusal(name: str, seen: str) -> BadConfiguration:
+    return BadConfiguration(f"post-processing {name} cannot be packaged", expected=_EXPECTED, seen=seen)

@@ -8,7 +8,7 @@ from recflow.artifacts.digests import digest_file
 from recflow.artifacts.refs import RefKind
 from recflow.config.sections.serving import PackagingSection
 from recflow.errors import ArtifactCorrupt
-from recflow.packaging.post_processing import read_post_processing
+from recflow.packaging.post_processing import check_post_processing
 from recflow.packaging.triton_config import render_config
 from recflow.stages import StageContext, StageOutput
 
@@ -30,12 +30,13 @@ def run(context: StageContext) -> StageOutput:
 def lay_out(model: Path, section: PackagingSection, output: Path) -> None:
     """Write the package of a model folder into the empty folder `output`; the folder's name is not part of it."""
     _refuse_incomplete(model)
-    post_processing = read_post_processing(section)
+    if section.post_processing:
+        check_post_processing(section)
     served = output / "1"
     shutil.copytree(model, served)
     shutil.copyfile(ADAPTER, served / "model.py")
-    if post_processing:
-        (served / "post_processing.py").write_bytes(post_processing)
+    if section.post_processing:
+        (served / "post_processing.py").write_text(section.post_processing_code, encoding="utf-8")
     (output / "config.pbtxt").write_text(render_config(section), encoding="utf-8")
     shutil.copyfile(model / GOLDEN, output / GOLDEN)
     _write_summary(output)

@@ -148,8 +148,8 @@ def test_a_dead_model_process_is_revived_by_the_supervisor(triton, served, recip
 
 
 def test_post_processing_is_part_of_what_is_served(server, recipe, tmp_path):
-    (tmp_path / "post.py").write_text("def process(scores):\n    return [-score for score in scores]\n")
-    section = PackagingSection(post_processing=str(tmp_path / "post.py"))
+    code = "def process(scores):\n    return [-score for score in scores]\n"
+    section = PackagingSection(post_processing="post.py", post_processing_code=code)
     server.load(recipe, OLD, write_package(tmp_path / "old", section=section))
     assert server.score(recipe, OLD, "red", [RankItem("1", "red")], timeout_s=10) == (-1.0,)
     server.unload(recipe, OLD)

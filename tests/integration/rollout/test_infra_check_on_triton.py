@@ -43,12 +43,11 @@ def bench(tmp_path_factory):
 
 
 @pytest.fixture
-def package(bench, model, tmp_path):
+def package(bench, model):
     def package(post_processing=""):
         section = PackagingSection()
         if post_processing:
-            (tmp_path / "post.py").write_text(post_processing)
-            section = PackagingSection(post_processing=str(tmp_path / "post.py"))
+            section = PackagingSection(post_processing="post.py", post_processing_code=post_processing)
         recipe = Recipe(name=RECIPE, owner="search", packaging=section)
         ref = bench.run(PACKAGE, run, recipe, model=bench.publish(RefKind.MODEL, model, recipe=RECIPE))
         return bench.artifacts.fetch(ref)

@@ -69,8 +69,7 @@ def serve(tmp_path, monkeypatch):
     def load(post_processing="", weight=1.0):
         section = PackagingSection()
         if post_processing:
-            (tmp_path / "post.py").write_text(post_processing)
-            section = PackagingSection(post_processing=str(tmp_path / "post.py"))
+            section = PackagingSection(post_processing="post.py", post_processing_code=post_processing)
         package = write_package(tmp_path / "package", weight=weight, section=section)
         for name in ("scoring", "post_processing"):
             monkeypatch.delitem(sys.modules, name, raising=False)

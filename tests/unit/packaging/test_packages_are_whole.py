@@ -1,5 +1,4 @@
 import json
-from pathlib import Path
 
 import pytest
 
@@ -12,10 +11,8 @@ from recflow.packaging.run import lay_out
 from recflow.packaging.triton_config import render_config
 
 
-def post_processing(folder: Path, source: str) -> PackagingSection:
-    path = folder / "reverse.py"
-    path.write_text(source, encoding="utf-8")
-    return PackagingSection(post_processing=str(path))
+def post_processing(code: str) -> PackagingSection:
+    return PackagingSection(post_processing="reverse.py", post_processing_code=code)
 
 
 def test_a_package_holds_the_model_the_adapter_and_the_golden_requests(tmp_path):
@@ -26,7 +23,7 @@ def test_a_package_holds_the_model_the_adapter_and_the_golden_requests(tmp_path)
 
 
 def test_the_summary_names_every_rule_by_its_digest(tmp_path):
-    section = post_processing(tmp_path, "def process(scores):\n    return scores\n")
+    section = post_processing("def process(scores):\n    return scores\n")
     package = write_package(tmp_path / "package", section=section)
     rules = json.loads((package / "package.json").read_text())["rules"]
     assert set(rules) == {"model.py", "post_processing.py", "scoring.py"}
@@ -60,25 +57,30 @@ def test_the_configuration_joins_requests_and_limits_no_queue():
 )
 def test_post_processing_that_cannot_be_served_is_refused(tmp_path, source, seen):
     with pytest.raises(BadConfiguration) as failure:
-        write_package(tmp_path / "package", section=post_processing(tmp_path, source))
+        write_package(tmp_path / "package", section=post_processing(source))
     assert seen in failure.value.seen
 
 
-def test_a_missing_post_processing_file_is_refused(tmp_path):
-    with pytest.raises(BadConfiguration, match=r"gone\.py"):
-        write_package(tmp_path / "package", section=PackagingSection(post_processing=str(tmp_path / "gone.py")))
-
-
-def test_a_recipe_names_its_post_processing_by_place_and_content(tmp_path):
+def test_a_recipe_holds_its_post_processing_as_it_was_when_the_recipe_was_read(tmp_path):
     (tmp_path / "reverse.py").write_text("def process(scores):\n    return scores\n")
     recipe = tmp_path / "shop.yaml"
     recipe.write_text("name: shop\nowner: search\npackaging:\n  post_processing: reverse.py\n")
     before = load_recipe(recipe).packaging
     (tmp_path / "reverse.py").write_text("def process(scores):\n    return scores[::-1]\n")
-    assert before.post_processing == str(tmp_path / "reverse.py")
-    assert before.post_processing_sha256 != load_recipe(recipe).packaging.post_processing_sha256
-    with pytest.raises(BadConfiguration, match="changed after the recipe was read"):
-        write_package(tmp_path / "package", section=before)
+    assert before.post_processing == "reverse.py"
+    assert load_recipe(recipe).packaging.post_processing_code.endswith("return scores[::-1]\n")
+    package = write_package(tmp_path / "package", section=before)
+    assert (package / "1" / "post_processing.py").read_text() == "def process(scores):\n    return scores\n"
+
+
+def test_a_recipe_that_was_resolved_needs_the_file_no_more(tmp_path):
+    (tmp_path / "reverse.py").write_text("def process(scores):\n    return scores\n")
+    (tmp_path / "shop.yaml").write_text("name: shop\nowner: search\npackaging:\n  post_processing: reverse.py\n")
+    recipe = load_recipe(tmp_path / "shop.yaml")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "recipe.json").write_text(recipe.model_dump_json())
+    assert load_recipe(elsewhere / "recipe.json") == recipe
 
 
 def test_a_recipe_with_a_missing_post_processing_file_is_refused_when_it_is_read(tmp_path):

@@ -74,8 +74,8 @@ def test_order_turned_above_five_items_is_seen_with_twenty_items_and_not_with_fi
 
 
 def test_post_processing_may_change_the_scale_but_not_the_order(judge, server, tmp_path):
-    (tmp_path / "scale.py").write_text("def process(scores):\n    return [10 * score for score in scores]\n")
-    section = PackagingSection(post_processing=str(tmp_path / "scale.py"))
+    code = "def process(scores):\n    return [10 * score for score in scores]\n"
+    section = PackagingSection(post_processing="scale.py", post_processing_code=code)
     package = write_package(tmp_path / "scaled", section=section)
     server.scores[NEW] = lambda query, items: [10 * score for score in overlap(query, items)]
     assert judge(package=package).passed

@@ -13,8 +13,8 @@ class PackagingSection(Frozen):
         description="A stdlib-only Python file with `process(scores) -> scores`, relative to the recipe's own folder;"
         " empty: scores as they are.",
     )
-    post_processing_sha256: str = Field(
-        default="", description="Filled in when the recipe is read, so that an edited file makes another package."
+    post_processing_code: str = Field(
+        default="", description="Filled in when the recipe is read: the file's text, so that the recipe is whole."
     )
     max_batch_size: int = Field(default=16, ge=1, le=128, description="Requests that Triton may join.")
     max_queue_delay_us: int = Field(default=500, ge=0, description="How long Triton waits for company.")
