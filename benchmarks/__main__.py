@@ -1,6 +1,7 @@
 """`python -m benchmarks [NAME …] [--quick]`: measure, keep, render, and say which target is met."""
 
 import importlib
+import sys
 from typing import Annotated
 
 import typer
@@ -26,7 +27,7 @@ def main(
     table = Table("figure", "value", "target", "", "against", "beside it")
     for row in rows(kept()):
         table.add_row(*row)
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
 if __name__ == "__main__":

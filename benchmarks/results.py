@@ -57,7 +57,11 @@ def rows(results: Iterable[Mapping[str, Any]]) -> list[list[str]]:
             _target(result),
             met[is_met(result)],
             result["against"],
-            ", ".join(f"{name} {value}" for name, value in result.items() if name not in (*ORDER, "machine", "when")),
+            ", ".join(
+                f"{name.replace('_', ' ')} {value}"
+                for name, value in result.items()
+                if name not in (*ORDER, "machine", "when")
+            ),
         ]
         for result in results
     ]
