@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -145,7 +145,7 @@ def _write_parent(folder: Path) -> None:
 
 def _read(data: Path) -> list[Row]:
     """Every judgement as a row of a data set, in an order by hash so that ties are broken by chance."""
-    delivered = CrowdFlower(data, days=1, first_day=_DAY.label).rows(_DAY).to_pylist()
+    delivered = CrowdFlower(data, days=1, first_day=date.fromisoformat(_DAY.label)).rows(_DAY).to_pylist()
     delivered.sort(key=lambda row: hashlib.sha256(row["event_id"].encode()).digest())
     same = {"weight": 1.0, "day": _DAY.label, "frequency": ""}
     return [

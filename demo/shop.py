@@ -64,4 +64,4 @@ class Shop:
     def _source(self) -> str:
         if self.data is None:
             return "{adapter: shop, path: shop}"
-        return f"{{adapter: crowdflower, path: shop, days: {DAYS}, first_day: '{self.days[0]}'}}"
+        return f"{{adapter: crowdflower, path: shop, days: {DAYS}, first_day: {self.days[0]}}}"

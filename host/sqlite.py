@@ -6,14 +6,13 @@ such a transaction is a writer from its first statement, and waits for its turn 
 """
 
 import sqlite3
-from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 
 class _Cursor(sqlite3.Cursor):
-    def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> "_Cursor":
+    def execute(self, sql: str, parameters: Any = ()) -> "_Cursor":
         if sql.startswith("SAVEPOINT") and not self.connection.in_transaction:
             super().execute("BEGIN IMMEDIATE")
         super().execute(sql, parameters)

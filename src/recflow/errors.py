@@ -20,6 +20,7 @@ RecflowError
 Operators, retry policies and pods share the exit codes. Anything else that is raised is a bug and keeps its traceback.
 """
 
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 EXIT_DONE = 0
@@ -60,8 +61,13 @@ class RecflowError(Exception):
 
     @property
     def message(self) -> str:
-        """The whole message on one line."""
+        """All parts, one after the other."""
         return " ".join(self.parts)
+
+    def as_record(self) -> dict[str, str]:
+        """What `from_record` makes this error from again, in another process."""
+        told = {"what": self.what, "expected": self.expected, "seen": self.seen, "then": self.then}
+        return {"error": type(self).__name__, **told, "action": self.what_to_do}
 
 
 def _cut(text: str) -> str:
@@ -132,7 +138,7 @@ class BadData(PermanentError):
 
     exit_code = 65
     runbook = "bad-data"
-    next_step = "the interval's partition is not published; the stable model keeps serving"
+    next_step = "nothing more is made of this interval; the stable model keeps serving"
     action = "mend the source for this interval, then clear the task"
 
 
@@ -158,7 +164,7 @@ class ArtifactCorrupt(PermanentError):
 
     runbook = "artifact-corrupt"
     next_step = "the artifact is not used"
-    action = "recompute it (`recflow stage NAME … --fresh REASON`)"
+    action = "compute it again: run the stage that made it, for its own interval, with a reason under `fresh`"
 
 
 class TrainingDiverged(PermanentError):
@@ -190,8 +196,22 @@ class JobFailed(PermanentError):
     action = "read the end of the job's log above, and run the printed command by hand"
 
 
+def from_record(record: Mapping[str, str]) -> RecflowError:
+    """The error that another process wrote down; the opposite of `RecflowError.as_record`."""
+    told = dict(record)
+    name, what = told.pop("error"), told.pop("what")
+    return next(kind for kind in _kinds(RecflowError) if kind.__name__ == name)(what, **told)
+
+
+def _kinds(kind: type[RecflowError]) -> Iterator[type[RecflowError]]:
+    yield kind
+    for narrower in kind.__subclasses__():
+        yield from _kinds(narrower)
+
+
 def from_exit_code(code: int, what: str, seen: str) -> RecflowError:
-    """The error that a job's exit code stands for; the opposite of `RecflowError.exit_code`."""
+    """The error that the exit code of a job stands for which left no word; `seen` is the end of its log."""
+    seen = seen.strip()[-_MAX_PART:]
     if code == TemporaryError.exit_code or code < 0:
         return JobInterrupted(what, expected="exit code 0", seen=seen)
     known: dict[int, type[PermanentError]] = {BadData.exit_code: BadData, BadConfiguration.exit_code: BadConfiguration}

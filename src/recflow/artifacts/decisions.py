@@ -33,14 +33,6 @@ class Finding(Frozen):
     n: int | None = None
 
 
-class Override(Frozen):
-    """A person's decision against a gate's verdict; it never replaces the verdict, it stands beside it."""
-
-    person: str
-    reason: str
-    expires: str
-
-
 class Decision(Frozen):
     """A gate's verdict with its findings; `reasons` are the sentences a person reads first."""
 
@@ -49,9 +41,8 @@ class Decision(Frozen):
     reasons: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
     numbers: Numbers = {}
-    override: Override | None = None
 
     @property
     def passed(self) -> bool:
         """Whether this decision lets the candidate go on."""
-        return self.verdict is Verdict.PASS or self.override is not None
+        return self.verdict is Verdict.PASS

@@ -21,7 +21,6 @@ class RefKind(StrEnum):
     MODEL = "model"
     PACKAGE = "package"
     DECISION = "decision"
-    REPORT = "report"
 
     @property
     def folder(self) -> str:

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from recflow.config.recipe import Recipe
-from recflow.config.recipe_loader import check_recipe, read_recipe_text
+from recflow.config.recipe_loader import check_recipe, load_recipe, read_recipe_text
 from recflow.errors import BadConfiguration
+from recflow.packaging.post_processing import refuse_unservable
 
 app = typer.Typer(help="Check recipes, and print their schema.", no_args_is_help=True)
 
@@ -21,6 +22,8 @@ def check(path: Annotated[Path, typer.Argument(help="The recipe's file.")]) -> N
         print(f"{path}: {mistake}")
     if recipe is None:
         raise typer.Exit(BadConfiguration.exit_code)
+    recipe = load_recipe(path)
+    refuse_unservable(recipe.packaging)
     print(f"{path}: recipe {recipe.name} is right, digest {recipe.digest[:12]}")
     print(f"{path}: {_margins(recipe)}")
 

@@ -1,6 +1,7 @@
 """`recflow stage`: one stage, the same function that a worker or a pod runs."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -9,9 +10,9 @@ from pydantic import ValidationError
 
 from recflow.config.settings import process_rank
 from recflow.domain.intervals import day_interval
-from recflow.errors import BadConfiguration
+from recflow.errors import BadConfiguration, RecflowError
 from recflow.stages import Inputs
-from recflow.wiring import STAGES, StageCall, build_services, load_inputs, run_rank
+from recflow.wiring import STAGES, StageCall, build_services, finish_stage, load_inputs, run_rank
 
 app = typer.Typer()
 
@@ -35,11 +36,21 @@ def stage(
     services = build_services()
     plan = services.recipe(recipe)
     call = StageCall(name, plan, day_interval(interval, plan.schedule.timezone), _read_inputs(inputs), fresh)
-    ref = run_rank(services, call, publish=process_rank() == 0)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        ref = run_rank(services, call, publish=process_rank() == 0)
+    except RecflowError as error:
+        _leave_word(error, out.with_name("error.json"))
+        raise
     if ref is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(ref.model_dump_json(indent=1) + "\n")
+        out.write_text(finish_stage(services, call, ref).model_dump_json(indent=1) + "\n")
         print(ref.uri)
+
+
+def _leave_word(error: RecflowError, path: Path) -> None:
+    """Write the error beside the result's file, for the caller of a job; of a gang's ranks the first one is heard."""
+    with suppress(OSError), path.open("x", encoding="utf-8") as stream:
+        json.dump(error.as_record(), stream)
 
 
 def _read_inputs(path: Path) -> Inputs:

@@ -45,9 +45,8 @@ def judge(
     p50_ms: float,
 ) -> Rung:
     """Hold a variant's scores of the same queries against the trained ones."""
-    difference = max(
-        (abs(a - b) for t, s in zip(trained, scores, strict=True) for a, b in zip(t, s, strict=True)), default=0.0
-    )
+    differences = [abs(a - b) for t, s in zip(trained, scores, strict=True) for a, b in zip(t, s, strict=True)]
+    difference = max(differences, default=0.0) if all(map(math.isfinite, differences)) else math.inf
     orders = [_same_order(t, s) for t, s in zip(trained, scores, strict=True)]
     pairs = sum(count for _, count in orders)
     agreement = sum(same for same, _ in orders) / pairs if pairs else 1.0
@@ -93,6 +92,8 @@ def _reason(variant: str, section: CompressionSection, difference: float, agreem
     if variant == "fp32":
         limit = section.fp32_atol
         return "" if difference <= limit else f"scores move by up to {difference:.2g}, at most {limit:g} is allowed"
+    if difference == math.inf:
+        return "some scores are no numbers"
     if agreement < section.min_agreement:
         return f"{agreement:.4f} of item pairs keep their order, at least {section.min_agreement:g} must"
     if drop > section.max_ndcg_drop:

@@ -17,7 +17,10 @@ from recflow.errors import BadConfiguration
 
 def load_recipe(path: Path) -> Recipe:
     """The recipe of a YAML file; BadConfiguration lists every mistake as `line N: key: what`."""
-    return _fill_post_processing(parse_recipe(read_recipe_text(path), path.name), path)
+    recipe = parse_recipe(read_recipe_text(path), path.name)
+    if path.suffix == ".yaml" and recipe.name != path.stem:
+        raise BadConfiguration(f"recipe {path.name} has another name", expected=path.stem, seen=recipe.name)
+    return _fill_post_processing(recipe, path)
 
 
 def read_recipe_text(path: Path) -> str:

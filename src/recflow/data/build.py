@@ -32,7 +32,7 @@ def run(context: StageContext) -> StageOutput:
     new, older = _by_age(context, partitions)
     window = partitions[-context.recipe.split.evaluation_days :]
     tables, replayed = _splits(context, new, older, window)
-    for name in ("train", "validation"):
+    for name in ("train", "test"):
         if tables[name].num_rows == 0:
             raise BadData(f"{context.interval.label} gives no {name} rows", expected="labelled pairs", seen="none")
     _save(tables, context.output)

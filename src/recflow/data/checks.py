@@ -13,6 +13,7 @@ from recflow.data.rows import BEHAVIOUR, KINDS, OUTCOMES
 _DAMAGE = "\N{REPLACEMENT CHARACTER}"
 _OUTLIER_FACTOR = 10
 _MAX_QUERY_CHARACTERS = 512
+_MAX_POSITION = 100_000  # above it are the marks that some shops write for "none"
 
 _JUDGED = ("judgement",)
 _PURCHASE = ("purchase",)
@@ -33,7 +34,7 @@ def built_in_checks(rows: pd.DataFrame, interval: Interval, late_minutes: int, m
     """The checks every source must pass, of the kinds of rows that the day has."""
     day_s = (interval.end - interval.start).total_seconds()
     checks = [
-        *(_present(name, name) for name in ("event_id", "query", "item_id")),
+        *(_present(name, name) for name in ("event_id", "kind", "query", "item_id")),
         _present("item_known", "title"),
         _present("at_is_a_time", "at"),
         _present("value_is_a_number", "value"),
@@ -43,7 +44,7 @@ def built_in_checks(rows: pd.DataFrame, interval: Interval, late_minutes: int, m
         _present("user_key", "user_key", BEHAVIOUR),
         Check("kind_known", "expect_column_values_to_be_in_set", {"column": "kind", "value_set": list(KINDS)}),
         _between("grade_0_to_3", "grade", 0, 3, _JUDGED),
-        _between("position_from_1", "position", 1, None, BEHAVIOUR),
+        _between("position_from_1", "position", 1, _MAX_POSITION, BEHAVIOUR),
         _between("value_not_negative", "value", 0, None),
         _between("at_inside_interval", "seconds_into_interval", 0, day_s, (*_JUDGED, "impression")),
         _between("outcome_at_inside_interval", "seconds_into_interval", 0, day_s + 60 * late_minutes, OUTCOMES),

@@ -43,6 +43,7 @@ def clean(table: pa.Table, label: str, *, max_duplicate_share: float) -> Cleaned
     texts = {name: _each_once(delivered[name], _normalised) for name in TEXTS}
     ids = {name: _each_once(delivered[name], _stripped) for name in IDS}
     numbers = {name: _number(delivered, name, label) for name in NUMBERS}
+    numbers["position"] = numbers["position"].where(numbers["position"] % 1 == 0)
     rows = pd.DataFrame({**ids, **texts, **numbers, "at": _times(delivered, label)})[list(COLUMNS)]
     judged = rows["kind"] == "judgement"
     rows.loc[judged & delivered["position"].isna(), "position"] = 0
@@ -100,6 +101,7 @@ def _number(delivered: pd.DataFrame, name: str, label: str) -> pd.Series:
 
 def _times(delivered: pd.DataFrame, label: str) -> pd.Series:
     times = pd.to_datetime(delivered["at"], errors="coerce", utc=True, format="ISO8601").dt.tz_convert(None)
+    times = times.dt.as_unit("us")
     _refuse_other_type(delivered["at"], times, "at", label, "ISO 8601 times")
     return times
 

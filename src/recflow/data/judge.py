@@ -54,6 +54,7 @@ def judge(rows: pd.DataFrame, checks: Sequence[Check], title: str, docs: Path) -
         context = gx.get_context(mode="file", project_root_dir=scratch)
         context.variables.progress_bars = ProgressBarsConfig(globally=False)
         asset = context.data_sources.add_or_update_pandas("events").add_dataframe_asset("rows")
+        _refuse_same_names(checks)
         expectations = [_expectation(check, rows) for check in checks]
         suite = context.suites.add(gx.ExpectationSuite(name=title, expectations=expectations))
         definition = gx.ValidationDefinition(
@@ -81,6 +82,12 @@ def _keep_at_home(docs: Path) -> None:
         root = "../" * (len(page.relative_to(docs).parts) - 1)
         text = page.read_text(encoding="utf-8")
         page.write_text(_COUNTED_LOGO.sub(f"{root}static/images/logo-long.png", text), encoding="utf-8")
+
+
+def _refuse_same_names(checks: Sequence[Check]) -> None:
+    names = [check.name for check in checks]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise BadConfiguration("checks share a name", expected="a name for each check", seen=", ".join(twice))
 
 
 def _expectation(check: Check, rows: pd.DataFrame) -> Any:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -62,19 +63,23 @@ def judged_queries(columns: Mapping[str, Sequence[Any]], split: str) -> list[Jud
         raise BadData(
             f"split {split} of the data set", expected=f"columns {', '.join(COLUMNS)}", seen=f"no {missing[0]}"
         )
-    _refuse_unlabelled(columns["grade"], split)
+    _refuse_unlabelled(columns, split)
     places: dict[str, list[int]] = {}
     for index, query_id in enumerate(columns["query_id"]):
         places.setdefault(query_id, []).append(index)
     return [_query(columns, query_id, rows) for query_id, rows in places.items()]
 
 
-def _refuse_unlabelled(grades: Sequence[Any], split: str) -> None:
+def _refuse_unlabelled(columns: Mapping[str, Sequence[Any]], split: str) -> None:
+    grades, weights = columns["grade"], columns["weight"]
     if len(grades) == 0:
         raise BadData(f"split {split} of the data set is empty", expected="at least one row", seen="none")
     bad = next((index for index, grade in enumerate(grades) if grade is None or not 0 <= grade <= 3), None)
     if bad is not None:
         raise BadData(f"row {bad} of split {split}", expected="a grade from 0 to 3", seen=repr(grades[bad]))
+    bad = next((index for index, weight in enumerate(weights) if weight is None or not isfinite(weight)), None)
+    if bad is not None:
+        raise BadData(f"row {bad} of split {split}", expected="a weight", seen=repr(weights[bad]))
 
 
 def _query(columns: Mapping[str, Sequence[Any]], query_id: str, rows: list[int]) -> JudgedQuery:

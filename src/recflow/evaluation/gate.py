@@ -126,7 +126,9 @@ class _Judge:
         rule = next((rule for rule in self.section.slices if rule.name == part), None)
         least, required = (rule.min_queries, rule.required) if rule else (self.section.min_queries, False)
         if part not in self.evidence.candidate:
-            return Finding(rule=name, verdict=Verdict.FAIL, reason=f"{name}: no test row belongs to {part}", n=0)
+            return Finding(
+                rule=name, verdict=Verdict.FAIL, reason=f"{name}: no query with two items belongs to {part}", n=0
+            )
         n = len(_known(self.evidence.candidate[part], _MAIN))
         if n >= max(2, least):
             return None

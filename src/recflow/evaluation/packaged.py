@@ -18,16 +18,16 @@ class PackagedScorer(Protocol):
         """Scores of the items of several requests."""
 
 
-def open_scorer(artifacts: ArtifactStore, ref: Ref, *, threads: int = 1) -> PackagedScorer:
+def open_scorer(artifacts: ArtifactStore, ref: Ref) -> PackagedScorer:
     """The scorer of a model or package; every file's digest is verified before any of its code runs.
 
     Raises ArtifactCorrupt for changed bytes and PermanentError for a model that does not load.
     """
     folder = artifacts.fetch(ref)
-    return load_scorer(folder / "1" if (folder / "1").is_dir() else folder, threads=threads)
+    return load_scorer(folder / "1" if (folder / "1").is_dir() else folder)
 
 
-def load_scorer(folder: Path, *, threads: int = 1) -> PackagedScorer:
+def load_scorer(folder: Path) -> PackagedScorer:
     """The scorer of a folder that is known to be sound."""
     spec = importlib.util.spec_from_file_location(
         f"scoring_of_{folder.parent.name}_{folder.name}", folder / "scoring.py"
@@ -37,7 +37,7 @@ def load_scorer(folder: Path, *, threads: int = 1) -> PackagedScorer:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-        return cast("PackagedScorer", module.Scorer(str(folder), threads))
+        return cast("PackagedScorer", module.Scorer(str(folder)))
     except Exception as error:
         raise PermanentError(
             f"the model in {folder.name} does not load",

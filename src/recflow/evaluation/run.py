@@ -1,4 +1,4 @@
-"""Offline gate: score the held-out queries as the package would, gather the evidence, decide, write it down."""
+"""Offline gate: score the held-out queries as the model will serve, before any post-processing, and decide."""
 
 import json
 from collections.abc import Mapping, Sequence

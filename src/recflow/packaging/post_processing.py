@@ -10,9 +10,11 @@ from recflow.errors import BadConfiguration
 _EXPECTED = "a stdlib-only Python file with `def process(scores)` that returns as many scores"
 
 
-def check_post_processing(section: PackagingSection) -> None:
-    """BadConfiguration when the recipe's post-processing cannot be served."""
+def refuse_unservable(section: PackagingSection) -> None:
+    """BadConfiguration when the recipe names a post-processing that cannot be served."""
     name = section.post_processing
+    if not name:
+        return
     try:
         tree = ast.parse(section.post_processing_code)
     except (SyntaxError, ValueError) as error:

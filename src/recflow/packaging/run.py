@@ -7,13 +7,13 @@ from pathlib import Path
 from recflow.artifacts.digests import digest_file
 from recflow.artifacts.refs import RefKind
 from recflow.config.sections.serving import PackagingSection
+from recflow.domain.golden import GOLDEN
 from recflow.errors import ArtifactCorrupt
-from recflow.packaging.post_processing import check_post_processing
+from recflow.packaging.post_processing import refuse_unservable
 from recflow.packaging.triton_config import render_config
 from recflow.stages import StageContext, StageOutput
 
 ADAPTER = Path(__file__).with_name("model.py")
-GOLDEN = "golden.json"
 _NEEDED = ("scoring.py", "model.onnx", "tokenizer.json", "scorer.json", GOLDEN)
 
 
@@ -30,8 +30,7 @@ def run(context: StageContext) -> StageOutput:
 def lay_out(model: Path, section: PackagingSection, output: Path) -> None:
     """Write the package of a model folder into the empty folder `output`; the folder's name is not part of it."""
     _refuse_incomplete(model)
-    if section.post_processing:
-        check_post_processing(section)
+    refuse_unservable(section)
     served = output / "1"
     shutil.copytree(model, served)
     shutil.copyfile(ADAPTER, served / "model.py")

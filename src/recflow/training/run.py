@@ -61,11 +61,15 @@ def _held_apart(train: list[JudgedQuery], validation: list[JudgedQuery]) -> tupl
 
 
 def starting_folder(context: StageContext, encoders: Encoders) -> Path:
-    """The weights to start from: the parent's encoder on a warm start, else the base model."""
+    """The weights to start from: the encoder of a parent that was made from the same base, else the base model."""
     section = context.recipe.training
     parent = Parent.model_validate_json((context.folder("parent") / "parent.json").read_bytes())
     if section.start == "parent" and parent.checkpoint is not None:
-        return context.artifacts.fetch(parent.checkpoint) / "encoder"
+        folder = context.artifacts.fetch(parent.checkpoint)
+        made_from = json.loads((folder / "recipe.json").read_bytes())["training"]["base_model"]
+        if made_from == section.base_model:
+            return folder / "encoder"
+        log.warning("cold start: the parent was made from %s, the recipe says %s", made_from, section.base_model)
     return encoders.base_folder(section.base_model)
 
 

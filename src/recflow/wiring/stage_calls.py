@@ -7,14 +7,15 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from recflow.artifacts.manifests import Interval, Manifest
 from recflow.artifacts.parents import Parent
 from recflow.artifacts.refs import Ref, RefKind
 from recflow.config.recipe import Recipe
-from recflow.errors import RecflowError, from_exit_code
-from recflow.protocols import JobSpec, JobState
+from recflow.errors import RecflowError, from_exit_code, from_record
+from recflow.protocols import JobSpec, JobState, JobStatus
 from recflow.stages import Inputs, StageOutput, StageSpec, stage_key
 from recflow.wiring.services import Services
 
@@ -176,10 +177,19 @@ def collect_job(services: Services, job_name: str) -> Ref:
     folder = services.settings.home / "calls" / job_name
     if status.state is JobState.ENDED and status.exit_code == 0:
         return Ref.model_validate_json((folder / "ref.json").read_bytes())
-    code = status.exit_code if status.exit_code is not None else -9
-    error = from_exit_code(code, f"job {job_name} ended", status.log_tail)
+    error = _error_of(status, job_name, folder / "error.json")
     error.add_note(_by_hand(shlex.split((folder / "command").read_text())))
     raise error
+
+
+def _error_of(status: JobStatus, job_name: str, told: Path) -> RecflowError:
+    """What the job itself said when it ended by an error of ours, else what its exit code and its log say."""
+    code = status.exit_code if status.exit_code is not None else -9
+    if told.exists():
+        error = from_record(json.loads(told.read_bytes()))
+        if error.exit_code == code:
+            return error
+    return from_exit_code(code, f"job {job_name} ended", status.log_tail)
 
 
 def _by_hand(command: Sequence[str]) -> str:
@@ -201,6 +211,7 @@ def _write_call(services: Services, call: StageCall) -> tuple[str, ...]:
     command += ["--interval", call.interval.label, "--inputs", str(folder / "inputs.json")]
     command += ["--out", str(folder / "ref.json")]
     command += ["--fresh", call.fresh] if call.fresh else []
+    (folder / "error.json").unlink(missing_ok=True)
     (folder / "command").write_text(shlex.join(command))
     return tuple(command)
 

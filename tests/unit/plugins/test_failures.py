@@ -47,7 +47,7 @@ def test_a_failure_is_written_sentence_by_sentence_and_ends_with_how_to_repeat_i
     assert [record.getMessage() for record in caplog.records] == [
         "2011-01-04.jsonl is empty.",
         "Expected 50 rows, seen 0.",
-        "Next: the interval's partition is not published; the stable model keeps serving.",
+        "Next: nothing more is made of this interval; the stable model keeps serving.",
         "Do: mend the source for this interval, then clear the task.",
         "Runbook: docs/runbooks/bad-data.md",
         "run it by hand: recflow stage validate_partition",

@@ -1,5 +1,6 @@
 """What a day's events are, what is refused, and how they become a training set."""
 
+from datetime import date
 from typing import Any, Literal
 
 from pydantic import Field
@@ -13,7 +14,7 @@ class SourceSection(Frozen):
     adapter: Literal["crowdflower", "shop", "gateway_log"] = "shop"
     path: str = Field(default="", description="Folder of the events; relative to RECFLOW_SOURCE_ROOT.")
     days: int = Field(default=30, ge=1, description="crowdflower only: rows have no date and are spread over days.")
-    first_day: str = Field(default="2011-01-01", description="crowdflower only: the first of those days.")
+    first_day: date = Field(default=date(2011, 1, 1), description="crowdflower only: the first of those days.")
 
 
 class CheckRule(Frozen):

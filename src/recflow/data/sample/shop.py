@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pyarrow as pa
@@ -41,7 +40,7 @@ class SampleShop:
 def write_shop(shop: SampleShop, folder: Path) -> dict[str, int]:
     """Write the shop into `folder` and give the events of each day by its label.
 
-    `events/<day>.jsonl`, `catalogue/<day>.jsonl`, `users.jsonl`; apart from what a source reads: `truth.parquet`
+    `events/<day>.jsonl`, `catalogue/<day>.jsonl`; apart from what a source reads: `truth.parquet`
     (query, item_id, grade) and `faults.jsonl` (day, event_id, fault, check, effect).
     """
     goods, wishes = make_goods(shop.seed), make_wishes(shop.seed)
@@ -57,7 +56,6 @@ def write_shop(shop: SampleShop, folder: Path) -> dict[str, int]:
         _write_jsonl(folder / "events" / f"{label}.jsonl", events)
         ledger += [{"day": label, **fault} for fault in faults]
         written[label] = len(events)
-    _write_jsonl(folder / "users.jsonl", _people(users, shop.seed))
     _write_jsonl(folder / "faults.jsonl", ledger)
     _write_truth(folder / "truth.parquet", shop, goods, wishes)
     return written
@@ -76,12 +74,6 @@ def _events(
 def _listed(good: Good) -> dict[str, Any]:
     listed = ("item_id", "title", "description", "brand", "category", "price")
     return {name: getattr(good, name) for name in listed} | {"attributes": dict(good.features)}
-
-
-def _people(users: Sequence[str], seed: int) -> Iterable[Mapping[str, Any]]:
-    random = Random(f"users-{seed}")
-    for user in users:
-        yield {"user_key": user, "country": random.choice(("DE", "FR", "NL", "PL")), "member": random.random() < 0.3}
 
 
 def _write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

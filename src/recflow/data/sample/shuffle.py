@@ -20,7 +20,7 @@ def shuffle_grades(folder: Path, target: Path, day: date, source: SourceSection,
     of single rows can see it. Queries that `split` holds out for the test stay clean, so that a gate can still judge.
     """
     files = {path.name: list(read_csv(path)) for path in csv_files(folder)}
-    index = (day - date.fromisoformat(source.first_day)).days
+    index = (day - source.first_day).days
     by_query: dict[str, dict[str, int]] = defaultdict(dict)
     for record in (record for records in files.values() for record in records):
         if day_index(record["id"], source.days) == index and split_of(query_id(record["query"]), split) != "test":

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from recflow.data.sources.crowdflower import csv_files, read_csv, title_item_id
-from recflow.data.sources.jsonl import read_jsonl
+from recflow.data.sources.jsonl import as_text, read_jsonl
 
 
 class Item(NamedTuple):
@@ -27,7 +27,7 @@ def catalogue_files(folder: Path, label: str) -> list[Path]:
 
 
 def read_catalogue(folder: Path, label: str) -> dict[str, Item]:
-    """Items by id, as they were on the day `label`."""
+    """Items by id, as they were on the day `label`; a text that was not delivered is empty."""
     items: dict[str, Item] = {}
     for path in catalogue_files(folder, label):
         if path.suffix == ".csv":
@@ -36,5 +36,8 @@ def read_catalogue(folder: Path, label: str) -> dict[str, Item]:
                 items.setdefault(title_item_id(title), Item(title, row.get("product_description", "")))
         else:
             for row in read_jsonl(path):
-                items[str(row["item_id"])] = Item(str(row["title"]), str(row.get("description", "")))
+                item, title, description = (
+                    as_text(row.get(name)) or "" for name in ("item_id", "title", "description")
+                )
+                items[item] = Item(title, description)
     return items

@@ -27,9 +27,9 @@ class CrowdFlower:
     `median_relevance` 1 … 4 becomes grade 0 … 3. There is no product id either: products with one title are one item.
     """
 
-    def __init__(self, folder: Path, days: int, first_day: str) -> None:
+    def __init__(self, folder: Path, days: int, first_day: date) -> None:
         self._folder = folder
-        self._days, self._first = days, date.fromisoformat(first_day)
+        self._days, self._first = days, first_day
 
     @property
     def note(self) -> str:
@@ -83,9 +83,12 @@ def read_csv(path: Path) -> Iterator[Record]:
     reader = csv.DictReader(io.StringIO(text, newline=""), restkey="surplus", restval="")
     if "id" not in (reader.fieldnames or ()):
         raise BadData(f"{path.name} lacks a column", expected="id", seen=", ".join(reader.fieldnames or ["nothing"]))
-    for record in reader:
-        record.pop("surplus", None)
-        yield record
+    try:
+        for record in reader:
+            record.pop("surplus", None)
+            yield record
+    except csv.Error as error:
+        raise BadData(f"{path.name} is broken", expected="CSV", seen=f"line {reader.line_num}: {error}") from error
 
 
 def day_index(row_id: str, days: int) -> int:
