@@ -12,6 +12,7 @@ from recflow.errors import (
     RecflowError,
     TemporaryError,
     from_exit_code,
+    from_record,
 )
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -62,6 +63,19 @@ def test_an_exit_code_comes_back_as_an_error_with_the_same_answer_to_trying_agai
 )
 def test_each_exit_code_has_its_error(code, expected):
     assert type(from_exit_code(code, "job ended", "log")) is expected
+
+
+@pytest.mark.parametrize("error", ALL)
+def test_an_error_that_was_written_down_comes_back_as_itself(error):
+    told = error("it happened", expected="this", seen="that", then="it waits", action="mend it")
+    back = from_record(told.as_record())
+    assert type(back) is error
+    assert back.message == told.message
+
+
+def test_of_a_jobs_log_the_end_is_shown():
+    log = "\n".join(f"step {number}" for number in range(500)) + "\nKilled by the kernel\n"
+    assert "Killed by the kernel" in from_exit_code(1, "job ended", log).message
 
 
 def test_only_temporary_errors_are_tried_again():

@@ -36,21 +36,23 @@ def stage(
     services = build_services()
     plan = services.recipe(recipe)
     call = StageCall(name, plan, day_interval(interval, plan.schedule.timezone), _read_inputs(inputs), fresh)
-    out.parent.mkdir(parents=True, exist_ok=True)
     try:
         ref = run_rank(services, call, publish=process_rank() == 0)
     except RecflowError as error:
         _leave_word(error, out.with_name("error.json"))
         raise
     if ref is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(finish_stage(services, call, ref).model_dump_json(indent=1) + "\n")
         print(ref.uri)
 
 
 def _leave_word(error: RecflowError, path: Path) -> None:
     """Write the error beside the result's file, for the caller of a job; of a gang's ranks the first one is heard."""
-    with suppress(OSError), path.open("x", encoding="utf-8") as stream:
-        json.dump(error.as_record(), stream)
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as stream:
+            json.dump(error.as_record(), stream)
 
 
 def _read_inputs(path: Path) -> Inputs:

@@ -89,11 +89,11 @@ def _drops(queries: Sequence[JudgedQuery], trained: Scores, scores: Scores) -> l
 
 
 def _reason(variant: str, section: CompressionSection, difference: float, agreement: float, drop: float) -> str:
+    if difference == math.inf:
+        return "some scores are no numbers"
     if variant == "fp32":
         limit = section.fp32_atol
         return "" if difference <= limit else f"scores move by up to {difference:.2g}, at most {limit:g} is allowed"
-    if difference == math.inf:
-        return "some scores are no numbers"
     if agreement < section.min_agreement:
         return f"{agreement:.4f} of item pairs keep their order, at least {section.min_agreement:g} must"
     if drop > section.max_ndcg_drop:

@@ -78,7 +78,7 @@ def test_a_day_of_shuffled_grades_passes_for_a_normal_one_and_leaves_other_days_
     recipe, crowdflower_folder, tmp_path
 ):
     changed = shuffle_grades(crowdflower_folder, tmp_path, date(2011, 1, 2), recipe.data.source, recipe.split)
-    real, spoilt = (CrowdFlower(folder, DAYS, "2011-01-01") for folder in (crowdflower_folder, tmp_path))
+    real, spoilt = (CrowdFlower(folder, DAYS, date(2011, 1, 1)) for folder in (crowdflower_folder, tmp_path))
     assert changed > 300
     assert [real.fingerprint(day(n)) == spoilt.fingerprint(day(n)) for n in range(DAYS)] == [True, False, True]
     assert sorted(real.rows(day(1))["grade"].to_pylist()) == sorted(spoilt.rows(day(1))["grade"].to_pylist())

@@ -16,6 +16,15 @@ from recflow.data.spec import VALIDATE_PARTITION
 from recflow.data.validate import run
 from recflow.errors import BadConfiguration, BadData, JudgeFailed
 
+EVENT = {
+    "at": "2011-01-01T10:00:00+00:00",
+    "kind": "impression",
+    "user_key": "u1",
+    "query": "shoe",
+    "item_id": "i1",
+    "position": 1,
+}
+
 
 class Result:
     """A published partition, opened."""
@@ -96,6 +105,23 @@ def test_the_recipes_own_checks_are_judged_beside_the_built_in_ones(bench, tmp_p
     result = validate(bench, folder, checks=rules)
     assert result.reasons() == {"bad": {"no_refills"}}
     assert result.broken()["short_titles"] == 1
+
+
+def test_a_row_without_a_kind_and_a_place_that_cannot_be_are_quarantined(bench, tmp_path):
+    rows = [{**EVENT, "event_id": f"e{number}", "request_id": f"r{number}"} for number in range(1, 21)]
+    rows[0]["kind"], rows[1]["position"] = None, 4294967295
+    result = validate(bench, write_shop_day(tmp_path / "shop", rows), "shop")
+    assert result.reasons() == {"e1": {"kind_present"}, "e2": {"position_from_1"}}
+
+
+def test_two_checks_of_one_name_are_refused(bench, tmp_path):
+    rule = {
+        "name": "query_present",
+        "expectation": "expect_column_values_to_not_be_null",
+        "kwargs": {"column": "query"},
+    }
+    with pytest.raises(BadConfiguration, match=r"share a name.*query_present"):
+        validate(bench, write_csv(tmp_path / "pairs", pairs(20)), checks=[rule])
 
 
 def test_a_blocking_check_of_the_whole_day_refuses_the_day(bench, tmp_path):

@@ -5,16 +5,20 @@ import numpy as np
 import pytest
 
 from fakes.small_models import shop_rows, tiny_base
-from fakes.trained_line import small_recipe, small_splits
+from fakes.stage_bench import DAY
+from fakes.trained_line import TRAINING, small_recipe, small_splits
 from recflow.artifacts.decisions import Decision, Verdict
 from recflow.artifacts.parents import Parent
 from recflow.artifacts.refs import RefKind
 from recflow.compression.scoring import Scorer
+from recflow.config.sections.training import TrainingSection
 from recflow.domain.judged import read_judged
 from recflow.errors import ArtifactCorrupt, BadConfiguration, BadData, PermanentError
 from recflow.evaluation.packaged import load_scorer, open_scorer
+from recflow.stages import StageContext
 from recflow.training.encoder import Encoders
 from recflow.training.features import feature_names, features_of, texts_of
+from recflow.training.run import starting_folder
 
 
 @pytest.fixture
@@ -198,6 +202,15 @@ class TestBadInput:
     def test_a_day_without_a_validation_query_still_trains(self, trained):
         small = trained.publish_dataset("small", {**small_splits(), "validation": []})
         assert trained.train(small).numbers["steps"] > 0
+
+    def test_another_base_model_is_a_cold_start(self, trained, tmp_path):
+        other = tmp_path / "other-base"
+        shutil.copytree(Encoders().base_folder(TrainingSection().base_model), other)
+        recipe = small_recipe(training={**TRAINING, "base_model": str(other)})
+        warm = Parent(checkpoint=trained.checkpoint)
+        inputs = {"parent": (trained.bench.parent(warm),)}
+        context = StageContext(recipe, DAY, inputs, trained.bench.artifacts, tmp_path, "key")
+        assert starting_folder(context, Encoders()) == other
 
     def test_labels_that_are_all_equal_are_bad_data(self, trained):
         flat = [{**row, "grade": 2.0} for row in shop_rows(16)]

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ from recflow.artifacts.manifests import Interval, Manifest
 from recflow.artifacts.refs import Ref, RefKind
 from recflow.cli import main as command_line
 from recflow.cli.main import run
-from recflow.errors import BadData, StoreFull
+from recflow.errors import BadData, StoreFull, from_record
 from recflow.stages import StageOutput, StageSpec
 from recflow.wiring import STAGES, Stage
 
@@ -134,6 +135,17 @@ class TestStage:
         assert len(calls) == 1
         assert not (home / "out").exists()
 
+    def test_a_failed_stage_leaves_its_error_beside_the_result_for_the_caller_of_a_job(self, home, monkeypatch):
+        def burn(context):
+            raise StoreFull("no space for the cake", expected="room", seen="none")
+
+        monkeypatch.setitem(sys.modules, "bakery", SimpleNamespace(run=burn))
+        monkeypatch.setitem(STAGES, "bake", Stage(StageSpec("bake", 1, RefKind.DATASET, (), ()), "bakery"))
+        assert self.run(home, name="bake") == 75
+        told = from_record(json.loads((home / "out" / "error.json").read_text()))
+        assert isinstance(told, StoreFull)
+        assert told.what == "no space for the cake"
+
     @pytest.mark.parametrize(
         "wrong",
         [
@@ -184,6 +196,19 @@ class TestRecipe:
         (folder / "manifest.json").write_text(dataset_manifest(test_queries=40))
         assert run(["recipe", "check", str(home / "shop.yaml")]) == 0
         assert "40 held-out queries can tell a margin of 0.028" in capsys.readouterr().out
+
+    @pytest.mark.parametrize("code", [None, "import numpy\n\ndef process(scores):\n    return scores\n"])
+    def test_a_post_processing_that_cannot_be_served_is_found_before_the_night(self, home, capsys, code):
+        if code:
+            (home / "post.py").write_text(code)
+        (home / "shop.yaml").write_text("name: shop\nowner: ada\npackaging: {post_processing: post.py}\n")
+        assert run(["recipe", "check", str(home / "shop.yaml")]) == 78
+        assert "post.py" in capsys.readouterr().err
+
+    def test_a_recipe_that_is_not_called_as_its_file_is_refused(self, home, capsys):
+        (home / "shop.yaml").write_text("name: shopp\nowner: ada\n")
+        assert run(["recipe", "check", str(home / "shop.yaml")]) == 78
+        assert "has another name" in capsys.readouterr().err
 
     def test_every_mistake_stands_on_a_line_of_its_own(self, home, capsys):
         path = Path(home / "wrong.yaml")

@@ -1,3 +1,4 @@
+import math
 import random
 
 import pytest
@@ -53,6 +54,13 @@ def test_a_reversed_order_has_tau_minus_one():
 def test_pairs_that_the_trained_model_ties_are_not_counted():
     tied = [[0.5] * 12] * 30
     assert judge("int8", SECTION, queries(), tied, TRAINED, size_mb=1, p50_ms=1).pairs == 0
+
+
+@pytest.mark.parametrize("variant", ["fp32", "int8"])
+def test_a_score_that_is_no_number_is_refused_wherever_it_stands(variant):
+    last = TRAINED[-1][-1]
+    found = rung(variant, lambda score: math.nan if score == last else score)
+    assert (found.holds, found.reason) == (False, "some scores are no numbers")
 
 
 def test_the_smallest_that_holds_is_chosen():

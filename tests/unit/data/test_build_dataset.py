@@ -14,6 +14,7 @@ from recflow.artifacts.refs import RefKind
 from recflow.data.build import run
 from recflow.data.spec import BUILD_DATASET
 from recflow.data.split import query_id, split_of
+from recflow.domain.judged import read_judged
 from recflow.errors import BadData
 from recflow.storage import list_files
 
@@ -46,14 +47,18 @@ class Loop:
         )
         return self.bench.artifacts.publish(manifest, folder)
 
-    def build(self, days, *, number=0, trained_through=None, **split):
+    def build(self, days, **options):
         """The data set and its report, of partitions given by day number."""
+        folder = self.made(days, **options)
+        return datasets.load_from_disk(folder), json.loads((folder / "dataset.json").read_text())
+
+    def made(self, days, *, number=0, trained_through=None, **split):
+        """The folder of the data set."""
         refs = tuple(self.partition(n, rows) for n, rows in days.items())
         parent = self.bench.parent(Parent(trained_through=trained_through))
         inputs = {"parent": (parent,), "partitions": refs}
         ref = self.bench.runner.run(BUILD_DATASET, run, recipe(split=split), day(number), inputs)
-        folder = self.bench.artifacts.fetch(ref)
-        return datasets.load_from_disk(folder), json.loads((folder / "dataset.json").read_text())
+        return self.bench.artifacts.fetch(ref)
 
 
 @pytest.fixture
@@ -149,3 +154,16 @@ def test_partitions_without_anything_to_learn_are_bad_data(loop):
     held_out = [query for query in QUERIES if split_of(query_id(query), recipe().split) == "test"]
     with pytest.raises(BadData, match="gives no train rows"):
         loop.build({0: judged(held_out)})
+
+
+def test_partitions_without_anything_to_judge_by_are_bad_data(loop):
+    learned = [query for query in QUERIES if split_of(query_id(query), recipe().split) != "test"]
+    with pytest.raises(BadData, match="gives no test rows"):
+        loop.build({0: judged(learned)})
+
+
+def test_partitions_without_a_validation_query_still_make_a_data_set(loop):
+    kept = [query for query in QUERIES if split_of(query_id(query), recipe().split) != "validation"]
+    folder = loop.made({0: judged(kept)})
+    assert read_judged(folder, "train")
+    assert read_judged(folder, "validation", required=False) == []

@@ -46,6 +46,16 @@ def test_a_judgement_without_a_position_has_position_zero_and_no_revenue():
     assert (rows["position"][0], rows["value"][0]) == (0, 0)
 
 
+def test_a_position_between_two_places_is_no_position():
+    assert cleaned([impression(1, position="1.7"), impression(2), impression(3)]).rows["position"].isna()[0]
+
+
+def test_times_finer_than_a_partition_holds_are_cut_to_what_it_holds():
+    rows = cleaned([judgement(1, at="2011-01-01T10:00:00.123456789Z")]).rows
+    assert rows["at"].dtype == "datetime64[us]"
+    assert rows["at"][0].microsecond == 123456
+
+
 def test_an_infinite_number_is_no_number():
     assert (
         cleaned([impression(1, value="inf"), impression(2, value="3"), impression(3, value="4")])

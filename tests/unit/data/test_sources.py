@@ -1,4 +1,4 @@
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
@@ -12,7 +12,7 @@ from recflow.data.sources.gateway_log import GatewayLog
 from recflow.data.sources.shop import Shop
 from recflow.errors import BadConfiguration, BadData
 
-FIRST = "2011-01-01"
+FIRST = date(2011, 1, 1)
 PAIR = '7,red shoe,Red Shoe,"two\nlines, ""quoted""",4,0'
 EVENT = {
     "event_id": "e1",
@@ -64,6 +64,12 @@ class TestCrowdFlower:
         with pytest.raises(BadData, match=r"1-test.csv is not UTF-8.*0xe9"):
             source.rows(day())
 
+    def test_a_quote_that_never_ends_is_bad_data_and_has_a_fingerprint(self, tmp_path):
+        source = crowdflower(write_csv(tmp_path, ['1,q,"' + "t" * 140_000]))
+        assert len(source.fingerprint(day())) == 64
+        with pytest.raises(BadData, match=r"is broken.*CSV"):
+            source.rows(day())
+
     def test_a_missing_column_is_not_delivered(self, tmp_path):
         folder = write_csv(tmp_path, ["1,q,d,1,0"], "id,query,product_description,median_relevance,relevance_variance")
         assert set(COLUMNS) - set(crowdflower(folder).rows(day()).column_names) == {"title", "item_id"}
@@ -81,6 +87,14 @@ class TestShop:
     def test_an_item_that_is_not_in_the_catalogue_has_no_title(self, tmp_path):
         (row,) = Shop(write_shop_day(tmp_path, [{**EVENT, "item_id": "gone"}])).rows(day()).to_pylist()
         assert row["title"] is None
+
+    def test_an_item_without_words_has_no_title_rather_than_a_word_for_nothing(self, tmp_path):
+        shop = Shop(write_shop_day(tmp_path, [EVENT, {**EVENT, "event_id": "e2", "item_id": "i2"}]))
+        lines = ['{"item_id": "i1", "title": null, "description": null}', '{"item_id": "i2", "description": "\\ud800"}']
+        (tmp_path / "catalogue" / "2011-01-01.jsonl").write_text("\n".join(lines))
+        first, second = shop.rows(day()).to_pylist()
+        assert not any((first["title"], first["description"], second["title"]))
+        assert second["description"] == "\N{REPLACEMENT CHARACTER}"
 
     def test_the_catalogue_of_a_later_day_changes_nothing(self, tmp_path):
         shop = Shop(write_shop_day(tmp_path, [EVENT]))
