@@ -13,6 +13,8 @@ from recflow.artifacts.manifests import Interval, Manifest
 from recflow.artifacts.refs import Ref, RefKind
 from recflow.cli import main as command_line
 from recflow.cli.main import run
+from recflow.clients.local_store import LocalStore
+from recflow.data.heads import HeadHistory
 from recflow.errors import BadData, StoreFull, from_record
 from recflow.stages import StageOutput, StageSpec
 from recflow.wiring import STAGES, Stage
@@ -128,6 +130,15 @@ class TestStage:
         for extra in ((), (), ("--fresh", "the oven was cold")):
             assert self.run(home, *extra, name="bake") == 0
         assert len(calls) == 2
+
+    def test_a_partition_that_was_made_by_hand_is_the_current_one_of_its_day(self, home, monkeypatch):
+        monkeypatch.setitem(sys.modules, "bakery", SimpleNamespace(run=lambda _: StageOutput()))
+        spec = StageSpec("validate_partition", 1, RefKind.PARTITION, sections=(), inputs=())
+        monkeypatch.setitem(STAGES, "validate_partition", Stage(spec, "bakery"))
+        assert self.run(home, name="validate_partition") == 0
+        made = Ref.model_validate_json((home / "out" / "ref.json").read_text())
+        head = HeadHistory(LocalStore(home / "home" / "store"), "shop").current("2011-01-04")
+        assert head.partition.digest == made.digest
 
     def test_a_rank_above_0_publishes_nothing(self, home, calls, monkeypatch):
         monkeypatch.setenv("RANK", "1")
