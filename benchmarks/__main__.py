@@ -2,30 +2,48 @@
 
 import importlib
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.results import keep, kept, render, rows
+from host.own_process import forget_settings
+from recflow.errors import RecflowError
 
 MODULES = ("training_speed", "serving_speed", "retrain")
 
 
 def main(
     names: Annotated[list[str] | None, typer.Argument(help=f"Which of {', '.join(MODULES)}; none: all.")] = None,
-    quick: Annotated[bool, typer.Option(help="Small sizes: to see that it works, not to claim a figure.")] = False,
+    quick: Annotated[bool, typer.Option(help="Small sizes: to see that it works; nothing is kept.")] = False,
 ) -> None:
     """Measure what the documents claim."""
-    for name in names or MODULES:
-        print(f"measuring {name} …", flush=True)
-        measured = importlib.import_module(f"benchmarks.{name}").measure(quick)
-        for result in measured if isinstance(measured, list) else [measured]:
+    forget_settings()
+    try:
+        results = [result for name in names or MODULES for result in _measured(name, quick=quick)]
+    except RecflowError as error:
+        print(error.message, file=sys.stderr)
+        raise SystemExit(error.exit_code) from error
+    _show(results if quick else kept())
+
+
+def _measured(name: str, *, quick: bool) -> list[dict[str, Any]]:
+    """The figures of one benchmark; those that may be claimed are kept and rendered at once."""
+    print(f"measuring {name} …", flush=True)
+    measured = importlib.import_module(f"benchmarks.{name}").measure(quick)
+    results = measured if isinstance(measured, list) else [measured]
+    if not quick:
+        for result in results:
             keep(result)
-    render()
+        render()
+    return results
+
+
+def _show(results: list[dict[str, Any]]) -> None:
     table = Table("figure", "value", "target", "", "against", "beside it")
-    for row in rows(kept()):
+    for row in rows(results):
         table.add_row(*row)
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 

@@ -28,9 +28,11 @@ def machine() -> str:
 
 
 def is_met(result: Mapping[str, Any]) -> bool | None:
-    """Whether the figure reaches its target; None without one."""
+    """Whether the figure reaches its target, at equal or better quality where that was measured; None without one."""
     if result.get("target") is None:
         return None
+    if not result.get("ndcg_equal_or_better", True):
+        return False
     higher = result["better"] == "higher"
     return bool(result["value"] >= result["target"] if higher else result["value"] <= result["target"])
 

@@ -26,8 +26,9 @@ import httpx
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.append(str(REPOSITORY / "tests"))
 
-from fakes.local_triton import LocalTriton, free_port, running_triton  # noqa: E402
+from fakes.local_triton import LocalTriton, running_triton  # noqa: E402
 from fakes.real_model import write_real_model  # noqa: E402
+from host.processes import free_ports  # noqa: E402
 from recflow.artifacts.ledger import Candidate, EventKind, LedgerEvent  # noqa: E402
 from recflow.artifacts.refs import Ref, RefKind  # noqa: E402
 from recflow.clients.clock import SystemClock  # noqa: E402
@@ -100,7 +101,7 @@ def ours(scratch: Path) -> Iterator[str]:
     with running_triton(scratch / "home") as triton:
         TritonServer(triton.settings).load(RECIPE, VERSION, scratch / "package")
         adopt(triton)
-        port = free_port()
+        port = free_ports(1)[0]
         environment = triton.environment | recipe(scratch) | {"RECFLOW_GATEWAY_URL": f"http://127.0.0.1:{port}"}
         command = [sys.executable, "-m", "recflow.cli.main", "gateway", "up"]
         with serving(command, environment, f"http://127.0.0.1:{port}/readyz"):
@@ -110,7 +111,7 @@ def ours(scratch: Path) -> Iterator[str]:
 @contextlib.contextmanager
 def plain(scratch: Path) -> Iterator[str]:
     """The baseline's route."""
-    port = free_port()
+    port = free_ports(1)[0]
     command = [
         sys.executable,
         "-m",

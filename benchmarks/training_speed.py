@@ -23,6 +23,7 @@ from recflow.config.sections.training import TrainingSection
 from recflow.domain.judged import JudgedQuery
 from recflow.domain.ranking import ndcg
 from recflow.domain.text import normalise
+from recflow.errors import BadConfiguration
 from recflow.training import run as training
 from recflow.training.encoder import Encoders
 from recflow.training.features import features_of, texts_of
@@ -141,8 +142,14 @@ def _splits(train: int) -> tuple[list[JudgedQuery], list[JudgedQuery], list[Judg
 
 def _crowdflower() -> Iterator[JudgedQuery]:
     root = Path(os.environ.get("RECFLOW_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
+    folder = root / "crowdflower-search-relevance" / "ValidationFolds"
+    if not folder.is_dir():
+        raise BadConfiguration(
+            "training speed is measured on real judged pairs", expected=f"the folder {folder}", seen="none",
+            action="set RECFLOW_DATA to the folder that holds crowdflower-search-relevance",
+        )  # fmt: skip
     rows: dict[str, list[tuple[str, float]]] = {}
-    for path in sorted((root / "crowdflower-search-relevance" / "ValidationFolds").glob("*-test.csv")):
+    for path in sorted(folder.glob("*-test.csv")):
         with path.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
                 judged = (normalise(row["product_title"]), float(row["median_relevance"]) - 1)

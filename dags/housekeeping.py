@@ -15,7 +15,7 @@ from airflow.sdk import DAG, CronTriggerTimetable
 from recflow_airflow.recipes import all_recipes
 from recflow_airflow.release_operators import HousekeepingOperator
 
-recipes = list(all_recipes())
+recipes = all_recipes()
 
 with DAG(
     "housekeeping",

@@ -8,7 +8,8 @@ requests whose answers nobody sees. Each `canary_…_percent` serves a share of 
 `online_gate` judges two halves by the users' behaviour. `promote` moves everybody, once every gateway has said so.
 
 **If it stops**: `held` means that a person must look (`recflow release status RECIPE` says why); every failure on the
-way rolls back by itself. `recflow release rollback RECIPE` is safe at any time.
+way rolls back by itself. `recflow release rollback RECIPE` is safe at any time, but for a held return: its card says
+`resume`.
 """
 
 from datetime import datetime, timedelta

@@ -4,7 +4,7 @@
 
 **What**: golden requests to every live version, error share and p95 from the gateways' log, freshness of the log, days
 since the last promotion. A breach by the candidate rolls its release back; a breach by stable returns to the previous
-version where there is one; everything else tells a person.
+version where there is one; everything else tells a person. The event log is compacted first.
 
 **If it is red**: the watch itself is broken, not the shop. The message names the runbook.
 """
@@ -16,7 +16,7 @@ from airflow.sdk import DAG, CronTriggerTimetable
 from recflow_airflow.recipes import all_recipes
 from recflow_airflow.release_operators import WatchOperator
 
-recipes = list(all_recipes())
+recipes = all_recipes()
 
 with DAG(
     "watch",

@@ -1,9 +1,11 @@
 """`make demo`: the whole loop on this machine, real in every part; only the shoppers are simulated."""
 
+import fcntl
 import os
 import shutil
-import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -14,41 +16,77 @@ from demo.report import show
 from demo.screen import Screen
 from demo.shop import Shop
 from demo.story import Story
-from host.airflow import REPOSITORY
-from host.stack import Ports, Stack
-from recflow.errors import RecflowError
+from host.own_process import end_like_ctrl_c, end_undisturbed, forget_settings
+from host.stack import DEMO_HOME, Ports, Stack
+from recflow.errors import BadConfiguration, RecflowError
+
+INTERRUPTED = 130
 
 
 def main(
     data: Annotated[Path | None, typer.Option(help="Folder of judged pairs with CrowdFlower's columns.")] = None,
     detach: Annotated[bool, typer.Option(help="Leave everything running; `make down` ends it.")] = False,
-    home: Annotated[Path, typer.Option(help="Where the demo keeps its state; made anew.")] = REPOSITORY / ".home",
+    home: Annotated[Path, typer.Option(help="Where the demo keeps its state; made anew.")] = DEMO_HOME,
     *,
     free_ports: Annotated[bool, typer.Option(help="Take free ports, beside another installation.")] = False,
 ) -> None:
     """Play four days, show what was measured, and leave the pages open until Ctrl-C."""
     screen = Screen()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    stack = Stack(home)
-    if any(stack.processes.alive(name) for name in stack.processes.names()):
-        raise SystemExit("recflow runs here already: end it with `make down`")
-    shutil.rmtree(home, ignore_errors=True)
-    ports = Ports.free() if free_ports else Ports()
-    stack = Stack(home, recipes=home / "recipes", source_root=home, ports=ports)
+    end_like_ctrl_c()
+    forget_settings()
+    stack = Stack(home, recipes=home / "recipes", source_root=home, ports=Ports.free() if free_ports else Ports())
+    shop = Shop(home, data, datetime.now(UTC).date())
     try:
-        _play(screen, Shop(home, data, datetime.now(UTC).date()), stack)
-        _show_addresses(screen, stack)
-        if not detach:
-            threading.Event().wait()
+        with _alone(home):
+            shop.check()
+            stack.check()
+            shutil.rmtree(home, ignore_errors=True)
+            _run(screen, shop, stack, detach=detach)
     except KeyboardInterrupt:
-        screen.say("ending …")
+        raise SystemExit(INTERRUPTED) from None
     except RecflowError as error:
         screen.say(str(error))
-        stack.stop()
         raise SystemExit(error.exit_code) from error
-    finally:
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Hold the home's lock; BadConfiguration while another demo does."""
+    path = home.resolve().parent / f"{home.resolve().name}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BadConfiguration(
+                f"another demo plays in {home}", expected="one demo a home", seen=f"a lock on {lock.name}",
+                action="end it by Ctrl-C, or play elsewhere: make demo ARGS='--home FOLDER --free-ports'",
+            ) from error  # fmt: skip
+        yield
+
+
+def _run(screen: Screen, shop: Shop, stack: Stack, *, detach: bool) -> None:
+    """Play, and wait for Ctrl-C; whatever ends the play early ends what it started."""
+    played = False
+    try:
+        _play(screen, shop, stack)
+        _show_addresses(screen, stack)
+        played = True
         if not detach:
+            _wait()
+    finally:
+        if not (detach and played):
+            end_undisturbed()
+            with suppress(OSError):  # a terminal that was closed cannot be written to
+                screen.say("ending …")
             stack.stop()
+
+
+def _wait() -> None:
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        return
 
 
 def _play(screen: Screen, shop: Shop, stack: Stack) -> None:

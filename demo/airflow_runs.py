@@ -1,7 +1,9 @@
 """Runs of the demo's DAGs: trigger one, follow it task by task, and fail with the task's own message."""
 
+import json
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from demo.screen import Screen
@@ -34,11 +36,19 @@ class Runs:
         self._show(path, title)
         if state == "failed":
             failed = [task["task_id"] for task in self._tasks(path) if task["state"] == "failed"]
+            seen = f"failed: {', '.join(failed)}{self._cause(run['dag_run_id'])}"
             raise PermanentError(
-                f"{dag_id} failed", expected="success", seen=f"failed: {', '.join(failed)}",
+                f"{dag_id} failed", expected="success", seen=seen,
                 action=f"open {self.airflow.url}/dags/{dag_id}/runs/{run['dag_run_id']}",
             )  # fmt: skip
         return {task["task_id"]: self._returned(path, task["task_id"]) for task in self._tasks(path)}
+
+    def _cause(self, run_id: str) -> str:
+        """What the newest on-call card of a run says; empty without one."""
+        alerts = Path(self.airflow.environment["RECFLOW_HOME"]) / "alerts.jsonl"
+        lines = alerts.read_text(encoding="utf-8").splitlines() if alerts.exists() else []
+        causes = [card["cause"] for card in map(json.loads, lines) if card["title"].endswith(run_id)]
+        return f": {causes[-1]}" if causes else ""
 
     def _returned(self, path: str, task_id: str) -> Any:
         entries = self.airflow.api("GET", f"{path}/taskInstances/{task_id}/xcomEntries")["xcom_entries"]

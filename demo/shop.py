@@ -43,6 +43,13 @@ class Shop:
         path.write_text(text, encoding="utf-8")
         return load_recipe(path)
 
+    def check(self) -> None:
+        """BadConfiguration or BadData when the user's data cannot be played with."""
+        if self.data is not None:
+            from recflow.data.sample.shuffle import read_pairs
+
+            read_pairs(self.data)
+
     def open(self) -> str:
         """Make the events of the days, labels of day 3 on the wrong items; a sentence that says what they are."""
         recipe = self.write_recipe()

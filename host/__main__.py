@@ -1,22 +1,16 @@
 """`python -m host up | down | status`: the commands behind `make up` and `make down`."""
 
-import os
-import signal
 import sys
-from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
 
-from host.stack import Ports, Stack
+from host.own_process import end_like_ctrl_c
+from host.stack import DEMO_HOME, Ports, Stack
+from recflow.config.settings import read_settings
 from recflow.errors import RecflowError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
-
-
-def _stack(ports: Ports | None = None) -> Stack:
-    return Stack(Path(os.environ.get("RECFLOW_HOME", ".home")), ports=ports or Ports())
 
 
 @app.command()
@@ -24,8 +18,10 @@ def up(
     *, free_ports: Annotated[bool, typer.Option(help="Take free ports, beside another installation.")] = False
 ) -> None:
     """Start Triton, gateway and Airflow on this host, and give back the prompt."""
-    stack = _stack(Ports.free() if free_ports else None)
-    signal.signal(signal.SIGTERM, _interrupt)
+    end_like_ctrl_c()
+    settings = read_settings()
+    ports = Ports.free() if free_ports else Ports.of(settings)
+    stack = Stack(settings.home, settings.recipes, settings.source_root, ports, settings.triton_runtime)
     stack.start(lambda part: print(f"starting {part} …", flush=True))
     print(f"Airflow  {stack.airflow.url}\ngateway  {stack.gateway_url}/docs\nend it with: make down")
 
@@ -33,20 +29,18 @@ def up(
 @app.command()
 def down() -> None:
     """End what `up` or a detached demo started."""
-    _stack().stop(lambda part: print(f"ending {part} …", flush=True))
+    for home in (read_settings().home, DEMO_HOME):
+        stack = Stack(home)
+        print(f"ending {', '.join(stack.processes.names()) or 'nothing'} in {home} …", flush=True)
+        stack.stop()
 
 
 @app.command()
 def status() -> None:
     """Say which part runs."""
-    processes = _stack().processes
+    processes = Stack(read_settings().home).processes
     for name in processes.names():
         print(f"{name:24} {'running' if processes.alive(name) else 'ended'}")
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """A boot that is told to end ends like one that gets Ctrl-C: with everything that it had started."""
-    raise KeyboardInterrupt
 
 
 def main() -> None:

@@ -80,6 +80,7 @@ class Processes:
                 os.killpg(leader.pid, signal.SIGKILL)
         psutil.wait_procs(leaders, timeout=STOP_TIMEOUT_S)
         _kill_marked({self._mark(name) for name in names})
+        _HANDLES[:] = [handle for handle in _HANDLES if handle.poll() is None]
         for name in names:
             (self.folder / f"{name}.json").unlink(missing_ok=True)
 
@@ -137,7 +138,7 @@ def refuse_taken_ports(ports: Mapping[str, int]) -> None:
         raise BadConfiguration(
             "recflow cannot start here", expected=f"free ports {', '.join(map(str, ports.values()))}",
             seen=f"something listens on {', '.join(taken)}",
-            action="end what listens there (`make down`, if it is another recflow), or name other ports",
+            action="end what listens there (`make down`, if it is another recflow), or give ARGS=--free-ports to make",
         )  # fmt: skip
 
 

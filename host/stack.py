@@ -1,6 +1,7 @@
 """The whole of recflow on one host, in the order in which each part needs the one before it."""
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -11,7 +12,12 @@ import httpx
 
 from host.airflow import REPOSITORY, AirflowHost
 from host.processes import Processes, free_ports, refuse_taken_ports
+from recflow.clients.triton_home import TritonHome
+from recflow.config.settings import Settings
 from recflow.errors import BadConfiguration
+
+DEMO_HOME = REPOSITORY / ".home" / "demo"
+_LOOPBACK = re.compile(r"(?:http://)?(?:127\.0\.0\.1|localhost):(\d+)/?")
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,26 @@ class Ports:
     def free(cls) -> "Ports":
         """Ports that nobody uses now, for tests that run beside other things."""
         return cls(*free_ports(6))
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Ports":
+        """The ports of the settings' addresses; BadConfiguration for one beyond loopback, where nothing is started."""
+        return cls(
+            gateway=_port("GATEWAY_URL", settings.gateway_url),
+            triton_http=_port("TRITON_HTTP", settings.triton_http),
+            triton_grpc=_port("TRITON_GRPC", settings.triton_grpc),
+            triton_metrics=_port("TRITON_METRICS", settings.triton_metrics),
+        )
+
+
+def _port(setting: str, address: str) -> int:
+    found = _LOOPBACK.fullmatch(address)
+    if found is None:
+        raise BadConfiguration(
+            f"recflow cannot be started at RECFLOW_{setting}", expected="127.0.0.1:port", seen=address,
+            action="name a port on loopback; beyond it start the parts one by one, as docker-compose.yaml does",
+        )  # fmt: skip
+    return int(found[1])
 
 
 @dataclass(frozen=True)
@@ -70,17 +96,21 @@ class Stack:
             "RECFLOW_GATEWAY_URL": self.gateway_url,
         }
 
-    def start(self, say: Callable[[str], None] = print) -> None:
-        """Start Triton, gateway and Airflow; what was started before an error, or Ctrl-C, is ended.
-
-        Raises BadConfiguration, and touches nothing, when this installation runs already or a port is taken.
-        """
+    def check(self) -> None:
+        """BadConfiguration when this installation runs already or a port is taken."""
         if running := [name for name in self.processes.names() if self.processes.alive(name)]:
             raise BadConfiguration(
                 f"recflow is up already in {self.home}", expected="nothing running", seen=", ".join(running),
                 action="use what runs, or end it first: make down",
             )  # fmt: skip
         refuse_taken_ports(asdict(self.ports))
+
+    def start(self, say: Callable[[str], None] = print) -> None:
+        """Start Triton, gateway and Airflow; what was started before an error, or Ctrl-C, is ended.
+
+        Raises what `check` raises, and touches nothing then.
+        """
+        self.check()
         try:
             say("Triton")
             self.start_command("triton", ["triton", "up"], f"http://127.0.0.1:{self.ports.triton_http}/v2/health/live")
@@ -93,8 +123,8 @@ class Stack:
             raise
 
     def start_command(self, name: str, arguments: list[str], health: str) -> None:
-        """Start a `recflow` command and wait until its health address answers."""
-        command = [sys.executable, "-m", "recflow.cli.main", *arguments]
+        """Start a `recflow` command, keep it alive, and wait until its health address answers."""
+        command = [sys.executable, "-m", "host.keep_alive", sys.executable, "-m", "recflow.cli.main", *arguments]
         self.processes.start(name, command, {**os.environ, **self.environment()}, cwd=REPOSITORY)
         self.processes.wait(name, lambda: answers(health), timeout_s=60)
 
@@ -107,11 +137,12 @@ class Stack:
         environment = {**os.environ, **self.environment(), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         self.processes.start("mlflow", command, environment, cwd=REPOSITORY)
 
-    def stop(self, say: Callable[[str], None] = lambda _: None) -> None:
-        """End every process of this installation, jobs included; stopping twice is fine."""
-        names = self.processes.names()
-        say(", ".join(names) or "nothing: it is not up")
-        self.processes.stop(*names)
+    def stop(self) -> None:
+        """End every process of this installation, jobs and a Triton started by hand included; twice is fine."""
+        from recflow.clients.triton_process import stop_triton
+
+        self.processes.stop(*self.processes.names())
+        stop_triton(TritonHome(self.home))
 
 
 def answers(url: str) -> bool:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from host.own_process import end_like_ctrl_c, forget_settings
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 TESTS = REPOSITORY / "tests"
 
@@ -19,7 +21,9 @@ TIME_LIMIT_S = {"unit": 60, "integration": 300, "e2e": 1_200, "proof": 14_400}
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Set the environment before a test module imports anything that reads it."""
+    """Set the environment before a test module imports anything that reads it; end with teardowns when told to."""
+    end_like_ctrl_c()
+    forget_settings()
     for line in (REPOSITORY / "bin" / "quiet.env").read_text(encoding="utf-8").splitlines():
         name, separator, value = line.partition("=")
         if separator and not line.startswith("#"):

@@ -23,10 +23,10 @@ class ClaimCandidateOperator(RecflowOperator):
         """The id of the release that the following tasks carry through."""
         from recflow.wiring import build_services, claim_release
 
-        release_id = claim_release(build_services(), self.recipe)
-        if not release_id:
-            raise AirflowSkipException("no candidate is waiting and no release is open")
-        return str(release_id)
+        claimed = claim_release(build_services(), self.recipe)
+        if not claimed.release_id:
+            raise AirflowSkipException(claimed.reason)
+        return str(claimed.release_id)
 
 
 class ReleaseStepOperator(RecflowOperator):
@@ -94,7 +94,7 @@ class HousekeepingOperator(RecflowOperator):
 
     @explained
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        """How many objects and bytes went."""
+        """How many objects, records and folders were dealt with."""
         from recflow.wiring import build_services, clean_store
 
         report = clean_store(build_services(), self.recipe)

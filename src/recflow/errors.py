@@ -1,7 +1,7 @@
 """What can go wrong, whether to try again, and which runbook to open.
 
 RecflowError
-├── TemporaryError            exit 75   try again, after `delay_s` if given
+├── TemporaryError            exit 75   try again
 │   ├── StoreUnavailable      the object store did not answer
 │   ├── StoreFull             no space left: nothing was published
 │   ├── LedgerConflict        somebody else appended first: read again
@@ -76,24 +76,11 @@ def _cut(text: str) -> str:
 
 
 class TemporaryError(RecflowError):
-    """Try again; `delay_s` says how long to wait first (None: the caller's own policy)."""
+    """Try again, by the caller's own policy."""
 
     exit_code = 75
     next_step = "the task is tried again"
     action = "nothing yet; open the runbook if the last try fails"
-
-    def __init__(
-        self,
-        what: str,
-        *,
-        expected: str = "",
-        seen: str = "",
-        then: str = "",
-        action: str = "",
-        delay_s: float | None = None,
-    ) -> None:
-        self.delay_s = delay_s
-        super().__init__(what, expected=expected, seen=seen, then=then, action=action)
 
 
 class StoreUnavailable(TemporaryError):
@@ -148,7 +135,7 @@ class BadConfiguration(PermanentError):
     exit_code = 78
     runbook = "bad-configuration"
     next_step = "nothing was started"
-    action = "mend the recipe (`recflow recipe check RECIPE`) or the setting"
+    action = "mend the recipe (`recflow recipe check recipes/RECIPE.yaml`) or the setting"
 
 
 class JudgeFailed(PermanentError):

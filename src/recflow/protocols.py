@@ -15,6 +15,7 @@ import pyarrow as pa
 from recflow.artifacts.events import Exposure, Outcome
 from recflow.artifacts.ledger import LedgerEntry, LedgerEvent
 from recflow.artifacts.refs import Numbers, Ref
+from recflow.domain.golden import GoldenRequest
 from recflow.domain.routes import RoutingTable
 
 
@@ -118,6 +119,12 @@ class RankItem:
     description: str = ""
 
 
+def golden_items(request: GoldenRequest) -> tuple[RankItem, ...]:
+    """The items of a golden request, under their numbers."""
+    texts = zip(request.titles, request.descriptions, strict=True)
+    return tuple(RankItem(str(number), title, description) for number, (title, description) in enumerate(texts))
+
+
 class ModelServer(Protocol):
     """A server that holds several versions of a model line, each under its own model name."""
 
@@ -202,14 +209,14 @@ class EventLog(Protocol):
 
 @dataclass(frozen=True)
 class TrafficReading:
-    """Requests of one group in a window: how many, how many by fallback, p50 and p95 in ms (None without data).
+    """Requests of one group in a window: how many, how many by fallback, and p95 in ms (None without data).
 
-    Answers under a stale routing table (`stale_routes`) are requests but no errors: no version is to blame for them.
+    No version is to blame for answers under a stale routing table (`stale_routes`): they are requests but no errors,
+    and in an experiment, where nobody met the assigned version by them, they do not count at all.
     """
 
     requests: int
     errors: int
-    p50_ms: float | None
     p95_ms: float | None
 
 

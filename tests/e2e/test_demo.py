@@ -1,6 +1,5 @@
 """`make demo` as a user starts it: real parts, four days, the tables, the pages, and an end without a trace."""
 
-import os
 import re
 import subprocess
 import sys
@@ -14,8 +13,10 @@ import pytest
 from e2e.runs import wait_for
 from host.airflow import REPOSITORY
 from host.processes import Processes
+from host.stack import Stack
 
 TIMEOUT_S = 1800
+pytestmark = pytest.mark.timeout(TIMEOUT_S + 120)  # above the demo's own limit, so that its end is told
 
 
 @dataclass(frozen=True)
@@ -41,16 +42,16 @@ class Played:
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
-    """A detached demo, ended by what `make down` calls."""
+    """A detached demo, ended by what `make down` calls; what it said can be read in `said.txt` beside its home."""
     home = tmp_path_factory.mktemp("demo") / "home"
     command = [sys.executable, "-m", "demo", "--detach", "--free-ports", "--home", str(home)]
     try:
         ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+        home.with_name("said.txt").write_text(ended.stdout + ended.stderr, encoding="utf-8")
         assert ended.returncode == 0, ended.stdout + ended.stderr
         yield Played(home, ended.stdout)
     finally:
-        down = [sys.executable, "-m", "host", "down"]
-        subprocess.run(down, cwd=REPOSITORY, env={**os.environ, "RECFLOW_HOME": str(home)}, check=True)
+        Stack(home).stop()
     assert Processes(home / "run").names() == []
 
 

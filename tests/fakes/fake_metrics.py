@@ -20,13 +20,16 @@ class FakeMetrics:
         rows = [
             row
             for row in self._exposures(recipe)
-            if row.assigned_version == version and start <= row.at < end and experiment in {"", row.experiment}
+            if row.assigned_version == version
+            and start <= row.at < end
+            and experiment in {"", row.experiment}
+            and not (experiment and row.fallback is Fallback.STALE_ROUTES)
         ]
         if not rows:
-            return TrafficReading(requests=0, errors=0, p50_ms=None, p95_ms=None)
+            return TrafficReading(requests=0, errors=0, p95_ms=None)
         errors = sum(row.fallback not in {Fallback.NONE, Fallback.STALE_ROUTES} for row in rows)
         times = sorted(row.latency_ms for row in rows)
-        return TrafficReading(len(rows), errors, _quantile(times, 0.5), _quantile(times, 0.95))
+        return TrafficReading(len(rows), errors, _quantile(times, 0.95))
 
     def newest_event(self, recipe: str) -> datetime | None:
         return self.newest or max((row.at for row in self._exposures(recipe)), default=None)

@@ -21,8 +21,9 @@ import httpx
 import pyarrow as pa
 
 from fakes.gateway_world import RECIPE, ask
-from fakes.local_triton import REPOSITORY, free_port
+from fakes.local_triton import REPOSITORY
 from fakes.scripted_scorer import ScriptedScorer, falling, rising
+from host.processes import free_ports
 from recflow.artifacts.ledger import Candidate, EventKind, LedgerEvent, ReleaseState
 from recflow.artifacts.plans import Plan
 from recflow.artifacts.refs import Ref, RefKind
@@ -139,7 +140,7 @@ class GatewayProcess:
 @contextmanager
 def running_gateway(place: Place, *, workers: int = 1, wait_s: float = 0) -> Iterator[GatewayProcess]:
     """A gateway over the place's folder, with the double of the model server."""
-    port = free_port()
+    port = free_ports(1)[0]
     command = [sys.executable, "-m", "uvicorn", "fakes.gateway_process:application", "--factory"]
     command += ["--port", str(port), "--workers", str(workers), "--no-access-log", "--log-level", "warning"]
     environment = {_FOLDER: str(place.folder), _WAIT_S: str(wait_s)}

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from host.processes import free_ports
 from recflow.clients.triton_home import TritonHome
 from recflow.config.settings import Settings
 
@@ -25,7 +25,10 @@ class LocalTriton:
         self.environment = {
             "RECFLOW_HOME": str(folder),
             "RECFLOW_TRITON_RUNTIME": str(REPOSITORY / ".venv-triton"),
-            **{f"RECFLOW_TRITON_{name}": f"127.0.0.1:{free_port()}" for name in ("GRPC", "HTTP", "METRICS")},
+            **{
+                f"RECFLOW_TRITON_{name}": f"127.0.0.1:{port}"
+                for name, port in zip(("GRPC", "HTTP", "METRICS"), free_ports(3), strict=True)
+            },
         }
         fields = {name.removeprefix("RECFLOW_").lower(): value for name, value in self.environment.items()}
         self.settings = Settings.model_validate(fields)
@@ -82,9 +85,3 @@ def running_triton(folder: Path) -> Iterator[LocalTriton]:
         yield triton
     finally:
         triton.down()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

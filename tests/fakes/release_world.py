@@ -27,9 +27,9 @@ from recflow.rollout.candidates import record_candidate
 from recflow.rollout.machine import Advanced, advance
 from recflow.storage import ArtifactStore, list_files
 
-HEALTHY = TrafficReading(requests=500, errors=0, p50_ms=10.0, p95_ms=20.0)
-SILENT = TrafficReading(requests=0, errors=0, p50_ms=None, p95_ms=None)
-SICK = TrafficReading(requests=500, errors=100, p50_ms=10.0, p95_ms=20.0)
+HEALTHY = TrafficReading(requests=500, errors=0, p95_ms=20.0)
+SILENT = TrafficReading(requests=0, errors=0, p95_ms=None)
+SICK = TrafficReading(requests=500, errors=100, p95_ms=20.0)
 NAME = "shop_search"
 QUICK = Plan(
     approve_first=False,

@@ -10,7 +10,7 @@ from recflow.artifacts.decisions import Decision
 from recflow.artifacts.digests import digest_json
 from recflow.artifacts.frozen import Frozen
 from recflow.artifacts.plans import Plan
-from recflow.artifacts.refs import Numbers, Ref
+from recflow.artifacts.refs import Ref
 
 GENESIS_HASH = "0" * 64
 
@@ -78,7 +78,10 @@ class Served(Frozen):
 
 
 class OpenRelease(Frozen):
-    """The one release under way. `step` counts canary steps from 0; `held_from` is set only in HELD."""
+    """The one release under way. `step` counts canary steps from 0; `held_from` is set only in HELD.
+
+    `met` says whether some shopper was, or may have been, served by the candidate.
+    """
 
     release_id: str
     candidate: Candidate
@@ -89,6 +92,7 @@ class OpenRelease(Frozen):
     entered_at: datetime
     held_from: ReleaseState | None = None
     first: bool = False
+    met: bool = False
     reason: str = ""
 
 
@@ -121,7 +125,6 @@ class EventKind(StrEnum):
     CANDIDATE_RECORDED = "candidate_recorded"
     OPENED = "opened"
     MOVED = "moved"
-    OBSERVED = "observed"
     UNLOADED = "unloaded"
     FROZEN = "frozen"
     UNFROZEN = "unfrozen"
@@ -133,8 +136,8 @@ class LedgerEvent(Frozen):
 
     Which optional fields are set follows from `kind`: ADOPTED and CANDIDATE_RECORDED carry `candidate`; OPENED
     carries `release_id`, `candidate`, `plan`, `to`; MOVED carries `release_id`, `to` (`step` for canary steps), the
-    `decision` that it rests on; OBSERVED carries `decision`; UNLOADED carries `version`; FROZEN carries `reason`; TOLD
-    says that a person has the card of the entry `untold`.
+    `decision` that it rests on; UNLOADED carries `version`; FROZEN carries `reason`; TOLD says that a person has the
+    card of the entry `untold`.
     """
 
     kind: EventKind
@@ -147,7 +150,6 @@ class LedgerEvent(Frozen):
     first: bool = False
     version: str = ""
     decision: Decision | None = None
-    numbers: Numbers = Field(default_factory=dict)
 
 
 class LedgerEntry(Frozen):

@@ -1,7 +1,6 @@
 """The `recflow` command. Every room's commands are imported when they are called, not to show the help."""
 
 import importlib
-import importlib.util
 import shlex
 import sys
 import traceback
@@ -41,8 +40,6 @@ def build_app(called: str) -> typer.Typer:
     app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
     app.callback()(_recflow)
     for name, room in _ROOMS.items():
-        if importlib.util.find_spec(room.module) is None:
-            continue
         if name == called:
             _mount(app, name, importlib.import_module(room.module).app)
         else:

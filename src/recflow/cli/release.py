@@ -95,7 +95,8 @@ def history(recipe: RecipeName, limit: Annotated[int, typer.Option(help="Newest 
     """Everything that was decided and routed, newest last."""
     from recflow.rollout import operations
 
-    for entry in operations.history(recipe, build_services().ledger, limit=limit):
+    services = build_services()
+    for entry in operations.history(_known(services, recipe), services.ledger, limit=limit):
         print(_line(entry))
 
 
@@ -103,6 +104,7 @@ def history(recipe: RecipeName, limit: Annotated[int, typer.Option(help="Newest 
 def status(recipe: RecipeName) -> None:
     """What serves now and why, what is on its way, and what it waits for."""
     services = build_services()
+    recipe = _known(services, recipe)
     head = services.ledger.head(recipe)
     _say(recipe, head.state if head else LedgerState())
     if head is None or head.state.release is None:
@@ -133,6 +135,11 @@ def watch(recipe: RecipeName) -> None:
 
 def _person(by: str) -> str:
     return by or getpass.getuser()
+
+
+def _known(services: Services, recipe: str) -> str:
+    """The recipe's name; BadConfiguration when it has neither a ledger nor a file."""
+    return recipe if services.ledger.head(recipe) else services.recipe(recipe).name
 
 
 def _recipes(services: Services, recipe: str) -> list[str]:

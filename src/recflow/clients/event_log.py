@@ -102,13 +102,13 @@ class DuckEventLog:
 
     def compact(self) -> int:
         """Move finished segments to Parquet; 0 at once while another process is doing it."""
-        with alone(self._folder / "compaction.lock") as free:
+        with disk_errors("the event log could not be compacted"), alone(self._folder / "compaction.lock") as free:
             if not free:
                 return 0
             return sum(self._compact_one(path) for path in sorted(self._segments.glob("*.jsonl")))
 
     def _compact_one(self, path: Path) -> int:
-        with finished(path) as done, disk_errors(f"the compaction of {path.name}"):
+        with disk_errors(f"{path.name} could not be compacted"), finished(path) as done:
             if not done:
                 return 0
             with _connect() as connection:
@@ -135,15 +135,12 @@ class DuckEventLog:
         return self._folder / "parquet" / f"recipe={recipe}" / f"kind={kind}"
 
     def _read(self, kind: "_Kind", recipe: str, window: _Window, columns: Sequence[str]) -> pa.Table:
-        with ExitStack() as stack:
+        with disk_errors("the event log could not be read"), ExitStack() as stack:
             # Segments are opened before Parquet is listed: what a compaction moves meanwhile is found in both, never
             # in neither, and an open file can still be read after it was removed.
             segments = [f"/dev/fd/{file.fileno()}" for file in self._open_segments(stack)]
             parts = [str(path) for path in self._parts(kind, recipe, window)]
-            try:
-                return _query(kind, recipe, window, columns or kind.schema.names, segments, parts)
-            except duckdb.IOException as error:
-                raise StoreUnavailable("the event log cannot be read", seen=str(error)) from error
+            return _query(kind, recipe, window, columns or kind.schema.names, segments, parts)
 
     def _open_segments(self, stack: ExitStack) -> Iterator[BinaryIO]:
         for path in self._segments.glob("*.jsonl"):
@@ -205,7 +202,10 @@ def _connect() -> duckdb.DuckDBPyConnection:
 
 
 def _fetch(connection: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, Any]) -> pa.Table:
-    return connection.sql(sql, params=parameters).to_arrow_table()
+    try:
+        return connection.sql(sql, params=parameters).to_arrow_table()
+    except duckdb.IOException as error:
+        raise StoreUnavailable("the event log could not be read", expected="its files", seen=str(error)) from error
 
 
 def _query(
@@ -233,9 +233,9 @@ def _publish(rows: pa.Table, path: Path) -> None:
     hidden = path.parent / f".{uuid.uuid4().hex}"
     try:
         pq.write_table(rows, hidden, compression="zstd")
-        for place in (hidden, path.parent):
-            _sync(place)
+        _sync(hidden)
         hidden.replace(path)
+        _sync(path.parent)
     finally:
         hidden.unlink(missing_ok=True)
 

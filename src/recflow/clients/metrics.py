@@ -25,13 +25,15 @@ class EventLogMetrics:
         rows = self._events.exposures(recipe, start, end, columns=_COLUMNS)
         chosen = pc.equal(rows["assigned_version"], version)
         if experiment:
-            chosen = pc.and_(chosen, pc.equal(rows["experiment"], experiment))
+            inside = pc.equal(rows["experiment"], experiment)
+            met = pc.not_equal(rows["fallback"], Fallback.STALE_ROUTES.value)
+            chosen = pc.and_(chosen, pc.and_(inside, met))
         rows = rows.filter(chosen)
         if rows.num_rows == 0:
-            return TrafficReading(requests=0, errors=0, p50_ms=None, p95_ms=None)
+            return TrafficReading(requests=0, errors=0, p95_ms=None)
         errors = pc.sum(pc.is_in(rows["fallback"], value_set=_ERRORS)).as_py()
-        p50, p95 = pc.quantile(rows["latency_ms"], q=[0.5, 0.95]).to_pylist()
-        return TrafficReading(requests=rows.num_rows, errors=errors or 0, p50_ms=p50, p95_ms=p95)
+        [p95] = pc.quantile(rows["latency_ms"], q=0.95).to_pylist()
+        return TrafficReading(requests=rows.num_rows, errors=errors or 0, p95_ms=p95)
 
     def newest_event(self, recipe: str) -> datetime | None:
         """When the newest exposure was logged."""

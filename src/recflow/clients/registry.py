@@ -26,6 +26,9 @@ class MlflowRegistry:
     @cached_property
     def _client(self) -> Any:
         os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+        # MLflow's own patience is minutes, and the watch waits for it.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.ERROR)
         if self._uri.startswith(_SQLITE):
@@ -87,11 +90,12 @@ class MlflowRegistry:
             self._client.set_registered_model_alias(recipe, alias, number)
 
     def aliases(self, recipe: str) -> dict[str, str]:
-        """Every alias with its version."""
+        """Every alias with its version; a version that somebody registered by hand is none of ours."""
         with _translated(f"aliases of {recipe}"):
             found = self._client.search_registered_models(f"name = '{recipe}'")
             names = {number: version for version, number in self._numbers(recipe).items()}
-            return {alias: names[str(number)] for model in found for alias, number in model.aliases.items()}
+            aliases = [(alias, str(number)) for model in found for alias, number in model.aliases.items()]
+            return {alias: names[number] for alias, number in aliases if number in names}
 
     def _experiment(self, recipe: str) -> str:
         found = self._client.get_experiment_by_name(recipe)

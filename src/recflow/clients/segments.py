@@ -51,8 +51,10 @@ class Segment:
 
     def close(self) -> None:
         """Sync and give up the lock: the segment is finished."""
-        os.fsync(self._file)
-        os.close(self._file)
+        try:
+            os.fsync(self._file)
+        finally:
+            os.close(self._file)
 
 
 class SegmentWriter:
@@ -68,7 +70,7 @@ class SegmentWriter:
 
     def write(self, worker: str, data: bytes) -> None:
         """Append lines to the worker's segment. Raises StoreFull or StoreUnavailable; then none of them is kept."""
-        with self._lock, disk_errors(f"the log of {worker}"):
+        with self._lock, disk_errors(f"the log of {worker} could not be written"):
             self._segment(worker).write(data)
             if self._syncer is None:
                 self._syncer = threading.Thread(target=self._sync_for_ever, name="event-log-sync", daemon=True)
@@ -143,10 +145,11 @@ def alone(path: Path) -> Iterator[bool]:
 
 @contextmanager
 def disk_errors(what: str) -> Iterator[None]:
-    """Errors of the disk as StoreFull or StoreUnavailable."""
+    """Errors of the disk as StoreFull or StoreUnavailable; `what` says what could not be done."""
     try:
         yield
     except OSError as error:
         full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
         kind: type[TemporaryError] = StoreFull if full else StoreUnavailable
-        raise kind(f"{what} could not be written", expected="space on the disk", seen=str(error)) from error
+        expected = "space on the disk" if full else "a disk that answers"
+        raise kind(what, expected=expected, seen=str(error)) from error

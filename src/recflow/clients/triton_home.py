@@ -5,6 +5,7 @@ any crash, of the server or of its supervisor, even when no state file survived.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -17,8 +18,10 @@ import psutil
 
 from recflow.artifacts.digests import digest_bytes
 from recflow.artifacts.frozen import Frozen
+from recflow.errors import StoreFull
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the place Triton uses, not a temporary file of ours
+_FULL = tuple(map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)))
 
 
 class TritonState(Frozen):
@@ -50,10 +53,17 @@ class TritonHome:
         shutil.rmtree(self._staging, ignore_errors=True)
 
     def install(self, package: Path, name: str) -> None:
-        """Copy a package into the repository: a reader sees the whole folder or none."""
+        """Copy a package into the repository: a reader sees the whole folder or none. StoreFull without space."""
         self.remove(name)
         staged = self._staging / f"{name}-{uuid.uuid4().hex}"
-        shutil.copytree(package, staged)
+        try:
+            shutil.copytree(package, staged)
+        except OSError as error:
+            shutil.rmtree(staged, ignore_errors=True)
+            # copytree gathers the errors of all files into one that keeps their texts only.
+            if not any(text in str(error) for text in _FULL):
+                raise
+            raise StoreFull(f"{name} was not installed", expected="space on the disk", seen=str(error)) from error
         self.repository.mkdir(parents=True, exist_ok=True)
         staged.rename(self.repository / name)
 

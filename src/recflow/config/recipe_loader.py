@@ -1,6 +1,7 @@
 """Recipes from YAML: all mistakes at once, each with its line and the nearest known key."""
 
 import difflib
+import warnings
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
@@ -54,6 +55,25 @@ def check_recipe(text: str, source: str) -> tuple[Recipe | None, list[str]]:
 def recipe_paths(folder: Path) -> dict[str, Path]:
     """Every recipe file of a folder by its name, in name order."""
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def sound_recipes(folder: Path) -> list[Recipe]:
+    """Every recipe of a folder that can be read, and a warning for every other.
+
+    BadConfiguration, the first one's, when there are recipe files and none is sound.
+    """
+    recipes: list[Recipe] = []
+    mistakes: list[BadConfiguration] = []
+    for path in recipe_paths(folder).values():
+        try:
+            recipes.append(load_recipe(path))
+        except BadConfiguration as error:
+            mistakes.append(error)
+    if mistakes and not recipes:
+        raise mistakes[0]
+    for mistake in mistakes:
+        warnings.warn(f"a recipe is left out: {mistake}", stacklevel=2)
+    return recipes
 
 
 def find_recipe(folder: Path, name: str) -> Recipe:

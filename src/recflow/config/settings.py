@@ -28,14 +28,14 @@ class Settings(BaseSettings):
     triton_http: str = Field(default="127.0.0.1:8000", description="host:port of Triton's HTTP service.")
     triton_metrics: str = Field(default="127.0.0.1:8002", description="host:port of Triton's metrics.")
     triton_runtime: Path = Field(default=Path(".venv-triton"), description="Environment of the Triton runtime.")
-    gateway_url: str = Field(default="http://127.0.0.1:8080", description="Where the gateway listens.")
+    gateway_url: str = Field(default="http://127.0.0.1:8088", description="Where the gateway listens.")
     gateway_token_file: Path | None = Field(default=None, description="Tokens, one a line; None: no auth (loopback).")
     gateway_poll_ms: int = Field(default=250, gt=0, le=500, description="How often a gateway looks for new routes.")
     gateway_lease_s: float = Field(
         default=10, gt=0, description="A gateway without routes for this long serves stable."
     )
     notify_webhook: str = Field(default="", description="POST target for alerts; empty: <home>/alerts.jsonl only.")
-    actor: str = Field(default="recflow", description="Who signs ledger entries.")
+    actor: str = Field(default="recflow", description="Who signs ledger entries that no person is named for.")
     torch_threads: int = Field(default=0, ge=0, description="Threads of one training process; 0: cores / processes.")
 
     @property

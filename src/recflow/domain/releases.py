@@ -29,8 +29,15 @@ ALLOWED: dict[ReleaseState, set[ReleaseState]] = {
     S.ROLLING_BACK: {S.ROLLED_BACK},
 }
 LIVE = frozenset({S.SHADOW, S.CANARY, S.JUDGING, S.PROMOTING, S.HELD})
+_MET_STATES = frozenset({S.CANARY, S.JUDGING, S.PROMOTING})
 _TOLD_STATES = frozenset({S.HELD, S.ROLLING_BACK, S.REJECTED, S.AWAITING_APPROVAL})
 WAITING = frozenset({S.PACKAGED, S.CHECKED, S.AWAITING_APPROVAL})
+RETURN = "return"
+
+
+def is_return(release_id: str) -> bool:
+    """Whether the release is a return to the previous version in one step."""
+    return release_id.startswith(f"{RETURN}-")
 
 
 def fold(state: LedgerState, event: LedgerEvent, *, seq: int, at: datetime) -> LedgerState:
@@ -50,8 +57,10 @@ def must_be_told(event: LedgerEvent) -> bool:
 def _adopted(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerState:
     if state.stable is not None:
         raise ReleaseRefused("a model cannot be adopted", expected="no stable yet", seen=state.stable.version)
-    stable = _served(event, at, "adopted")
-    return state.model_copy(update={"stable": stable, "newest_trained_through": stable.trained_through})
+    assert event.candidate is not None
+    trained_through = event.candidate.trained_through
+    newest = max(trained_through, state.newest_trained_through or trained_through)
+    return state.model_copy(update={"stable": _served(event, at, "adopted"), "newest_trained_through": newest})
 
 
 def _recorded(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerState:
@@ -82,6 +91,7 @@ def _opened(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerState
         opened_at=at,
         entered_at=at,
         first=event.first,
+        met=event.to in _MET_STATES,
         reason=event.reason,
     )
     claimed = state.waiting is not None and state.waiting.version == event.candidate.version
@@ -104,6 +114,7 @@ def _moved(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerState:
             "step": step,
             "entered_at": at,
             "held_from": release.state if event.to is S.HELD else None,
+            "met": release.met or event.to in _MET_STATES,
             "reason": event.reason,
         }
     )
@@ -168,10 +179,6 @@ def _unloaded(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerSta
     return state.model_copy(update={"retiring": tuple(v for v in state.retiring if v != event.version)})
 
 
-def _observed(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerState:
-    return state
-
-
 def _frozen(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerState:
     return state.model_copy(update={"frozen": event.reason if event.kind is EventKind.FROZEN else ""})
 
@@ -198,7 +205,6 @@ _FOLDS: dict[EventKind, Callable[[LedgerState, LedgerEvent, datetime], LedgerSta
     EventKind.CANDIDATE_RECORDED: _recorded,
     EventKind.OPENED: _opened,
     EventKind.MOVED: _moved,
-    EventKind.OBSERVED: _observed,
     EventKind.UNLOADED: _unloaded,
     EventKind.FROZEN: _frozen,
     EventKind.UNFROZEN: _frozen,

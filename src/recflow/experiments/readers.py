@@ -1,7 +1,8 @@
 """From the event log to one row a user: what each did within a fixed window after being first exposed.
 
 A user enters the analysis once that window has closed, so that a user's totals never change afterwards: the sequence
-would not hold otherwise. Everything is counted for the arm a user was *assigned* to, whatever served.
+would not hold otherwise. Everything is counted for the arm a user was *assigned* to, whatever served. Answers under a
+stale routing table are left out: in both arms stable alone gives them.
 """
 
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ _ACTED = ("request_id", "at", "kind", "item_id", "value")
 _SHOWN = """
 create temp table shown as
 select request_id, epoch_us("at") as shown_us, user_key, arm, fallback, latency_ms from exposures
-where experiment = $experiment and marked = '' and arm in ('treatment', 'control')
+where experiment = $experiment and marked = '' and arm in ('treatment', 'control') and fallback <> $stale
 """
 _FIRST = """
 create temp table seen as
@@ -44,7 +45,7 @@ with acts as (
   group by user_key
 ), searches as (
   select user_key, any_value(arm) as arm, count(*) as searches,
-    count(*) filter (fallback not in ('', $stale)) as fallbacks
+    count(*) filter (fallback <> '') as fallbacks
   from inside group by user_key
 )
 select user_key, arm, searches::double as searches, fallbacks::double as fallbacks,
@@ -92,12 +93,10 @@ def read_evidence(
         connection.register("exposures", events.exposures(recipe, start, now, columns=_EXPOSED))
         connection.register("outcomes", events.outcomes(recipe, start, now, columns=_ACTED))
         times = {"window": window // timedelta(microseconds=1), "now": _microseconds(now)}
-        connection.execute(_SHOWN, {"experiment": experiment})
+        connection.execute(_SHOWN, {"experiment": experiment, "stale": Fallback.STALE_ROUTES.value})
         connection.execute(_FIRST)
         connection.execute(_INSIDE, times)
-        users = connection.sql(
-            _USERS, params={"window": times["window"], "stale": str(Fallback.STALE_ROUTES)}
-        ).to_arrow_table()
+        users = connection.sql(_USERS, params={"window": times["window"]}).to_arrow_table()
         latencies = connection.sql(_LATENCIES).to_arrow_table()
         counted = connection.execute("select arm, count(*) from seen where arms = 1 group by arm").fetchall()
         [(in_both,)] = connection.execute("select count(*) from seen where arms > 1").fetchall()

@@ -1,7 +1,4 @@
-"""An experiment for people: a row an arm, as a table, as JSON and as a figure."""
-
-import json
-from pathlib import Path
+"""An experiment for people: a row an arm, as a table."""
 
 from recflow.artifacts.events import Arm
 from recflow.artifacts.frozen import Frozen
@@ -65,20 +62,3 @@ def as_text(report: ExperimentReport) -> str:
     if report.relative_low is not None and report.relative_high is not None:
         lines.append(f"treatment against control: {report.relative_low:+.1%} … {report.relative_high:+.1%}")
     return "\n".join(lines)
-
-
-def write_report(report: ExperimentReport, folder: Path) -> None:
-    """experiment.json and experiment.png in an existing folder."""
-    from matplotlib.figure import Figure
-
-    plain = report.model_dump(mode="json")
-    (folder / "experiment.json").write_text(json.dumps(plain, indent=1), encoding="utf-8")
-    figure = Figure(figsize=(5, 2), layout="tight")
-    axes = figure.subplots()
-    for height, row in enumerate(report.arms):
-        axes.plot([row.low, row.high], [height, height], color="tab:blue")
-        axes.plot(row.value, height, "o", color="tab:blue")
-    axes.set_yticks(range(len(report.arms)), [f"{row.arm}, {row.users:,} users" for row in report.arms])
-    axes.set_ylim(-0.5, len(report.arms) - 0.5)
-    axes.set_xlabel(f"{report.metric}, {report.confidence:.0%} at any look")
-    figure.savefig(folder / "experiment.png", dpi=120)

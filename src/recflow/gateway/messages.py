@@ -10,6 +10,7 @@ from recflow.artifacts.events import OutcomeKind
 from recflow.config.sections.serving import ServingSection
 from recflow.domain.text import normalise
 
+_ANONYMOUS = "anonymous:"
 _Id = Annotated[str, Field(max_length=128)]
 _Text = Annotated[str, BeforeValidator(lambda text: "" if text is None else text)]
 
@@ -34,8 +35,8 @@ class Unit(BaseModel):
 
     @property
     def user_key(self) -> str:
-        """The unit of experiments; an anonymous id can never collide with a user's."""
-        return self.user_id or f"anonymous:{self.anonymous_id}"
+        """The unit of experiments; an anonymous id can never collide with a user's, see `parse`."""
+        return self.user_id or f"{_ANONYMOUS}{self.anonymous_id}"
 
 
 class Item(BaseModel):
@@ -102,6 +103,8 @@ def parse(kind: type[_Message], body: bytes) -> _Message:
         raise Refusal(422, "invalid_field", f"{place}: {first['msg']}"[:200]) from None
     if not message.user_id and not message.anonymous_id:
         raise Refusal(422, "no_user", "user_id or anonymous_id is needed")
+    if message.user_id.startswith(_ANONYMOUS):
+        raise Refusal(422, "invalid_field", f"user_id: must not start with {_ANONYMOUS}")
     return message
 
 

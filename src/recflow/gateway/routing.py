@@ -5,7 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -21,7 +21,8 @@ class Routes:
     """The newest known table of each recipe.
 
     A poll reads every table and acknowledges the epochs that no running request is below. The acknowledgement is the
-    lease: without a new one for `lease_s` the routes are stale. `failures` counts polls that did not come through.
+    lease: a recipe that could not be read keeps its last one, and after `lease_s` its routes are stale and it is not
+    acknowledged any more. `failures` counts polls that did not come through whole.
     """
 
     def __init__(
@@ -33,13 +34,12 @@ class Routes:
         self._tables = {name: self._load(name) for name in recipes}
         self._in_use: Counter[tuple[str, int]] = Counter()
         self._acknowledged: dict[str, int] = {}
-        self._leased_at = clock.now() - self._lease
+        self._leased_at = dict.fromkeys(recipes, clock.now() - self._lease)
         self.failures, self.polled = 0, False
 
-    @property
-    def stale(self) -> bool:
-        """Whether the lease has run out: the release machine no longer waits for this gateway."""
-        return self._clock.now() - self._leased_at >= self._lease
+    def stale(self, recipe: str) -> bool:
+        """Whether the recipe's lease has run out: its release no longer waits for this gateway."""
+        return self._clock.now() - self._leased_at[recipe] >= self._lease
 
     def table(self, recipe: str) -> RoutingTable:
         """The newest known table; epoch 0 and no version before any."""
@@ -56,22 +56,37 @@ class Routes:
             self._in_use[recipe, table.epoch] -= 1
 
     async def poll(self) -> bool:
-        """Read the tables and acknowledge them; False, logged and counted, when the store does not let us."""
+        """Read the tables and acknowledge them; False, logged and counted, when the store does not let us for all."""
         began = self._clock.now()
+        read = [recipe for recipe in self._recipes if await self._read(recipe)]
+        acknowledged = bool(read) and await self._acknowledge(read, began)
+        whole = acknowledged and len(read) == len(self._recipes)
+        self.polled = self.polled or acknowledged
+        self.failures += not whole
+        return whole
+
+    async def _read(self, recipe: str) -> bool:
         try:
-            for recipe in self._recipes:
-                self._adopt(recipe, await asyncio.to_thread(self._router.table, recipe))
-            reached = {recipe: self._reached(recipe) for recipe in self._recipes}
-            if reached != self._acknowledged or began - self._leased_at >= self._lease / 3:
-                lease_s = self._lease.total_seconds()
-                await asyncio.to_thread(self._router.acknowledge, self._gateway, reached, lease_s=lease_s)
-                # From before the write: this gateway believes in its lease for less time than anybody else.
-                self._acknowledged, self._leased_at = reached, began
+            self._adopt(recipe, await asyncio.to_thread(self._router.table, recipe))
         except Exception as error:  # noqa: BLE001 - a poller that dies would keep the routes for ever
-            self.failures += 1
-            _LOG.warning("routes were not read: %s", error)
+            _LOG.warning("the routes of %s were not read: %s", recipe, error)
             return False
-        self.polled = True
+        return True
+
+    async def _acknowledge(self, read: Sequence[str], began: datetime) -> bool:
+        reached = {name: self._reached(name) for name in self._recipes if name in read or not self.stale(name)}
+        due = any(began - self._leased_at[name] >= self._lease / 3 for name in read)
+        if reached == self._acknowledged and not due:
+            return True
+        try:
+            lease_s = self._lease.total_seconds()
+            await asyncio.to_thread(self._router.acknowledge, self._gateway, reached, lease_s=lease_s)
+        except Exception as error:  # noqa: BLE001 - as above
+            _LOG.warning("the routes were not acknowledged: %s", error)
+            return False
+        # From before the write: this gateway believes in its lease for less time than anybody else.
+        self._acknowledged = reached
+        self._leased_at.update(dict.fromkeys(read, began))
         return True
 
     async def keep_polling(self, every_s: float) -> None:

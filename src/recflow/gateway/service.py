@@ -64,7 +64,11 @@ class Gateway:
     def _watch(self) -> None:
         watch = self.instruments.watch
         watch("in_flight", "Rank requests being answered.", self._running.total)
-        watch("routes_stale", "1 while the lease has run out.", lambda: self.routes.stale)
+        watch(
+            "routes_stale",
+            "1 while the lease of a recipe has run out.",
+            lambda: any(map(self.routes.stale, self.recipes)),
+        )
         watch("poll_failures", "Polls of the routes that failed.", lambda: self.routes.failures)
         watch("unlogged", "Records that could not be written.", lambda: self.recorder.lost)
         epochs: dict[str, Callable[[], float]] = {name: partial(self._epoch, name) for name in self.recipes}
@@ -97,7 +101,8 @@ class Gateway:
         with self._admitted(recipe), self.routes.using(recipe.name) as table:
             if forced and forced not in table.versions:
                 raise Refusal(422, "unknown_version", "this version is not routed now")
-            place = assign(table, request.user_key, marked=marked, forced=forced, stale=self.routes.stale)
+            stale = self.routes.stale(recipe.name)
+            place = assign(table, request.user_key, marked=marked, forced=forced, stale=stale)
             given = await answer(self.seams.scorer, question, place.attempts, deadline, place.fallback)
             late = deadline.passed
             exposure = self._exposure(request, table, place, None if late else given, deadline)
@@ -131,8 +136,8 @@ class Gateway:
     async def problems(self) -> list[str]:
         """What is not as it should be, in words; each asks the stable version once."""
         found = [] if self.recorder.working else ["exposures cannot be written: experiments see no new traffic"]
-        found += ["routes are stale: stable serves everybody"] if self.routes.stale else []
         for name in self.recipes:
+            found += [f"the routes of {name} are stale: stable serves everybody"] if self.routes.stale(name) else []
             stable = self.routes.table(name).stable
             probe = Question(name, _PROBE.query, _PROBE.items)
             if not stable:

@@ -4,9 +4,9 @@ from datetime import timedelta
 
 from recflow.artifacts.frozen import Frozen
 from recflow.artifacts.refs import Ref
-from recflow.domain.golden import GoldenRequest, agrees, is_strict, read_golden
+from recflow.domain.golden import agrees, is_strict, read_golden
 from recflow.errors import ArtifactCorrupt, ServerUnavailable
-from recflow.protocols import Clock, ModelServer, RankItem
+from recflow.protocols import Clock, ModelServer, golden_items
 from recflow.storage import ArtifactStore
 
 _TIMEOUT_S = 5.0
@@ -45,7 +45,8 @@ def probe(
     for asked, request in enumerate(requests):
         began = clock.now()
         try:
-            seen = server.score(recipe, version, request.query, _items(request), timeout_s=_TIMEOUT_S)
+            items = golden_items(request)
+            seen = server.score(recipe, version, request.query, items, timeout_s=_TIMEOUT_S)
         except ServerUnavailable as error:
             return Probe(asked=asked, wrong=wrong, slowest_ms=_ms(slowest), failure=error.what)
         slowest = max(slowest, clock.now() - began)
@@ -55,8 +56,3 @@ def probe(
 
 def _ms(span: timedelta) -> float:
     return span.total_seconds() * 1000
-
-
-def _items(request: GoldenRequest) -> list[RankItem]:
-    texts = zip(request.titles, request.descriptions, strict=True)
-    return [RankItem(str(number), title, description) for number, (title, description) in enumerate(texts)]

@@ -1,6 +1,7 @@
 """What is to be done about what the watch saw: a pure function."""
 
 from enum import StrEnum
+from typing import NamedTuple
 
 from recflow.artifacts.frozen import Frozen
 from recflow.artifacts.plans import HealthLimits
@@ -37,20 +38,26 @@ class Surroundings(Frozen):
     """What was seen beside the versions: ages in seconds and days, None where there is nothing to be old.
 
     `may_return` says that a sick stable may be left for the previous version: no release is open, and stable did not
-    itself come by such a return, so that the watch cannot swing to and fro.
+    itself come by such a return, so that the watch cannot swing to and fro. `candidate_met` says whether shoppers were
+    sent to the candidate already.
     """
 
     silence_s: float | None
     days_since_promotion: float | None
     may_return: bool
+    candidate_met: bool
 
 
 class Trouble(Frozen):
-    """One thing a person may have to know; `roll_back` names the version to leave, empty when leaving helps nothing."""
+    """One thing a person may have to know; `roll_back` names the version to leave, empty when leaving helps nothing.
+
+    `about` tells troubles of one runbook apart: the version and what is wrong with it, without changing numbers.
+    """
 
     runbook: str
     reason: str
     shoppers_affected: bool
+    about: str = ""
     roll_back: str = ""
 
 
@@ -67,35 +74,46 @@ def judge_watch(
     return tuple(trouble for trouble in troubles if trouble is not None)
 
 
-def sickness(seen: Seen, health: HealthLimits, watch: WatchSection) -> str:
-    """What is wrong with a version; empty when nothing is, or nothing can be said."""
+class Sickness(NamedTuple):
+    """What is wrong with a version: its kind, and a sentence with its numbers."""
+
+    kind: str
+    reason: str
+
+
+def sickness(seen: Seen, health: HealthLimits, watch: WatchSection) -> Sickness | None:
+    """What is wrong with a version; None when nothing is, or nothing can be said."""
     if seen.probe.sick:
-        return seen.probe.sick
+        return Sickness("silence" if seen.probe.failure else "answers", seen.probe.sick)
     if seen.requests < watch.min_requests:
-        return ""
+        return None
     share = seen.errors / seen.requests
     if share > health.max_error_rate:
-        return f"{share:.1%} of {seen.requests} requests fell back (limit {health.max_error_rate:.1%})"
+        reason = f"{share:.1%} of {seen.requests} requests fell back (limit {health.max_error_rate:.1%})"
+        return Sickness("errors", reason)
     if seen.p95_ms is not None and seen.p95_ms > health.max_p95_ms:
-        return f"p95 is {seen.p95_ms:.0f} ms over {seen.requests} requests (limit {health.max_p95_ms:.0f} ms)"
-    return ""
+        reason = f"p95 is {seen.p95_ms:.0f} ms over {seen.requests} requests (limit {health.max_p95_ms:.0f} ms)"
+        return Sickness("p95", reason)
+    return None
 
 
 def _sick(
     version: Seen, seen: tuple[Seen, ...], around: Surroundings, health: HealthLimits, watch: WatchSection
 ) -> Trouble | None:
-    reason = sickness(version, health, watch)
-    if not reason:
+    found = sickness(version, health, watch)
+    if found is None:
         return None
     refuge = Role.STABLE if version.role is Role.CANDIDATE else Role.PREVIOUS
     well = [other for other in seen if other.role is refuge and _is_well(other, health, watch)]
-    allowed = version.role is Role.CANDIDATE or around.may_return
-    told = f"{version.role} {version.version}: {reason}"
-    if not allowed or not well:
-        return Trouble(
-            runbook="watch-breach", reason=f"{told}; no version is known to do better", shoppers_affected=True
-        )
-    return Trouble(runbook="watch-breach", reason=told, shoppers_affected=True, roll_back=version.version)
+    leave = bool(well) and (version.role is Role.CANDIDATE or around.may_return)
+    told = f"{version.role} {version.version}: {found.reason}"
+    return Trouble(
+        runbook="watch-breach",
+        about=f"{found.kind} of {version.version}",
+        reason=told if leave else f"{told}; no version is known to do better",
+        shoppers_affected=version.role is Role.STABLE or around.candidate_met,
+        roll_back=version.version if leave else "",
+    )
 
 
 def _is_well(seen: Seen, health: HealthLimits, watch: WatchSection) -> bool:
@@ -106,7 +124,7 @@ def _unreadable(seen: Seen) -> Trouble | None:
     if not seen.probe.unreadable:
         return None
     reason = f"{seen.role} {seen.version} serves, but could not be loaded again: {seen.probe.unreadable}"
-    return Trouble(runbook="artifact-corrupt", reason=reason, shoppers_affected=False)
+    return Trouble(runbook="artifact-corrupt", about=seen.version, reason=reason, shoppers_affected=False)
 
 
 def _silence(around: Surroundings, watch: WatchSection) -> Trouble | None:

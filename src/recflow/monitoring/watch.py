@@ -8,14 +8,13 @@ from recflow.artifacts.frozen import Frozen
 from recflow.artifacts.ledger import LedgerState, Served
 from recflow.artifacts.refs import Ref
 from recflow.config.recipe import Recipe
-from recflow.domain.releases import LIVE
+from recflow.domain.releases import LIVE, is_return
 from recflow.monitoring.probes import probe
 from recflow.monitoring.verdict import Role, Seen, Surroundings, Trouble, judge_watch
 from recflow.protocols import Card, Clock, Ledger, MetricsSource, ModelServer, Notifier
 from recflow.storage import ArtifactStore
 
 _REPEAT = timedelta(days=1)
-_RETURNED = "return-"
 
 
 class WatchServices(Protocol):
@@ -85,27 +84,28 @@ def _look(recipe: Recipe, services: WatchServices, role: Role, version: str, pac
 
 
 def _around(recipe: Recipe, services: WatchServices, state: LedgerState, now: datetime) -> Surroundings:
-    stable = state.stable
+    stable, met = state.stable, state.release is not None and state.release.met
     if stable is None:
-        return Surroundings(silence_s=None, days_since_promotion=None, may_return=False)
+        return Surroundings(silence_s=None, days_since_promotion=None, may_return=False, candidate_met=met)
     newest = max(services.metrics.newest_event(recipe.name) or stable.since, stable.since)
     return Surroundings(
         silence_s=(now - newest).total_seconds(),
         days_since_promotion=(now - stable.since) / timedelta(days=1),
-        may_return=state.release is None and not stable.release_id.startswith(_RETURNED),
+        may_return=state.release is None and not is_return(stable.release_id),
+        candidate_met=met,
     )
 
 
 def _tell(report: WatchReport, services: WatchServices, now: datetime) -> None:
-    """One card a kind of trouble, again only when the troubles change or a day has passed."""
-    open_troubles = {trouble.runbook: trouble for trouble in report.troubles if not trouble.roll_back}
+    """One card a trouble, again only when it went and came back or a day has passed."""
+    open_troubles = {f"{each.runbook}: {each.about}": each for each in report.troubles if not each.roll_back}
     store, key = services.artifacts.store, f"{report.recipe}/watch/told.json"
     told = json.loads(store.get(key) or b"{}")
-    for runbook, trouble in open_troubles.items():
-        if runbook not in told or now - datetime.fromisoformat(told[runbook]) >= _REPEAT:
+    for name, trouble in open_troubles.items():
+        if name not in told or now - datetime.fromisoformat(told[name]) >= _REPEAT:
             services.notifier.notify(_card(report.recipe, trouble))
-            told[runbook] = now.isoformat()
-    kept = {runbook: at for runbook, at in told.items() if runbook in open_troubles}
+            told[name] = now.isoformat()
+    kept = {name: at for name, at in told.items() if name in open_troubles}
     store.put(key, json.dumps(kept).encode())
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from recflow.artifacts.ledger import EventKind, LedgerEvent, LedgerState, OpenRelease, ReleaseState
 from recflow.artifacts.plans import Blackout, CanaryStep
+from recflow.domain.releases import is_return
 
 S = ReleaseState
 _POLL_S = 1.0
@@ -48,24 +49,18 @@ def after_canary(release: OpenRelease) -> tuple[ReleaseState, int]:
     return (S.CANARY, following) if following < len(release.plan.canary) else (S.JUDGING, 0)
 
 
-def next_due(state: LedgerState, now: datetime) -> float | None:
+def next_due(state: LedgerState, blackouts: Iterable[Blackout], now: datetime) -> float | None:
     """Seconds until `advance` may have something to do; None when only a new candidate or a person changes that."""
     if state.untold:
         return 0.0
-    release = state.release
+    release, at_once_s = state.release, _LONGEST_S if halted(state, blackouts, now) else 0.0
     if release is None:
-        return _idle_due(state)
+        return at_once_s if state.waiting is not None else _LONGEST_S if state.retiring else None
     if release.state in (S.PACKAGED, S.CHECKED):
-        return _LONGEST_S if state.frozen else 0.0
+        return at_once_s
     if release.state in (S.PROMOTING, S.ROLLING_BACK):
         return _POLL_S
     return min(_LONGEST_S, max(_POLL_S, _remaining_s(release, now)))
-
-
-def _idle_due(state: LedgerState) -> float | None:
-    if state.waiting is not None:
-        return _LONGEST_S if state.frozen else 0.0
-    return _LONGEST_S if state.retiring else None
 
 
 def _remaining_s(release: OpenRelease, now: datetime) -> float:
@@ -76,7 +71,7 @@ def _remaining_s(release: OpenRelease, now: datetime) -> float:
         return _look_s(canary_step(release).bake_seconds, elapsed_s(release, now))
     if release.state is S.JUDGING:
         return plan.judging.look_every_seconds
-    if release.state is S.HELD:
+    if release.state is S.HELD and not is_return(release.release_id):
         return plan.hold_grace_seconds - elapsed_s(release, now)
     return _LONGEST_S
 

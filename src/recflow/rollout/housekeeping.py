@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from recflow.artifacts.digests import digest_bytes
 from recflow.artifacts.ledger import LedgerState
@@ -16,6 +16,7 @@ from recflow.artifacts.manifests import Manifest
 from recflow.artifacts.refs import Ref, RefKind
 from recflow.config.recipe import Recipe
 from recflow.domain.retention import Shelf, garbage, needed_by_releases
+from recflow.errors import ArtifactCorrupt
 from recflow.protocols import Clock, Ledger, ObjectStore
 
 _HEADS = "heads"  # beside the partitions stands which of them is current
@@ -35,12 +36,14 @@ def clean_artifacts(
 ) -> Cleaned:
     """Delete what no release, no current partition (`current`) and no recent artifact needs.
 
-    `at_once` does not wait for a second pass: only while nothing of the recipe is being computed.
+    `at_once` does not wait for a second pass: only while nothing of the recipe is being computed. What stands beside a
+    manifest that cannot be read is left alone; ArtifactCorrupt names it once the rest is cleaned.
     """
     plan, now = recipe.retention, clock.now()
     head = ledger.head(recipe.name)
     roots = [*needed_by_releases(head.state if head else LedgerState()), *current]
-    shelves = list(_shelves(store, recipe.name))
+    broken: list[ArtifactCorrupt] = []
+    shelves = list(_shelves(store, recipe.name, broken))
     unneeded = garbage(shelves, roots, made_after=now - timedelta(days=plan.keep_days))
     memory = f"{recipe.name}/housekeeping/suspects.json"
     since = _SUSPECTS.validate_json(store.get(memory) or b"{}")
@@ -52,22 +55,41 @@ def clean_artifacts(
             store.delete(key)
     left = {key: seen for key, seen in suspects.items() if key not in due}
     store.put(memory, _SUSPECTS.dump_json(left))
+    if broken:
+        raise broken[0]
     return Cleaned(len(due), len(left))
 
 
-def _shelves(store: ObjectStore, recipe: str) -> Iterator[Shelf]:
+def _shelves(store: ObjectStore, recipe: str, broken: list[ArtifactCorrupt]) -> Iterator[Shelf]:
+    """Every shelf that can be read; why another cannot goes to `broken`."""
     for kind in RefKind:
         folder = f"{recipe}/{kind.folder}/"
         groups: dict[str, list[str]] = {}
         for key in store.list(folder):
             groups.setdefault(key.removeprefix(folder).partition("/")[0], []).append(key)
         for name, keys in groups.items():
-            if name != _HEADS:
+            if name == _HEADS:
+                continue
+            try:
                 yield _shelf(store, f"{folder}{name}", keys)
+            except ArtifactCorrupt as error:
+                broken.append(error)
 
 
 def _shelf(store: ObjectStore, prefix: str, keys: list[str]) -> Shelf:
     texts = {key: store.get(key) or b"" for key in keys if key.removeprefix(f"{prefix}/").startswith("manifest")}
-    manifests = {digest_bytes(data): Manifest.model_validate_json(data) for data in texts.values() if data}
+    manifests = {digest_bytes(data): _manifest(store, key, data) for key, data in texts.items() if data}
     current = texts.get(f"{prefix}/manifest.json", b"")
     return Shelf(prefix, tuple(keys), digest_bytes(current) if current else "", manifests)
+
+
+def _manifest(store: ObjectStore, key: str, data: bytes) -> Manifest:
+    try:
+        return Manifest.model_validate_json(data)
+    except ValidationError as error:
+        raise ArtifactCorrupt(
+            f"{store.root}/{key} is no manifest",
+            expected="JSON of a manifest",
+            seen=str(error),
+            then="what stands beside it is kept until it is mended or removed; everything else was cleaned",
+        ) from error

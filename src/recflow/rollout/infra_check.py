@@ -14,9 +14,9 @@ from pathlib import Path
 
 from recflow.artifacts.decisions import Decision, Finding, Verdict
 from recflow.artifacts.plans import InfraLimits
-from recflow.domain.golden import GoldenRequest, read_golden
+from recflow.domain.golden import GoldenRequest, is_strict, read_golden
 from recflow.errors import ModelWontLoad, ServerUnavailable
-from recflow.protocols import Clock, ModelServer, RankItem
+from recflow.protocols import Clock, ModelServer, RankItem, golden_items
 
 MIN_ORDER_AGREEMENT = 0.99
 LATENCY_REQUESTS = 60
@@ -37,9 +37,7 @@ class Golden:
     @classmethod
     def of(cls, request: GoldenRequest) -> "Golden":
         """A golden request of the package."""
-        texts = zip(request.titles, request.descriptions, strict=True)
-        items = tuple(RankItem(str(number), title, description) for number, (title, description) in enumerate(texts))
-        return cls(request.query, items, tuple(request.scores))
+        return cls(request.query, golden_items(request), request.scores)
 
     def sized(self, size: int) -> "Golden":
         """This request with exactly `size` items: the first ones, or all of them again and again."""
@@ -97,7 +95,7 @@ def check(
         server.load(recipe, version, package)
     except ModelWontLoad as error:
         return _decide([Finding(rule="load", verdict=Verdict.FAIL, reason=error.what, n=0)], {"seen": error.seen[:600]})
-    strict = not (package / "1" / "post_processing.py").exists()
+    strict = is_strict(package)
     try:
         answers = [candidate.try_score(golden, goldens[0]) for golden in goldens[:WARM_UP_REQUESTS]]
         load_s = (clock.now() - start).total_seconds()

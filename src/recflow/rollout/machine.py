@@ -64,10 +64,10 @@ def _advance(turn: Turn) -> Advanced:
     if isinstance(proposal, str):
         return _settle(turn, proposal)
     entry = _append(turn, proposal)
-    if proposal.to is not None and proposal.to.terminal:
-        _project(turn, entry.state)
     if entry.state.untold:
         _tell(turn, entry)
+    if proposal.to is not None and proposal.to.terminal:
+        _project(turn, entry.state)
     return _done(turn, entry)
 
 
@@ -75,7 +75,11 @@ def _done(turn: Turn, entry: LedgerEntry) -> Advanced:
     head = turn.services.ledger.head(turn.name) or entry
     event = entry.event
     reason = f"{event.to or event.kind}: {event.reason}" if event.reason else str(event.to or event.kind)
-    return Advanced(True, head.state, reason, next_due(head.state, turn.now) if head.state.release else 0.0)
+    return Advanced(True, head.state, reason, _due(turn, head.state) if head.state.release else 0.0)
+
+
+def _due(turn: Turn, state: LedgerState) -> float | None:
+    return next_due(state, turn.recipe.rollout.blackouts, turn.now)
 
 
 def _next(turn: Turn) -> Proposal:
@@ -114,8 +118,12 @@ def _open(turn: Turn, stop: str) -> Proposal:
 
 
 def _keep_loaded(turn: Turn, release: OpenRelease) -> LedgerEvent | None:
-    """Load what routes name, or will name next, and the server has lost; the event when the candidate cannot be."""
-    _keep_stable_loaded(turn)
+    """Load what routes name, or will name next, and the server has lost; the event when the candidate cannot be.
+
+    A stable that cannot be loaded stops nothing: a release, a return above all, may be the way out of it.
+    """
+    with contextlib.suppress(PermanentError):
+        _keep_stable_loaded(turn)
     if release.state in (S.PACKAGED, S.AWAITING_APPROVAL, S.ROLLING_BACK):
         return None
     candidate = release.candidate
@@ -148,7 +156,7 @@ def _settle(turn: Turn, reason: str) -> Advanced:
         return _done(turn, entry)
     if turn.state.release is None:
         _project(turn, turn.state)
-    return Advanced(False, turn.state, reason, next_due(turn.state, turn.now))
+    return Advanced(False, turn.state, reason, _due(turn, turn.state))
 
 
 def _retire(turn: Turn) -> LedgerEntry | None:

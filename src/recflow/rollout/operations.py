@@ -1,6 +1,7 @@
 """What a person, or the watch, may ask of a release. Each appends one entry; `advance` does the rest."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 from recflow.artifacts.ledger import (
@@ -15,7 +16,7 @@ from recflow.artifacts.ledger import (
 )
 from recflow.artifacts.refs import Ref, RefKind
 from recflow.config.recipe import Recipe
-from recflow.domain.releases import LIVE, WAITING
+from recflow.domain.releases import LIVE, RETURN, WAITING, is_return
 from recflow.errors import ReleaseRefused
 from recflow.protocols import Ledger, ModelServer
 from recflow.rollout.candidates import version_id
@@ -27,19 +28,30 @@ from recflow.rollout.steps import move
 from recflow.storage import ArtifactStore
 
 S = ReleaseState
-RETURN = "return"
 Choose = Callable[[LedgerState], LedgerEvent | None]
 
 
-def claim(recipe: Recipe, ledger: Ledger, now: datetime) -> str:
-    """The id of the open release, or of one opened now for the waiting candidate; empty when there is neither."""
+@dataclass(frozen=True)
+class Claimed:
+    """The id of the open release; empty when there is none, and then `reason` says why."""
+
+    release_id: str
+    reason: str = ""
+
+
+def claim(recipe: Recipe, ledger: Ledger, now: datetime) -> Claimed:
+    """The open release, or one opened now for the waiting candidate."""
 
     def choose(state: LedgerState) -> LedgerEvent | None:
         busy = state.release is not None or halted(state, recipe.rollout.blackouts, now)
         return None if busy else open_waiting(recipe, state)
 
-    release = _append(recipe.name, ledger, "", choose).release
-    return release.release_id if release else ""
+    state = _append(recipe.name, ledger, "", choose)
+    if state.release is not None:
+        return Claimed(state.release.release_id)
+    if state.waiting is not None:
+        return Claimed("", f"{state.waiting.version} waits: {halted(state, recipe.rollout.blackouts, now)}")
+    return Claimed("", "no candidate is waiting and no release is open")
 
 
 def approve(recipe: str, ledger: Ledger, *, person: str, reason: str = "") -> LedgerState:
@@ -78,7 +90,8 @@ def rollback(recipe: Recipe, services: ReleaseServices, *, person: str, reason: 
     """Roll back the open release, or return to the previous version in one step when none is open.
 
     With `version` nothing happens unless that version is the candidate, or the stable without an open release: a
-    caller that looked earlier cannot hit a release that it has not seen. Asking again changes nothing.
+    caller that looked earlier cannot hit a release that it has not seen. Asking again changes nothing. A return goes
+    on, unless it is held and a person, who names no version, goes back to what was left.
     """
 
     def choose(state: LedgerState) -> LedgerEvent | None:
@@ -87,7 +100,8 @@ def rollback(recipe: Recipe, services: ReleaseServices, *, person: str, reason: 
         if version and version != involved:
             return None
         if release is not None:
-            return None if release.release_id.startswith(RETURN) else _back(release, reason)
+            ends = not is_return(release.release_id) or (release.state is S.HELD and not version)
+            return _back(release, reason) if ends else None
         return _return(recipe, services, state, reason)
 
     return _append(recipe.name, services.ledger, person, choose)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from recflow.artifacts.ledger import EventKind, LedgerEntry, ReleaseState
+from recflow.config.recipe import Recipe
 from recflow.errors import ReleaseRefused
 from recflow.protocols import Ledger
 from recflow.rollout.due import next_due
@@ -30,18 +31,18 @@ class Progress:
         return self.state in states and step in (None, self.step)
 
 
-def progress(recipe: str, release_id: str, *, ledger: Ledger, now: datetime) -> Progress:
+def progress(recipe: Recipe, release_id: str, *, ledger: Ledger, now: datetime) -> Progress:
     """How the release stands; ReleaseRefused when the ledger has never heard of it."""
-    head = ledger.head(recipe)
+    head = ledger.head(recipe.name)
     release = head.state.release if head else None
     if head and release and release.release_id == release_id:
-        wait_s = next_due(head.state, now) or 0.0
+        wait_s = next_due(head.state, recipe.rollout.blackouts, now) or 0.0
         return Progress(release.state, release.step, release.reason, head.seq, wait_s)
-    for entry in ledger.entries(recipe):
+    for entry in ledger.entries(recipe.name):
         if head and _ended(entry, release_id):
             assert entry.event.to is not None
             return Progress(entry.event.to, entry.event.step, entry.event.reason, head.seq, 0.0)
-    raise ReleaseRefused(f"{recipe} has no release {release_id}", expected="a release of the ledger", seen="none")
+    raise ReleaseRefused(f"{recipe.name} has no release {release_id}", expected="a release of the ledger", seen="none")
 
 
 def _ended(entry: LedgerEntry, release_id: str) -> bool:

@@ -10,9 +10,10 @@ from recflow.artifacts.ledger import EventKind, LedgerEntry, LedgerEvent, Ledger
 from recflow.artifacts.refs import Ref, RefKind
 from recflow.config.recipe import Recipe
 from recflow.domain.golden import GoldenRequest, agrees, is_strict, read_golden
+from recflow.domain.releases import is_return
 from recflow.domain.routes import routes
 from recflow.errors import ArtifactCorrupt, ModelWontLoad
-from recflow.protocols import RankItem, TrafficReading
+from recflow.protocols import TrafficReading, golden_items
 from recflow.rollout.decide import judge_health
 from recflow.rollout.due import after_canary, after_shadow, canary_step, elapsed_s
 from recflow.rollout.services import InfraCheck, OnlineJudge, ReleaseServices
@@ -152,9 +153,7 @@ def _golden_traffic(turn: Turn) -> Decision:
 
 
 def _score(turn: Turn, request: GoldenRequest) -> tuple[float, ...]:
-    texts = zip(request.titles, request.descriptions, strict=True)
-    items = [RankItem(str(number), title, description) for number, (title, description) in enumerate(texts)]
-    version = turn.release.candidate.version
+    version, items = turn.release.candidate.version, golden_items(request)
     return turn.services.server.score(turn.name, version, request.query, items, timeout_s=_TIMEOUT_S)
 
 
@@ -256,8 +255,9 @@ def _confirm(turn: Turn, to: ReleaseState) -> LedgerEvent | None:
 
 
 def _held(turn: Turn) -> Proposal:
+    """A return waits for a person: time alone sends nobody back to the version that was left."""
     grace = turn.release.plan.hold_grace_seconds
-    if elapsed_s(turn.release, turn.now) >= grace:
+    if elapsed_s(turn.release, turn.now) >= grace and not is_return(turn.release.release_id):
         return move(turn.release, S.ROLLING_BACK, f"held for {grace:.0f} s and nobody came: {turn.release.reason}")
     return f"held: {turn.release.reason}"
 

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from recflow.config.recipe import Recipe
-from recflow.config.recipe_loader import load_recipe, recipe_paths
+from recflow.config.recipe_loader import sound_recipes
 from recflow.config.settings import Settings
 from recflow.errors import BadConfiguration
 from recflow.wiring.services import Services
@@ -29,8 +29,8 @@ def build_gateway(services: Services) -> Any:
 
 
 def gateway_recipes(settings: Settings) -> list[Recipe]:
-    """Every recipe of `RECFLOW_RECIPES`; BadConfiguration when one cannot be read or there is none."""
-    recipes = [load_recipe(path) for path in recipe_paths(settings.recipes).values()]
+    """Every sound recipe of `RECFLOW_RECIPES`; BadConfiguration when there is none."""
+    recipes = sound_recipes(settings.recipes)
     if not recipes:
         raise BadConfiguration(f"{settings.recipes} has no recipe", expected="at least one <name>.yaml", seen="none")
     return recipes

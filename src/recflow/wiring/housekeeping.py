@@ -20,6 +20,8 @@ _HOST_FOLDERS = ("scratch", "cache", "jobs", "calls", "store/.incoming")
 def clean_store(services: Services, recipe: str, *, at_once: bool = False) -> dict[str, Any]:
     """Delete what nothing needs, compact the event log, remove stale files of this host; what was done, in numbers."""
     contract = services.recipe(recipe)
+    compacted = services.events.compact()
+    removed = _clean_host(services.settings.home, services.clock.now() - _KEEP_ON_HOST)
     cleaned = clean_artifacts(
         contract, store=services.store, ledger=services.ledger, clock=services.clock,
         current=_current_partitions(services, contract), at_once=at_once,
@@ -27,8 +29,8 @@ def clean_store(services: Services, recipe: str, *, at_once: bool = False) -> di
     return {
         "deleted_objects": cleaned.deleted,
         "suspected_objects": cleaned.suspected,
-        "compacted_records": services.events.compact(),
-        "removed_host_folders": _clean_host(services.settings.home, services.clock.now() - _KEEP_ON_HOST),
+        "compacted_records": compacted,
+        "removed_host_folders": removed,
     }
 
 

@@ -1,6 +1,7 @@
 """The release machine, the online judge and the watch, with their clients."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from recflow.artifacts.ledger import LedgerState
@@ -34,14 +35,14 @@ def record_candidate_of(services: Services, recipe: Recipe, interval: Interval, 
     )
 
 
-def claim_release(services: Services, recipe: str) -> str:
-    """The id of the open release, or of one opened now; empty when there is nothing to release."""
+def claim_release(services: Services, recipe: str) -> operations.Claimed:
+    """The open release, or one opened now, or why there is none."""
     return operations.claim(services.recipe(recipe), services.ledger, services.clock.now())
 
 
 def release_progress(services: Services, recipe: str, release_id: str) -> Progress:
     """How a release stands, or how it ended."""
-    return progress(recipe, release_id, ledger=services.ledger, now=services.clock.now())
+    return progress(services.recipe(recipe), release_id, ledger=services.ledger, now=services.clock.now())
 
 
 def advance_release(services: Services, recipe: str) -> Advanced:
@@ -60,9 +61,14 @@ def adopt_package(services: Services, recipe: str, package: Ref, *, person: str)
 
 
 def watch_recipe(services: Services, name: str) -> dict[str, Any]:
-    """Look at what serves now, leave a version that is broken, and do the next due step of an open release."""
+    """Look at what serves now, leave a version that is broken, and do the next due step of an open release.
+
+    Compacts the event log first, since every look opens each of its segments; a disk that refuses stops no watch.
+    """
     from recflow.monitoring.watch import watch
 
+    with suppress(TemporaryError):
+        services.events.compact()
     recipe = services.recipe(name)
     report = watch(recipe, services)
     if trouble := report.roll_back:

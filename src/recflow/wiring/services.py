@@ -64,7 +64,7 @@ class Services:
         """The ledger, in the store."""
         from recflow.clients.ledger import ObjectLedger
 
-        return ObjectLedger(self.store, self.clock)
+        return ObjectLedger(self.store, self.clock, self.settings.actor)
 
     @cached_property
     def runner(self) -> StageRunner:

@@ -9,8 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from fakes.gateway_process import GatewayProcess, Load, Place
-from fakes.local_triton import REPOSITORY, free_port
+from fakes.local_triton import REPOSITORY
 from fakes.tiny_model import write_package
+from host.processes import free_ports
 from recflow.artifacts.ledger import ReleaseState
 from recflow.clients.triton import TritonServer
 
@@ -42,7 +43,7 @@ def environment(tmp_path, triton):
     ours = {
         "RECFLOW_HOME": str(tmp_path / "home"),
         "RECFLOW_RECIPES": str(tmp_path / "recipes"),
-        "RECFLOW_GATEWAY_URL": f"http://127.0.0.1:{free_port()}",
+        "RECFLOW_GATEWAY_URL": f"http://127.0.0.1:{free_ports(1)[0]}",
         "RECFLOW_GATEWAY_LEASE_S": "60",
     }
     return triton.environment | ours

@@ -6,7 +6,8 @@ from typer.testing import CliRunner
 from fakes.release_world import NAME, ReleaseWorld
 from recflow.artifacts.ledger import ReleaseState
 from recflow.cli import release as cli
-from recflow.errors import BadConfiguration, ReleaseRefused
+from recflow.cli.main import run
+from recflow.errors import BadConfiguration, ReleaseRefused, StoreFull
 from recflow.wiring.services import Services
 
 S = ReleaseState
@@ -110,6 +111,26 @@ def test_a_package_is_adopted_from_json_or_from_a_file(world, call, tmp_path):
 def test_a_reference_that_is_none_is_refused(call):
     with pytest.raises(BadConfiguration, match="cannot be read"):
         call("adopt", NAME, "{}")
+
+
+def test_watch_compacts_the_event_log_and_goes_on_when_the_disk_refuses(world, call):
+    def refuse():
+        called.append("compact")
+        raise StoreFull("no space")
+
+    called, world.metrics.events.compact = [], refuse
+    assert json.loads(call("watch", NAME))["troubles"] == []
+    assert called == ["compact"]
+
+
+@pytest.mark.parametrize("command", ["status", "history"])
+def test_a_recipe_that_nobody_knows_is_refused(tmp_path, monkeypatch, capsys, command):
+    (tmp_path / f"{NAME}.yaml").write_text(f"name: {NAME}\nowner: search\n")
+    monkeypatch.setenv("RECFLOW_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("RECFLOW_RECIPES", str(tmp_path))
+    assert run(["release", command, NAME]) == 0
+    assert run(["release", command, "shop_serach"]) == BadConfiguration.exit_code
+    assert f"did you mean {NAME}?" in capsys.readouterr().err
 
 
 def test_watch_rolls_a_sick_candidate_back_and_prints_what_it_saw(world, call):

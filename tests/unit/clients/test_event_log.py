@@ -1,5 +1,6 @@
 """What the log on disk promises beyond its seam: locks, rotation, torn lines, full disks, two compactions at once."""
 
+import errno
 import os
 import resource
 import signal
@@ -7,13 +8,15 @@ import subprocess
 import sys
 import threading
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from fakes.fake_clock import FakeClock
 from fakes.sample_events import NOON, RECIPE, exposure, outcome
 from recflow.clients.event_log import DuckEventLog
-from recflow.errors import StoreFull
+from recflow.clients.segments import Segment
+from recflow.errors import StoreFull, StoreUnavailable
 
 WINDOW = (NOON - timedelta(days=1), NOON + timedelta(days=1))
 
@@ -112,6 +115,40 @@ def test_a_compaction_interrupted_before_the_segment_goes_changes_nothing(log, f
     path.write_bytes(kept)
     assert ids(log) == ["r-1"]
     assert (log.compact(), ids(log), log.outcomes(RECIPE, *WINDOW).num_rows) == (2, ["r-1"], 1)
+
+
+def test_a_compacted_file_and_its_name_are_on_the_disk_before_its_segment_goes(log, folder, clock, monkeypatch):
+    path = write_and_close(folder, clock, exposure("r-1"))
+    synced = []
+
+    def fsync(file):
+        parts = [part.name for part in folder.glob("parquet/**/*.parquet")]
+        synced.append((Path(f"/dev/fd/{file}").is_dir(), parts, path.exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    log.compact()
+    assert synced == [(False, [], True), (True, [f"{path.stem}.parquet"], True)]
+
+
+def test_a_log_that_cannot_be_opened_is_unavailable_for_readers_and_compactions(log, folder):
+    (folder / "segments" / "w.jsonl").mkdir(parents=True)
+    for act in (lambda: ids(log), log.compact):
+        with pytest.raises(StoreUnavailable, match="could not be read"):
+            act()
+
+
+def test_a_segment_that_cannot_be_synced_leaves_no_file_open(folder, monkeypatch):
+    folder.mkdir()
+    segment = Segment(folder / "w.jsonl", NOON)
+
+    def refuse(file):
+        raise OSError(errno.EIO, "no")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OSError, match="no"):
+        segment.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(segment._file)
 
 
 def test_two_compactions_at_once_move_each_record_once_and_readers_always_see_all(log, folder, clock):

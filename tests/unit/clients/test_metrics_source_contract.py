@@ -37,14 +37,14 @@ def metrics(world):
 
 
 def test_without_requests_there_are_no_times(metrics):
-    assert metrics.traffic(RECIPE, version="v1", experiment="", **WINDOW) == TrafficReading(0, 0, None, None)
+    assert metrics.traffic(RECIPE, version="v1", experiment="", **WINDOW) == TrafficReading(0, 0, None)
     assert metrics.newest_event(RECIPE) is None
 
 
 def test_requests_count_for_the_assigned_version_whatever_served(events, metrics):
     failed = {"assigned_version": "v2", "served_version": "v1", "fallback": Fallback.ERROR}
     events.append("w", [exposure("r-1"), exposure("r-2", assigned_version="v2"), exposure("r-3", **failed)])
-    assert metrics.traffic(RECIPE, version="v2", experiment="", **WINDOW) == TrafficReading(2, 1, 12.5, 12.5)
+    assert metrics.traffic(RECIPE, version="v2", experiment="", **WINDOW) == TrafficReading(2, 1, 12.5)
 
 
 def test_an_experiment_is_read_by_itself(events, metrics):
@@ -66,10 +66,17 @@ def test_answers_under_stale_routes_are_no_fault_of_the_version(events, metrics)
     assert (reading.requests, reading.errors) == (3, 2)
 
 
-def test_p50_and_p95_are_interpolated(events, metrics):
+def test_an_experiment_leaves_answers_under_stale_routes_out(events, metrics):
+    inside = {"experiment": "rel-1:judging", "arm": Arm.CONTROL}
+    reasons = (Fallback.NONE, Fallback.STALE_ROUTES, Fallback.TIMEOUT)
+    events.append("w", [exposure(f"r-{reason}", fallback=reason, **inside) for reason in reasons])
+    reading = metrics.traffic(RECIPE, version="v1", experiment="rel-1:judging", **WINDOW)
+    assert (reading.requests, reading.errors) == (2, 1)
+
+
+def test_p95_is_interpolated(events, metrics):
     events.append("w", [exposure(f"r-{ms}", latency_ms=ms) for ms in (10, 20, 30)])
-    reading = metrics.traffic(RECIPE, version="v1", experiment="", **WINDOW)
-    assert (reading.p50_ms, reading.p95_ms) == (20, pytest.approx(29))
+    assert metrics.traffic(RECIPE, version="v1", experiment="", **WINDOW).p95_ms == pytest.approx(29)
 
 
 def test_the_newest_event_is_found_however_quiet_it_was(events, metrics):

@@ -10,9 +10,10 @@ from recflow.config.sections.data import SourceSection, SplitSection
 from recflow.data.sample.behaviour import mirror
 from recflow.data.sample.faults import NAMES
 from recflow.data.sample.shop import SampleShop, write_shop
-from recflow.data.sample.shuffle import shuffle_grades
+from recflow.data.sample.shuffle import read_pairs, shuffle_grades
 from recflow.data.sources.crowdflower import read_csv
 from recflow.data.split import query_id, split_of
+from recflow.errors import BadConfiguration, BadData
 
 SMALL = {"days": 2, "rows": 3_000, "queries": 20, "users": 100}
 
@@ -121,3 +122,27 @@ def test_shuffled_grades_keep_their_histogram_and_every_other_row(tmp_path):
     assert len(differing) == changed
     assert Counter(row["median_relevance"] for row in before) == Counter(row["median_relevance"] for row in after)
     assert all(split_of(query_id(row["query"]), SplitSection()) != "test" for row in before if row["id"] in differing)
+
+
+GOOD_HEADER = "id,query,product_title,median_relevance"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (GOOD_HEADER, "has no rows"),
+        ("id,query,product_title\n1,led,lamp", "no median_relevance"),
+        (f"{GOOD_HEADER}\n1,led,lamp,very good", "'very good' in the row with id 1"),
+    ],
+    ids=["a header alone", "no grades", "grades in words"],
+)
+def test_pairs_that_cannot_be_played_with_are_refused_with_what_is_wrong(tmp_path, text, said):
+    (tmp_path / "pairs.csv").write_text(text)
+    with pytest.raises(BadData, match=said):
+        read_pairs(tmp_path)
+
+
+def test_a_folder_without_pairs_is_refused(tmp_path):
+    for folder, said in ((tmp_path, "no CSV file"), (tmp_path / "none", "no folder")):
+        with pytest.raises(BadConfiguration, match=said):
+            read_pairs(folder)

@@ -146,9 +146,18 @@ class TestRoutes:
         after = move(before, S.HELD)
         assert routes("shop", after) == routes("shop", before)
 
-    def test_an_observation_changes_no_epoch(self):
-        after = fold(state_in(S.JUDGING), LedgerEvent(kind=EventKind.OBSERVED), seq=10, at=NOW)
-        assert (after.seq, after.epoch) == (10, 7)
+    def test_a_shopper_meets_the_candidate_from_the_first_split_on(self):
+        shadow = state_in(S.SHADOW)
+        assert not move(shadow, S.HELD).release.met
+        assert not move(shadow, S.ROLLING_BACK).release.met
+        for met in (S.CANARY, S.JUDGING, S.PROMOTING):
+            assert move(move(shadow, met), S.ROLLING_BACK).release.met
+
+    def test_a_return_is_met_at_once(self):
+        event = LedgerEvent(
+            kind=EventKind.OPENED, release_id="return-10-old", to=S.PROMOTING, candidate=candidate("old"), plan=PLAN
+        )
+        assert fold(LedgerState(), event, seq=10, at=NOW).release.met
 
 
 VERSIONS = [f"v{number}" for number in range(4)]

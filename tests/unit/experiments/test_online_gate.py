@@ -5,7 +5,7 @@ import pytest
 from fakes.fake_event_log import FakeEventLog
 from fakes.shoppers import EXPERIMENT, START, crowd, shown
 from recflow.artifacts.decisions import Verdict
-from recflow.artifacts.events import Arm, Fallback
+from recflow.artifacts.events import Arm, Exposure, Fallback
 from recflow.config.sections.gate import Guardrail, OnlineGateSection
 from recflow.experiments.gate import judge_online
 from recflow.experiments.readers import read_evidence
@@ -93,6 +93,18 @@ def test_a_candidate_that_hides_behind_fallback_fails_the_guardrail():
     decision = judge_online(guarded("fallback_rate"), "refresh", evidence(records))
     assert decision.verdict is V.FAIL
     assert "fallback_rate is worse" in decision.reasons[0]
+
+
+def test_a_candidate_that_stale_routes_kept_from_everybody_is_not_judged():
+    records = [
+        record.model_copy(update={"fallback": Fallback.STALE_ROUTES, "served_version": "v1"})
+        if isinstance(record, Exposure)
+        else record
+        for record in CROWDS["equal"]
+    ]
+    decision = judge_online(guarded("fallback_rate"), "refresh", evidence(records))
+    assert decision.verdict is V.INCONCLUSIVE
+    assert "0 events" in decision.reasons[0]
 
 
 def test_no_fallback_at_all_holds_the_guardrail():

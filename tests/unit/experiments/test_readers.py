@@ -68,6 +68,13 @@ def test_a_request_served_by_stable_still_counts_for_the_assigned_arm():
     assert row(evidence, "u") | {"arm": "treatment", "fallbacks": 1.0} == row(evidence, "u")
 
 
+def test_answers_under_stale_routes_are_no_evidence():
+    stale = {"fallback": Fallback.STALE_ROUTES, "served_version": "v1"}
+    evidence = read(shown("u", T, 0, **stale), shown("v", C, 0, **stale), shown("v", C, 50))
+    assert evidence.users["user_key"].to_pylist() == ["v"]
+    assert (row(evidence, "v")["searches"], evidence.assigned, len(evidence.latency_ms)) == (1, {C: 1}, 1)
+
+
 def test_latencies_belong_to_the_rows_of_their_users():
     evidence = read(shown("b", T, 0, latency_ms=20), shown("a", C, 0, latency_ms=10), shown("b", T, 1, latency_ms=30))
     assert sorted(zip(evidence.latency_user.tolist(), evidence.latency_ms.tolist(), strict=True)) == [

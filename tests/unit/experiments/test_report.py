@@ -1,4 +1,3 @@
-import json
 from datetime import timedelta
 
 from fakes.fake_event_log import FakeEventLog
@@ -6,7 +5,7 @@ from fakes.shoppers import EXPERIMENT, START, crowd
 from recflow.artifacts.events import Arm
 from recflow.config.sections.gate import OnlineGateSection
 from recflow.experiments.readers import read_evidence
-from recflow.experiments.report import as_text, summarise, write_report
+from recflow.experiments.report import as_text, summarise
 
 SECTION = OnlineGateSection(planned_users=600)
 
@@ -24,13 +23,6 @@ def test_the_table_has_a_row_an_arm_with_its_interval():
     assert control.users + treatment.users == 600
     assert as_text(shown).splitlines()[0].split()[:3] == ["arm", "users", "searches"]
     assert "treatment against control: +" in as_text(shown)
-
-
-def test_the_figure_and_the_numbers_are_written(tmp_path):
-    shown = report(200)
-    write_report(shown, tmp_path)
-    assert json.loads((tmp_path / "experiment.json").read_text())["metric"] == "ctr"
-    assert (tmp_path / "experiment.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_nobody_yet_is_no_report():

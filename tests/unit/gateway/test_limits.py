@@ -34,6 +34,7 @@ def refused(response):
         (ask(query="x" * 513), "query_too_long"),
         (ask(user_id=""), "no_user"),
         (ask(user_id="x" * 129), "invalid_field"),
+        (ask(user_id="anonymous:u-1"), "invalid_field"),
         (ask(items=[{"id": "", "title": "x"}]), "invalid_field"),
         (ask(items=[{"title": "x"}]), "invalid_field"),
         (ask(items="abc"), "invalid_field"),

@@ -1,6 +1,7 @@
 import os
 import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 
 from host.processes import MARK, Processes, free_ports, refuse_taken_ports
 from host.stack import Ports, Stack
+from recflow.clients.triton_home import TritonHome
+from recflow.config.settings import Settings
 from recflow.errors import BadConfiguration, ServerUnavailable
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -145,6 +148,68 @@ def test_a_start_on_a_taken_port_starts_nothing(tmp_path):
         with pytest.raises(BadConfiguration, match="triton_metrics"):
             Stack(tmp_path, ports=ports).start(lambda _: None)
     assert not (tmp_path / "run").exists()
+
+
+def test_ports_come_from_the_addresses_of_the_settings():
+    settings = Settings(gateway_url="http://localhost:9088/", triton_http="127.0.0.1:9000")
+    ports = Ports.of(settings)
+    assert (ports.gateway, ports.triton_http, ports.triton_grpc) == (9088, 9000, Ports().triton_grpc)
+    assert Ports.of(Settings()) == Ports()
+
+
+@pytest.mark.parametrize(
+    "address", ["http://0.0.0.0:8088", "http://shop.example:8088", "https://127.0.0.1", "nonsense"]
+)
+def test_an_address_beyond_loopback_is_refused_rather_than_replaced(address):
+    with pytest.raises(BadConfiguration, match="RECFLOW_GATEWAY_URL"):
+        Ports.of(Settings(gateway_url=address))
+
+
+def test_make_up_takes_recipes_and_sources_from_the_environment(monkeypatch, tmp_path):
+    from host.__main__ import up
+
+    started: list[Stack] = []
+    monkeypatch.setattr(Stack, "start", lambda stack, _: started.append(stack))
+    for name in ("home", "recipes", "source_root", "triton_runtime"):
+        monkeypatch.setenv(f"RECFLOW_{name.upper()}", str(tmp_path / name))
+    monkeypatch.setenv("RECFLOW_GATEWAY_URL", "http://127.0.0.1:9088")
+    up(free_ports=False)
+    environment = started[0].environment()
+    assert environment["RECFLOW_RECIPES"] == str(tmp_path / "recipes")
+    assert environment["RECFLOW_SOURCE_ROOT"] == str(tmp_path / "source_root")
+    assert environment["RECFLOW_TRITON_RUNTIME"] == str(tmp_path / "triton_runtime")
+    assert environment["RECFLOW_GATEWAY_URL"] == "http://127.0.0.1:9088"
+
+
+def test_make_down_ends_the_installation_and_the_demo(monkeypatch, tmp_path):
+    import host.__main__
+
+    homes = [tmp_path / "home", tmp_path / "demo"]
+    monkeypatch.setenv("RECFLOW_HOME", str(homes[0]))
+    monkeypatch.setattr(host.__main__, "DEMO_HOME", homes[1])
+    for home in homes:
+        start(Stack(home).processes, "gateway", SLEEP)
+    host.__main__.down()
+    assert [name for home in homes for name in Stack(home).processes.names()] == []
+
+
+def test_a_triton_that_was_started_again_by_hand_is_ended_too(tmp_path):
+    home = TritonHome(tmp_path)
+    left = subprocess.Popen([*SLEEP, f"--shm={home.prefix}"])
+    assert [process.pid for process in home.processes()] == [left.pid]
+    Stack(tmp_path).stop()
+    assert home.processes() == []
+    left.wait()
+
+
+@pytest.mark.parametrize("arguments", [["triton", "up"], ["gateway", "up"]])
+def test_the_parts_of_recflow_are_kept_alive_as_those_of_airflow_are(monkeypatch, tmp_path, arguments):
+    commands: list[list[str]] = []
+    monkeypatch.setattr(Processes, "start", lambda *given, **_: commands.append(given[2]))
+    monkeypatch.setattr(Processes, "wait", lambda *_, **__: None)
+    Stack(tmp_path).start_command(arguments[0], arguments, "")
+    assert commands[0][1:3] == ["-m", "host.keep_alive"]
+    assert commands[0][-2:] == arguments
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, RuntimeError])

@@ -10,7 +10,7 @@ from recflow.protocols import TrafficReading
 from recflow.rollout import operations
 
 S = ReleaseState
-SLOW = TrafficReading(requests=500, errors=0, p50_ms=200.0, p95_ms=900.0)
+SLOW = TrafficReading(requests=500, errors=0, p95_ms=900.0)
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_a_candidate_as_sick_as_stable_is_not_blamed(world):
 
 def test_few_requests_say_nothing(world):
     version = canary(world)
-    world.metrics.set[version] = TrafficReading(requests=19, errors=19, p50_ms=1.0, p95_ms=1.0)
+    world.metrics.set[version] = TrafficReading(requests=19, errors=19, p95_ms=1.0)
     assert look(world).troubles == ()
 
 
@@ -133,6 +133,27 @@ def test_trouble_that_went_and_came_back_is_told_again(world):
         world.true_server.down = reading is SICK
         look(world)
     assert [card.runbook for card in world.true_notifier.cards].count("watch-breach") == 2
+
+
+def test_new_worse_trouble_is_told_although_its_runbook_was_told_before(world):
+    operations.rollback(world.recipe, world, person="ada", reason="a complaint")
+    world.play()
+    for reading in (SLOW, SLOW, SICK, SICK):
+        world.metrics.set[world.state.stable.version] = reading
+        look(world)
+    causes = [card.cause for card in world.true_notifier.cards if card.runbook == "watch-breach"]
+    assert ["p95" in cause for cause in causes] == [True, False]
+
+
+def test_a_sick_candidate_affects_shoppers_only_once_they_met_it(world):
+    version = world.record(3)
+    world.play(at(S.SHADOW))
+    world.metrics.set = {version: SICK, world.state.stable.version: HEALTHY}
+    assert not look(world).troubles[0].shoppers_affected
+    world.metrics.set[version] = HEALTHY
+    world.play(at(S.CANARY))
+    world.metrics.set[version] = SICK
+    assert look(world).troubles[0].shoppers_affected
 
 
 def test_a_package_that_cannot_be_read_again_is_told_and_blames_nobody(world):

@@ -41,3 +41,9 @@ def test_nothing_listens_beyond_loopback(compose):
     assert environment["AIRFLOW__API__HOST"] == "127.0.0.1"
     assert environment["RECFLOW_GATEWAY_URL"].startswith("http://127.0.0.1:")
     assert "listen_addresses=127.0.0.1" in compose["services"]["postgres"]["command"]
+
+
+def test_every_service_of_ours_sees_the_processes_of_the_others(compose):
+    ours = [service for service in compose["services"].values() if service["image"] == "recflow:local"]
+    assert len(ours) > 1
+    assert all(service["pid"] == "host" for service in ours)

@@ -4,8 +4,10 @@ import pytest
 
 from fakes.release_world import QUICK, ReleaseWorld
 from recflow.artifacts.ledger import LedgerState, ReleaseState
+from recflow.artifacts.plans import Blackout
 from recflow.rollout import operations
 from recflow.rollout.due import next_due
+from recflow.rollout.progress import progress
 
 S = ReleaseState
 NOW = datetime(2011, 1, 5, tzinfo=UTC)
@@ -21,14 +23,34 @@ def at(state):
 
 
 def test_an_empty_ledger_is_due_never():
-    assert next_due(LedgerState(), NOW) is None
+    assert next_due(LedgerState(), (), NOW) is None
 
 
 def test_a_waiting_candidate_is_due_at_once_unless_frozen(world):
     world.record(1)
-    assert next_due(world.state, NOW) == 0
+    assert next_due(world.state, (), NOW) == 0
     frozen = operations.freeze(world.recipe.name, world.ledger, person="ada", reason="sale")
-    assert next_due(frozen, NOW) == 60
+    assert next_due(frozen, (), NOW) == 60
+
+
+def test_what_a_blackout_stops_before_shoppers_is_looked_at_every_minute(world):
+    blackout = Blackout(start=NOW, end=NOW + timedelta(hours=1), reason="double eleven")
+    world.record(1)
+    assert next_due(world.state, [blackout], NOW) == 60
+    world.play(at(S.CHECKED))
+    assert next_due(world.state, [blackout], NOW) == 60
+    assert next_due(world.state, [blackout], blackout.end) == 0
+
+
+def test_a_task_that_follows_a_release_waits_through_a_blackout(world):
+    world.record(1)
+    world.play(at(S.PACKAGED))
+    now = world.clock.now()
+    blackout = Blackout(start=now, end=now + timedelta(hours=1), reason="double eleven")
+    plan = QUICK.model_copy(update={"blackouts": (blackout,)})
+    world.recipe = world.recipe.model_copy(update={"rollout": plan})
+    release_id = world.state.release.release_id
+    assert progress(world.recipe, release_id, ledger=world.ledger, now=now).wait_s == world.advance().wait_s == 60
 
 
 @pytest.mark.parametrize(
@@ -48,7 +70,7 @@ def test_a_release_is_due_by_its_plan_and_the_ledgers_time(world, state, after_s
     world.stable(1)
     world.record(2)
     entered = world.play(at(state)).release.entered_at
-    assert next_due(world.state, entered + timedelta(seconds=after_s)) == due_s
+    assert next_due(world.state, (), entered + timedelta(seconds=after_s)) == due_s
 
 
 def test_a_held_release_is_due_when_its_grace_time_ends_and_looked_at_every_minute(world):
@@ -58,8 +80,8 @@ def test_a_held_release_is_due_when_its_grace_time_ends_and_looked_at_every_minu
     operations.hold(world.recipe.name, world.ledger, person="ada", reason="a strange graph")
     world.advance()
     entered = world.state.release.entered_at
-    assert next_due(world.state, entered) == 60
-    assert next_due(world.state, entered + timedelta(seconds=QUICK.hold_grace_seconds - 5)) == 5
+    assert next_due(world.state, (), entered) == 60
+    assert next_due(world.state, (), entered + timedelta(seconds=QUICK.hold_grace_seconds - 5)) == 5
 
 
 def test_what_nobody_was_told_of_is_due_at_once(world):
@@ -67,4 +89,4 @@ def test_what_nobody_was_told_of_is_due_at_once(world):
     world.record(2)
     world.play(at(S.JUDGING))
     held = operations.hold(world.recipe.name, world.ledger, person="ada", reason="a strange graph")
-    assert next_due(held, NOW) == 0
+    assert next_due(held, (), NOW) == 0

@@ -10,7 +10,7 @@ V = Verdict
 
 
 def reading(requests=1000, errors=0, p95_ms=100.0):
-    return TrafficReading(requests, errors, 50.0, p95_ms)
+    return TrafficReading(requests, errors, p95_ms)
 
 
 WELL = reading()

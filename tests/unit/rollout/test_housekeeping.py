@@ -6,7 +6,7 @@ from fakes.release_world import NAME, ReleaseWorld, interval
 from recflow.artifacts.ledger import ReleaseState
 from recflow.artifacts.manifests import Manifest
 from recflow.artifacts.refs import Ref, RefKind
-from recflow.errors import PermanentError
+from recflow.errors import ArtifactCorrupt, PermanentError
 from recflow.rollout.housekeeping import Cleaned, clean_artifacts
 from recflow.storage import list_files
 
@@ -170,6 +170,20 @@ def test_a_result_that_was_computed_again_keeps_the_older_one_while_a_release_ne
     assert world.artifacts.find(NAME, RefKind.MODEL, key) is None
     with pytest.raises(PermanentError):
         world.artifacts.manifest(newer)
+
+
+def test_a_manifest_that_cannot_be_read_is_told_after_the_rest_was_cleaned(world):
+    old = make(world, RefKind.DATASET)
+    broken = f"{NAME}/models/{'f' * 64}"
+    world.store.put(f"{broken}/manifest.json", b"torn")
+    world.store.put(f"{broken}/a1/model.onnx", b"whole")
+    pass_days(world, 100)
+    for _ in range(2):
+        world.clock.tick(24 * 3600)
+        with pytest.raises(ArtifactCorrupt, match=f"{broken}/manifest.json is no manifest"):
+            clean(world)
+    assert not exists(world, old)
+    assert len(world.store.list(f"{broken}/")) == 2
 
 
 def test_an_interrupted_pass_leaves_only_garbage_for_the_next_one(world):

@@ -58,6 +58,40 @@ def test_a_return_on_its_way_is_not_rolled_back_by_a_second_call(world):
     assert world.play().stable.version == first
 
 
+def held_return(world):
+    """A return that a gateway has not taken in time; the version it leads to, and the one that was left."""
+    first, second = world.stable(1), world.stable(2)
+    rollback(world)
+    world.clock.tick(QUICK.health.no_data_grace_seconds)
+    world.advance()
+    world.advance()
+    assert world.state.release.state is S.HELD
+    return first, second
+
+
+def test_a_held_return_waits_for_a_person_however_long_it_takes(world):
+    first, _ = held_return(world)
+    world.clock.tick(10 * QUICK.hold_grace_seconds)
+    assert (world.advance().changed, world.advance().wait_s) == (False, 60)
+    assert (world.state.release.state, world.table.versions) == (S.HELD, (first,))
+    operations.resume(world.recipe.name, world.ledger, person="ada")
+    assert world.play().stable.version == first
+
+
+def test_the_card_of_a_held_return_leads_on_and_not_back(world):
+    held_return(world)
+    card = world.true_notifier.cards[-1]
+    assert (card.command, card.shoppers_affected) == (f"recflow release resume {world.recipe.name}", True)
+
+
+def test_a_person_may_go_back_from_a_held_return_and_the_watch_may_not(world):
+    first, second = held_return(world)
+    rollback(world, version=first)
+    assert world.state.release.state is S.HELD
+    rollback(world)
+    assert (world.play().last_state, world.state.stable.version) == (S.ROLLED_BACK, second)
+
+
 def test_a_caller_that_saw_another_version_changes_nothing(world):
     first, second = world.stable(1), world.stable(2)
     rollback(world, version=first)
@@ -142,6 +176,12 @@ def test_adopting_again_changes_nothing_and_adopting_another_is_refused(world):
         adopt(world, world.package(2))
 
 
+def test_adopting_an_older_model_does_not_forget_what_was_recorded(world):
+    world.record(2)
+    newest = world.state.newest_trained_through
+    assert adopt(world, world.package(1)).newest_trained_through == newest
+
+
 def test_only_a_package_is_adopted(world):
     with pytest.raises(PermanentError, match="passed as a package"):
         adopt(world, world.decision(1))
@@ -149,18 +189,25 @@ def test_only_a_package_is_adopted(world):
 
 def test_claiming_opens_the_waiting_candidate_once(world):
     version = world.record(1)
-    release = operations.claim(world.recipe, world.ledger, world.clock.now())
-    assert release.endswith(version)
-    assert operations.claim(world.recipe, world.ledger, world.clock.now()) == release
+    claimed = claim(world)
+    assert claimed.release_id.endswith(version)
+    assert claim(world) == claimed
 
 
-def test_nothing_to_claim_is_an_empty_name(world):
-    assert operations.claim(world.recipe, world.ledger, world.clock.now()) == ""
+def claim(world):
+    return operations.claim(world.recipe, world.ledger, world.clock.now())
+
+
+def test_nothing_to_claim_is_an_empty_name_and_says_why(world):
+    assert claim(world) == operations.Claimed("", "no candidate is waiting and no release is open")
+    version = world.record(1)
+    operations.freeze(world.recipe.name, world.ledger, person="ada", reason="sale")
+    assert claim(world) == operations.Claimed("", f"{version} waits: frozen: sale")
 
 
 def test_the_plan_is_frozen_when_the_release_opens(world):
     world.record(1)
-    operations.claim(world.recipe, world.ledger, world.clock.now())
+    claim(world)
     world.recipe = world.recipe.model_copy(update={"rollout": QUICK.model_copy(update={"approve_first": True})})
     world.play()
     assert "awaiting_approval" not in world.path
@@ -168,8 +215,8 @@ def test_the_plan_is_frozen_when_the_release_opens(world):
 
 def test_progress_follows_a_release_until_after_its_end(world):
     world.record(1)
-    release = operations.claim(world.recipe, world.ledger, world.clock.now())
-    see = lambda: progress(world.recipe.name, release, ledger=world.ledger, now=world.clock.now())  # noqa: E731
+    release = claim(world).release_id
+    see = lambda: progress(world.recipe, release, ledger=world.ledger, now=world.clock.now())  # noqa: E731
     assert see().stands_in(("packaged", "checked"))
     world.play()
     world.stable(2)
@@ -178,4 +225,4 @@ def test_progress_follows_a_release_until_after_its_end(world):
 
 def test_progress_of_an_unknown_release_is_refused(world):
     with pytest.raises(ReleaseRefused, match="no release nope"):
-        progress(world.recipe.name, "nope", ledger=world.ledger, now=world.clock.now())
+        progress(world.recipe, "nope", ledger=world.ledger, now=world.clock.now())

@@ -1,3 +1,4 @@
+import shutil
 from datetime import timedelta
 
 import pytest
@@ -6,7 +7,7 @@ from fakes.release_world import QUICK, SICK, SILENT, ReleaseWorld, decide
 from recflow.artifacts.decisions import Verdict
 from recflow.artifacts.ledger import ReleaseState
 from recflow.artifacts.plans import Blackout
-from recflow.errors import ServerUnavailable, StoreUnavailable
+from recflow.errors import ServerUnavailable, StoreFull, StoreUnavailable
 from recflow.rollout import operations
 
 S = ReleaseState
@@ -130,6 +131,44 @@ def test_a_spoilt_local_copy_of_a_package_is_fetched_anew(world):
     package = world.package(2)
     version = world.record(2, package)
     (world.artifacts.fetch(package) / "1" / "model.onnx").write_bytes(b"x")
+    assert world.play().stable.version == version
+
+
+def spoil(world, package):
+    """The server has lost the package's version, and the package is damaged in the store and on this host."""
+    world.true_server.packages.pop((world.recipe.name, world.state.stable.version))
+    key = next(key for key in world.store.objects if key in f"{package.uri}/a1/1/model.onnx")
+    world.store.objects[key] = b"x"
+    shutil.rmtree(world.folder / "cache" / package.digest)
+
+
+def test_a_damaged_stable_stops_no_return_from_it(world):
+    first, second = world.stable(1), world.stable(2)
+    spoil(world, world.state.stable.package)
+    operations.rollback(world.recipe, world, person="ada", reason="it does not answer", version=second)
+    assert world.play().stable.version == first
+
+
+def test_a_damaged_stable_stops_no_rollback_of_a_candidate(world):
+    world.stable(1)
+    version = world.record(2)
+    world.play(at(S.CANARY))
+    spoil(world, world.state.stable.package)
+    world.metrics.set[version] = SICK
+    world.advance()
+    assert world.state.release.state is S.ROLLING_BACK
+
+
+def test_a_store_that_is_full_in_mid_release_leaves_it_where_it_is_until_there_is_space(world):
+    world.stable(1)
+    version = world.record(2)
+    world.play(at(S.CANARY))
+    world.clock.tick(20)
+    world.store.capacity = sum(map(len, world.store.objects.values()))
+    with pytest.raises(StoreFull):
+        world.advance()
+    assert world.state.release.state is S.CANARY
+    world.store.capacity = None
     assert world.play().stable.version == version
 
 
@@ -295,7 +334,7 @@ def test_a_blackout_opens_no_release(world):
     with_plan(world, blackouts=(Blackout(start=now, end=now + timedelta(hours=1), reason="double eleven"),))
     world.record(1)
     assert "double eleven" in world.advance().reason
-    assert operations.claim(world.recipe, world.ledger, now) == ""
+    assert operations.claim(world.recipe, world.ledger, now).release_id == ""
     world.clock.tick(3600)
     assert world.play().stable is not None
 
@@ -337,6 +376,30 @@ def test_a_registry_that_does_not_answer_stops_no_release_and_is_repaired_later(
     del world.true_registry.aliases
     world.advance()
     assert world.registry.aliases(world.recipe.name) == {"champion": version}
+
+
+def test_a_person_is_told_before_the_registry_is_asked(world):
+    world.stable(1)
+    world.record(2)
+    world.check_verdict = Verdict.FAIL
+    world.wire.arm(10**6, "before")
+    world.play()
+    assert world.wire.calls.index("notifier.notify") < world.wire.calls.index("registry.aliases")
+
+
+def test_a_card_says_whether_some_shopper_met_the_candidate(world):
+    world.stable(1)
+    version = world.record(2)
+    world.metrics.set[version] = SICK
+    world.play()
+    unmet = world.true_notifier.cards[-1]
+    version = world.record(3)
+    world.play(at(S.CANARY))
+    world.metrics.set[version] = SICK
+    world.play()
+    met = world.true_notifier.cards[-1]
+    assert unmet.runbook == met.runbook == "release-rolled-back"
+    assert (unmet.shoppers_affected, met.shoppers_affected) == (False, True)
 
 
 def test_health_is_read_from_the_stage_that_stands_now(world):

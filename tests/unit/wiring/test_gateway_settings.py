@@ -2,7 +2,7 @@ import pytest
 
 from recflow.config.settings import Settings
 from recflow.errors import BadConfiguration
-from recflow.wiring.gateway import build_gateway, gateway_address, read_tokens
+from recflow.wiring.gateway import build_gateway, gateway_address, gateway_recipes, read_tokens
 from recflow.wiring.services import Services
 
 
@@ -43,6 +43,20 @@ def test_a_gateway_serves_every_recipe_and_asks_for_its_tokens(tmp_path):
     gateway = build_gateway(Services(settings)).state.gateway
     assert list(gateway.recipes) == ["ads"]
     assert gateway._options.tokens == ("secret",)
+
+
+def test_a_broken_recipe_is_said_and_does_not_stop_the_others(tmp_path):
+    (tmp_path / "ads.yaml").write_text("name: ads\nowner: tests\n")
+    (tmp_path / "broken.yaml").write_text("name: broken\nonwer: typo\n")
+    with pytest.warns(UserWarning, match=r"left out: recipe broken\.yaml.*onwer"):
+        recipes = gateway_recipes(Settings(home=tmp_path, recipes=tmp_path))
+    assert [recipe.name for recipe in recipes] == ["ads"]
+
+
+def test_when_every_recipe_is_broken_a_gateway_does_not_start(tmp_path):
+    (tmp_path / "broken.yaml").write_text("name: broken\nonwer: typo\n")
+    with pytest.raises(BadConfiguration, match="onwer"):
+        gateway_recipes(Settings(home=tmp_path, recipes=tmp_path))
 
 
 def test_without_recipes_there_is_nothing_to_serve(tmp_path):

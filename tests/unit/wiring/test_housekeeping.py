@@ -5,6 +5,7 @@ import pytest
 
 from recflow.cli.main import run
 from recflow.config.settings import Settings
+from recflow.errors import ArtifactCorrupt
 from recflow.wiring import Services, clean_store
 
 NAME = "shop_search"
@@ -52,6 +53,14 @@ def test_what_a_killed_writer_left_in_the_store_goes(services):
     clean_store(services, NAME)
     assert not half.exists()
     assert services.store.get("shop_search/anything") == b"whole"
+
+
+def test_a_manifest_that_cannot_be_read_keeps_nothing_else_from_being_cleaned(services):
+    services.store.put(f"{NAME}/models/{'b' * 64}/manifest.json", b"torn")
+    leave(services, "cache/old", old=True)
+    with pytest.raises(ArtifactCorrupt, match="is no manifest"):
+        clean_store(services, NAME)
+    assert not (services.settings.home / "cache" / "old").exists()
 
 
 def test_the_command_remembers_first_and_frees_at_once_when_told_to(services, capsys):

@@ -7,19 +7,50 @@ from pathlib import Path
 
 from recflow.config.sections.data import SourceSection, SplitSection
 from recflow.data.sample.behaviour import mirror
-from recflow.data.sources.crowdflower import csv_files, day_index, read_csv
+from recflow.data.sources.crowdflower import Record, csv_files, day_index, read_csv
 from recflow.data.split import query_id, split_of
+from recflow.errors import BadConfiguration, BadData
 
 _GRADE = "median_relevance"
+_NEEDED = ("query", "product_title", _GRADE)
+
+
+def read_pairs(folder: Path) -> dict[str, list[Record]]:
+    """The records of a folder's CSV files, by file name.
+
+    BadConfiguration without a CSV file; BadData for a file without rows or a needed column, or a grade of no number.
+    """
+    files = {path.name: list(read_csv(path)) for path in csv_files(folder)}
+    if not files:
+        seen = "no CSV file" if folder.is_dir() else "no folder"
+        raise BadConfiguration(
+            f"there are no judged pairs in {folder}", expected="a folder of CSV files", seen=seen,
+            action="name a folder of CSV files with CrowdFlower's columns",
+        )  # fmt: skip
+    for name, records in files.items():
+        _refuse_unusable(name, records)
+    return files
+
+
+def _refuse_unusable(name: str, records: list[Record]) -> None:
+    if not records:
+        raise BadData(f"{name} has no rows", expected="judged pairs below the header", seen="none")
+    if missing := [column for column in _NEEDED if column not in records[0]]:
+        raise BadData(f"{name} lacks columns", expected=", ".join(_NEEDED), seen=f"no {', '.join(missing)}")
+    for record in records:
+        if not record[_GRADE].isdecimal():
+            seen = f"{record[_GRADE]!r} in the row with id {record['id']}"
+            raise BadData(f"{name} has a {_GRADE} that is no number", expected="1 to 4", seen=seen)
 
 
 def shuffle_grades(folder: Path, target: Path, day: date, source: SourceSection, split: SplitSection) -> int:
     """Copy a CrowdFlower folder's CSV files to `target` with one day's grades on wrong rows; the rows changed.
 
+    Raises what `read_pairs` raises.
     Within each query of that day grades are dealt out in the opposite order, so that their histogram stays and no check
     of single rows can see it. Queries that `split` holds out for the test stay clean, so that a gate can still judge.
     """
-    files = {path.name: list(read_csv(path)) for path in csv_files(folder)}
+    files = read_pairs(folder)
     index = (day - source.first_day).days
     by_query: dict[str, dict[str, int]] = defaultdict(dict)
     for record in (record for records in files.values() for record in records):

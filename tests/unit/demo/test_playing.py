@@ -1,0 +1,104 @@
+import os
+import sys
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+import demo.__main__ as demo
+from demo.screen import Screen
+from demo.shop import Shop
+from demo.story import RELEASE_TIMEOUT_S
+from host.airflow import REPOSITORY
+from host.processes import Processes
+from host.stack import Stack
+from recflow.errors import BadConfiguration, BadData
+
+DAY = date(2011, 1, 5)
+
+
+class StoppedStack(Stack):
+    """A stack that only tells that it was stopped."""
+
+    def stop(self) -> None:
+        (self.home / "stopped").touch()
+
+
+@pytest.fixture
+def home(tmp_path):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "kept").touch()
+    return tmp_path / "home"
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_they_were(monkeypatch):
+    monkeypatch.setattr(demo, "end_undisturbed", lambda: None)
+
+
+def play(monkeypatch, home, ends: BaseException | None, *, detach: bool) -> None:
+    def played(*_) -> None:
+        if ends is not None:
+            raise ends
+
+    monkeypatch.setattr(demo, "_play", played)
+    monkeypatch.setattr(demo, "_wait", lambda: None)
+    demo._run(Screen(), Shop(home, None, DAY), StoppedStack(home), detach=detach)
+
+
+@pytest.mark.parametrize("detach", [True, False])
+@pytest.mark.parametrize("end", [KeyboardInterrupt(), RuntimeError("a bug"), BadData("no rows")])
+def test_a_play_that_does_not_reach_its_end_leaves_nothing_running(monkeypatch, home, end, detach):
+    with pytest.raises(type(end)):
+        play(monkeypatch, home, end, detach=detach)
+    assert (home / "stopped").exists()
+
+
+@pytest.mark.parametrize("detach", [True, False])
+def test_a_demo_that_was_played_runs_on_only_when_detached(monkeypatch, home, detach):
+    play(monkeypatch, home, None, detach=detach)
+    assert (home / "stopped").exists() is not detach
+
+
+def test_ctrl_c_during_the_play_exits_as_interrupted(monkeypatch, home):
+    def interrupt(*_) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "_play", interrupt)
+    with pytest.raises(SystemExit) as ended:
+        demo.main(home=home, free_ports=True)
+    assert ended.value.code == 130
+
+
+def test_data_that_is_not_there_is_refused_before_anything_is_deleted(home, capsys):
+    with pytest.raises(SystemExit) as ended:
+        demo.main(data=home / "none", home=home, free_ports=True)
+    assert ended.value.code == BadConfiguration.exit_code
+    assert "there are no judged pairs in" in capsys.readouterr().out
+    assert (home / "kept").exists()
+
+
+def test_a_demo_that_runs_is_neither_deleted_nor_ended_by_another(home, capsys):
+    processes = Processes(home / "run")
+    processes.start("gateway", [sys.executable, "-c", "import time; time.sleep(60)"], os.environ, cwd=Path.cwd())
+    with pytest.raises(SystemExit):
+        demo.main(home=home, free_ports=True)
+    assert "is up already" in capsys.readouterr().out
+    assert processes.alive("gateway")
+    processes.stop("gateway")
+
+
+def test_two_demos_never_play_in_one_home(home, capsys):
+    with demo._alone(home), pytest.raises(SystemExit):
+        demo.main(home=home, free_ports=True)
+    assert "another demo plays" in capsys.readouterr().out
+    assert (home / "kept").exists()
+
+
+def test_a_demo_keeps_out_of_the_home_of_make_up():
+    assert demo.DEMO_HOME == REPOSITORY / ".home" / "demo"
+
+
+def test_an_undecided_experiment_ends_by_its_own_rule_while_the_demo_waits(home):
+    recipe = Shop(home, None, DAY).write_recipe()
+    assert recipe.rollout.judging.max_judging_hours * 3600 < RELEASE_TIMEOUT_S
