@@ -6,7 +6,7 @@ old result may be taken up by a run of this minute: both are something else by t
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -36,15 +36,16 @@ def clean_artifacts(
 ) -> Cleaned:
     """Delete what no release, no current partition (`current`) and no recent artifact needs.
 
-    `at_once` does not wait for a second pass: only while nothing of the recipe is being computed. What stands beside a
-    manifest that cannot be read is left alone; ArtifactCorrupt names it once the rest is cleaned.
+    `at_once` does not wait for a second pass: only while nothing of the recipe is being computed. While a manifest
+    cannot be read nobody knows what it was made from, so only unpublished attempts go; then ArtifactCorrupt names it.
     """
     plan, now = recipe.retention, clock.now()
     head = ledger.head(recipe.name)
     roots = [*needed_by_releases(head.state if head else LedgerState()), *current]
     broken: list[ArtifactCorrupt] = []
     shelves = list(_shelves(store, recipe.name, broken))
-    unneeded = garbage(shelves, roots, made_after=now - timedelta(days=plan.keep_days))
+    made_after = datetime.min.replace(tzinfo=UTC) if broken else now - timedelta(days=plan.keep_days)
+    unneeded = garbage(shelves, roots, made_after=made_after)
     memory = f"{recipe.name}/housekeeping/suspects.json"
     since = _SUSPECTS.validate_json(store.get(memory) or b"{}")
     suspects = {key: since.get(key, now) for key in unneeded}
@@ -78,9 +79,19 @@ def _shelves(store: ObjectStore, recipe: str, broken: list[ArtifactCorrupt]) -> 
 
 def _shelf(store: ObjectStore, prefix: str, keys: list[str]) -> Shelf:
     texts = {key: store.get(key) or b"" for key in keys if key.removeprefix(f"{prefix}/").startswith("manifest")}
-    manifests = {digest_bytes(data): _manifest(store, key, data) for key, data in texts.items() if data}
+    manifests = {_digest(store, key, data): _manifest(store, key, data) for key, data in texts.items() if data}
     current = texts.get(f"{prefix}/manifest.json", b"")
     return Shelf(prefix, tuple(keys), digest_bytes(current) if current else "", manifests)
+
+
+def _digest(store: ObjectStore, key: str, data: bytes) -> str:
+    """The digest that references know a manifest by; where it stands under its digest, the two must agree."""
+    digest, named = digest_bytes(data), key.rpartition("/manifests/")[2].removesuffix(".json")
+    if "/manifests/" in key and named != digest:
+        raise ArtifactCorrupt(
+            f"{store.root}/{key} was changed", expected=named, seen=digest, then="nothing published is removed"
+        )
+    return digest
 
 
 def _manifest(store: ObjectStore, key: str, data: bytes) -> Manifest:
@@ -91,5 +102,5 @@ def _manifest(store: ObjectStore, key: str, data: bytes) -> Manifest:
             f"{store.root}/{key} is no manifest",
             expected="JSON of a manifest",
             seen=str(error),
-            then="what stands beside it is kept until it is mended or removed; everything else was cleaned",
+            then="nothing published is removed",
         ) from error

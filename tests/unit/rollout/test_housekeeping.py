@@ -172,8 +172,10 @@ def test_a_result_that_was_computed_again_keeps_the_older_one_while_a_release_ne
         world.artifacts.manifest(newer)
 
 
-def test_a_manifest_that_cannot_be_read_is_told_after_the_rest_was_cleaned(world):
+def test_while_a_manifest_cannot_be_read_only_unpublished_attempts_go_and_it_is_told(world):
     old = make(world, RefKind.DATASET)
+    lost = f"{NAME}/models/{'a' * 64}/lost/model.onnx"
+    world.store.put(lost, b"half")
     broken = f"{NAME}/models/{'f' * 64}"
     world.store.put(f"{broken}/manifest.json", b"torn")
     world.store.put(f"{broken}/a1/model.onnx", b"whole")
@@ -182,8 +184,22 @@ def test_a_manifest_that_cannot_be_read_is_told_after_the_rest_was_cleaned(world
         world.clock.tick(24 * 3600)
         with pytest.raises(ArtifactCorrupt, match=f"{broken}/manifest.json is no manifest"):
             clean(world)
-    assert not exists(world, old)
+    assert exists(world, old)
+    assert world.store.get(lost) is None
     assert len(world.store.list(f"{broken}/")) == 2
+
+
+def test_a_manifest_that_was_changed_does_not_cost_the_artifact_that_it_stands_for(world):
+    stable = make(world, RefKind.PACKAGE)
+    (key,) = (key for key in world.store.list(f"{NAME}/packages/") if "/manifests/" in key)
+    world.store.put(key, (world.store.get(key) or b"").replace(b"2011", b"2012", 1))
+    pass_days(world, 100)
+    before = world.store.list(f"{NAME}/packages/")
+    for _ in range(2):
+        world.clock.tick(24 * 3600)
+        with pytest.raises(ArtifactCorrupt, match="was changed"):
+            clean(world, current=[stable])
+    assert world.store.list(f"{NAME}/packages/") == before
 
 
 def test_an_interrupted_pass_leaves_only_garbage_for_the_next_one(world):
