@@ -2,8 +2,12 @@
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from recflow.config.settings import Settings
+
+_ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def forget_settings() -> None:
@@ -20,7 +24,22 @@ def end_like_ctrl_c() -> None:
             signal.signal(number, signal.default_int_handler)
 
 
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Do something whole: a signal to end that comes meanwhile is raised again afterwards. For the main thread."""
+    heard: list[int] = []
+    taken = [number for number in _ENDINGS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, lambda seen, _: heard.append(seen)) for number in taken}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for seen in heard:
+            signal.raise_signal(seen)
+
+
 def end_undisturbed() -> None:
     """Ignore further signals to end: what was started is being ended, and must be to the last process."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in _ENDINGS:
         signal.signal(number, signal.SIG_IGN)

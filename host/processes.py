@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psutil
 
+from host.own_process import uninterrupted
 from recflow.errors import BadConfiguration, ServerUnavailable
 
 MARK = "RECFLOW_HOST_PROCESS"
@@ -32,16 +33,22 @@ class Processes:
     folder: Path
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str], *, cwd: Path) -> None:
-        """Start a command in a session of its own, its output in `<folder>/<name>.log`."""
+        """Start a command in a session of its own, its output in `<folder>/<name>.log`; from the main thread."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        with uninterrupted():  # between its start and its record nobody could end it
+            process = self._start(name, command, environment, cwd)
+            _HANDLES.append(process)
+            record = {"pid": process.pid, "started": psutil.Process(process.pid).create_time()}
+            (self.folder / f"{name}.json").write_text(json.dumps(record))
+
+    def _start(
+        self, name: str, command: Sequence[str], environment: Mapping[str, str], cwd: Path
+    ) -> subprocess.Popen[bytes]:
         with (self.folder / f"{name}.log").open("ab") as log:
-            process = subprocess.Popen(
+            return subprocess.Popen(
                 command, env={**environment, MARK: self._mark(name)}, cwd=cwd, start_new_session=True,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
             )  # fmt: skip
-        _HANDLES.append(process)
-        record = {"pid": process.pid, "started": psutil.Process(process.pid).create_time()}
-        (self.folder / f"{name}.json").write_text(json.dumps(record))
 
     def run(self, name: str, command: Sequence[str], environment: Mapping[str, str], *, cwd: Path) -> None:
         """Run a command to its end; BadConfiguration with the end of its output when it fails."""

@@ -54,6 +54,21 @@ def test_another_caller_finds_and_ends_what_was_started(processes):
     assert not processes.alive("server")
 
 
+def test_what_is_told_to_end_while_it_starts_a_process_has_recorded_it(processes, monkeypatch):
+    def start_and_be_told(*arguments, **options):
+        process = popen(*arguments, **options)
+        signal.raise_signal(signal.SIGINT)
+        return process
+
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", start_and_be_told)
+    with pytest.raises(KeyboardInterrupt):
+        start(processes, "server", SLEEP)
+    assert processes.alive("server")
+    processes.stop("server")
+    assert not processes.alive("server")
+
+
 def test_stopping_ends_children_with_sessions_of_their_own_whose_parent_is_gone(processes):
     start(processes, "parent", [sys.executable, "-c", PARENT])
     child = psutil.Process(int(first_line_of_ended(processes, "parent")))
