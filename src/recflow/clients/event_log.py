@@ -132,7 +132,7 @@ class DuckEventLog:
         return int(rows.num_rows)
 
     def _parquet(self, recipe: str, kind: "_Kind") -> Path:
-        return self._folder / "parquet" / f"recipe={recipe}" / f"kind={kind}"
+        return self._folder / "parquet" / f"recipe={recipe}" / f"kind={kind.name}"
 
     def _read(self, kind: "_Kind", recipe: str, window: _Window, columns: Sequence[str]) -> pa.Table:
         with disk_errors("the event log could not be read"), ExitStack() as stack:

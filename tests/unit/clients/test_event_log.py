@@ -151,6 +151,28 @@ def test_a_segment_that_cannot_be_synced_leaves_no_file_open(folder, monkeypatch
         os.fstat(segment._file)
 
 
+COMPACT_AND_READ = """
+import sys
+from datetime import datetime
+from pathlib import Path
+from recflow.clients.clock import SystemClock
+from recflow.clients.event_log import DuckEventLog
+log = DuckEventLog(Path(sys.argv[1]), SystemClock())
+log.compact()
+window = [datetime.fromisoformat(moment) for moment in sys.argv[3:]]
+print(*log.exposures(sys.argv[2], *window)["request_id"].to_pylist(), log.outcomes(sys.argv[2], *window).num_rows)
+"""
+
+
+def test_what_one_process_compacted_another_one_reads(log, folder, clock):
+    write_and_close(folder, clock, exposure("r-1"), outcome("o-1"))
+    command = [sys.executable, "-c", COMPACT_AND_READ, str(folder), RECIPE, *(moment.isoformat() for moment in WINDOW)]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.split() == ["r-1", "1"]
+    assert segments(folder) == []
+    assert (ids(log), log.outcomes(RECIPE, *WINDOW).num_rows) == (["r-1"], 1)
+    assert len(list((folder / "parquet" / f"recipe={RECIPE}").glob("kind=exposure/day=*/*.parquet"))) == 1
+
+
 def test_two_compactions_at_once_move_each_record_once_and_readers_always_see_all(log, folder, clock):
     for number in range(12):
         write_and_close(folder, clock, exposure(f"r-{number:02}"))
