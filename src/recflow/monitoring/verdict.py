@@ -39,13 +39,14 @@ class Surroundings(Frozen):
 
     `may_return` says that a sick stable may be left for the previous version: no release is open, and stable did not
     itself come by such a return, so that the watch cannot swing to and fro. `candidate_met` says whether shoppers were
-    sent to the candidate already.
+    sent to the candidate already; `returning` that the candidate is the version returned to, which no watch sends back.
     """
 
     silence_s: float | None
     days_since_promotion: float | None
     may_return: bool
     candidate_met: bool
+    returning: bool = False
 
 
 class Trouble(Frozen):
@@ -105,12 +106,14 @@ def _sick(
         return None
     refuge = Role.STABLE if version.role is Role.CANDIDATE else Role.PREVIOUS
     well = [other for other in seen if other.role is refuge and _is_well(other, health, watch)]
-    leave = bool(well) and (version.role is Role.CANDIDATE or around.may_return)
+    allowed = around.may_return if version.role is Role.STABLE else not around.returning
+    leave = bool(well) and allowed
+    why_not = "no version is known to do better" if not well else "a person must say where to go"
     told = f"{version.role} {version.version}: {found.reason}"
     return Trouble(
         runbook="watch-breach",
         about=f"{found.kind} of {version.version}",
-        reason=told if leave else f"{told}; no version is known to do better",
+        reason=told if leave else f"{told}; {why_not}",
         shoppers_affected=version.role is Role.STABLE or around.candidate_met,
         roll_back=version.version if leave else "",
     )

@@ -93,6 +93,7 @@ def _around(recipe: Recipe, services: WatchServices, state: LedgerState, now: da
         days_since_promotion=(now - stable.since) / timedelta(days=1),
         may_return=state.release is None and not is_return(stable.release_id),
         candidate_met=met,
+        returning=state.release is not None and is_return(state.release.release_id),
     )
 
 

@@ -81,7 +81,17 @@ def test_a_stable_that_came_by_a_return_is_not_left_again(world):
     world.true_server.scores[world.state.stable.version] = wrong
     report = look(world)
     assert report.roll_back is None
-    assert "no version is known to do better" in report.troubles[0].reason
+    assert "a person must say where to go" in report.troubles[0].reason
+
+
+def test_a_version_that_is_returned_to_and_is_sick_is_told_and_not_left(world):
+    previous = world.state.previous.version
+    operations.rollback(world.recipe, world, person="ada", reason="a complaint")
+    world.true_server.scores[previous] = wrong
+    report = look(world)
+    assert report.roll_back is None
+    assert [trouble.about for trouble in report.troubles] == [f"answers of {previous}"]
+    assert previous in world.notifier.cards[-1].cause
 
 
 def test_a_dead_server_is_told_and_nothing_is_rolled_back(world):
