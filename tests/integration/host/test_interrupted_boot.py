@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_boot_that_is_interrupted_leaves_no_process(tmp_path, number):
     boot = subprocess.Popen(
-        [sys.executable, "-u", "-m", "host", "up", "--free-ports"],
+        ["env", "--default-signal=INT", sys.executable, "-u", "-m", "host", "up", "--free-ports"],
         cwd=REPOSITORY, env={**os.environ, "RECFLOW_HOME": str(tmp_path)}, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     while "gateway" not in boot.stdout.readline():
