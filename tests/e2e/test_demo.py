@@ -76,6 +76,10 @@ def test_the_second_model_serves_because_shoppers_did_not_suffer_and_the_fourth_
     assert f"serving now: {''.join(second.groups())}-" in played.said
 
 
+def test_the_broken_model_that_looked_good_is_left_because_shoppers_suffered(played: Played):
+    assert played.column("Releases", 2)[-1].startswith("ctr is worse")
+
+
 def test_its_pages_answer(played: Played):
     addresses = played.addresses()
     assert set(addresses) == {"Airflow", "MLflow", "gateway", "Data Docs"}

@@ -19,6 +19,11 @@ class GoldenRequest(Frozen):
     descriptions: tuple[str, ...]
     scores: tuple[float, ...]
 
+    def first(self, items: int) -> "GoldenRequest":
+        """The request for its first items only."""
+        kept = {name: getattr(self, name)[:items] for name in ("titles", "descriptions", "scores")}
+        return self.model_copy(update=kept)
+
 
 def read_golden(package: Path) -> tuple[GoldenRequest, ...]:
     """The golden requests of a package folder; ArtifactCorrupt when there are none."""

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from recflow.artifacts.frozen import Frozen
 from recflow.artifacts.refs import Ref
+from recflow.config.recipe import Recipe
 from recflow.domain.golden import agrees, is_strict, read_golden
 from recflow.errors import ArtifactCorrupt, ServerUnavailable
 from recflow.protocols import Clock, ModelServer, golden_items
@@ -33,20 +34,23 @@ class Probe(Frozen):
 
 
 def probe(
-    server: ModelServer, artifacts: ArtifactStore, clock: Clock, recipe: str, version: str, package: Ref, atol: float
+    server: ModelServer, artifacts: ArtifactStore, clock: Clock, recipe: Recipe, version: str, package: Ref
 ) -> Probe:
-    """Ask a version its package's golden requests; what is wrong stands in the result and is never raised."""
+    """Ask a version its package's golden requests; what is wrong stands in the result and is never raised.
+
+    No request is larger than the infra check's: what that has let pass is not blamed later for more.
+    """
+    atol, items = recipe.watch.probe_atol, max(recipe.rollout.infra.batch_sizes)
     try:
         folder = artifacts.fetch(package)
-        requests, strict = read_golden(folder), is_strict(folder)
+        requests, strict = [request.first(items) for request in read_golden(folder)], is_strict(folder)
     except ArtifactCorrupt as error:
         return Probe(unreadable=error.what)
     wrong, slowest = 0, timedelta()
     for asked, request in enumerate(requests):
         began = clock.now()
         try:
-            items = golden_items(request)
-            seen = server.score(recipe, version, request.query, items, timeout_s=_TIMEOUT_S)
+            seen = server.score(recipe.name, version, request.query, golden_items(request), timeout_s=_TIMEOUT_S)
         except ServerUnavailable as error:
             return Probe(asked=asked, wrong=wrong, slowest_ms=_ms(slowest), failure=error.what)
         slowest = max(slowest, clock.now() - began)

@@ -71,9 +71,7 @@ def live_versions(state: LedgerState) -> list[tuple[Role, str, Ref]]:
 
 
 def _look(recipe: Recipe, services: WatchServices, role: Role, version: str, package: Ref, now: datetime) -> Seen:
-    answers = probe(
-        services.server, services.artifacts, services.clock, recipe.name, version, package, recipe.watch.probe_atol
-    )
+    answers = probe(services.server, services.artifacts, services.clock, recipe, version, package)
     seen = Seen(role=role, version=version, probe=answers)
     if role is Role.PREVIOUS:
         return seen

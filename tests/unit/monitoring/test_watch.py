@@ -4,6 +4,7 @@ from datetime import timedelta
 import pytest
 
 from fakes.release_world import HEALTHY, SICK, SILENT, ReleaseWorld
+from fakes.tiny_model import overlap
 from recflow.artifacts.ledger import ReleaseState
 from recflow.monitoring.watch import live_versions, watch
 from recflow.protocols import TrafficReading
@@ -59,6 +60,18 @@ def test_a_candidate_that_answers_wrongly_is_named_for_rollback(world):
     world.true_server.scores[version] = wrong
     trouble = look(world).roll_back
     assert (trouble.roll_back, "golden answers are wrong" in trouble.reason) == (version, True)
+
+
+def test_a_candidate_is_asked_no_more_items_than_the_infra_check_asked(world):
+    version = canary(world)
+    world.true_server.scores[version] = lambda query, items: [
+        0.0 if len(items) > 2 else overlap(query, item.title) for item in items
+    ]
+    assert look(world).roll_back is not None
+    infra = world.recipe.rollout.infra.model_copy(update={"batch_sizes": (1, 2)})
+    rollout = world.recipe.rollout.model_copy(update={"infra": infra})
+    recipe = world.recipe.model_copy(update={"rollout": rollout})
+    assert watch(recipe, world).roll_back is None
 
 
 def test_a_candidate_before_shoppers_is_not_watched(world):
