@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.results import keep, kept, render, rows
-from host.own_process import forget_settings
+from host.own_process import end_like_ctrl_c, forget_settings
 from recflow.errors import RecflowError
 
 MODULES = ("training_speed", "serving_speed", "retrain")
@@ -20,6 +20,7 @@ def main(
     quick: Annotated[bool, typer.Option(help="Small sizes: to see that it works; nothing is kept.")] = False,
 ) -> None:
     """Measure what the documents claim."""
+    end_like_ctrl_c()
     forget_settings()
     try:
         results = [result for name in names or MODULES for result in _measured(name, quick=quick)]
