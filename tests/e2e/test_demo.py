@@ -77,7 +77,7 @@ def test_the_second_model_serves_because_shoppers_did_not_suffer_and_the_fourth_
 
 
 def test_the_broken_model_that_looked_good_is_left_because_shoppers_suffered(played: Played):
-    assert played.column("Releases", 2)[-1].startswith("ctr is worse")
+    assert any(reason.startswith("ctr is worse") for reason in played.column("Releases", 2))
 
 
 def test_its_pages_answer(played: Played):
