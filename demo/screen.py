@@ -37,9 +37,8 @@ class Screen:
 
     def say(self, text: str) -> None:
         """One plain line."""
-        self._console.print(
-            f"  {self.seconds:6.0f} s  {text}", soft_wrap=True, markup=False
-        )  # an address must stay whole
+        # An address must stay whole.
+        self._console.print(f"  {self.seconds:6.0f} s  {text}", soft_wrap=True, markup=False)
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """A small table."""

@@ -184,10 +184,10 @@ class JobFailed(PermanentError):
 
 
 def from_record(record: Mapping[str, str]) -> RecflowError:
-    """The error that another process wrote down; the opposite of `RecflowError.as_record`."""
+    """The error that another process wrote by `RecflowError.as_record`; KeyError for a record of another kind."""
     told = dict(record)
     name, what = told.pop("error"), told.pop("what")
-    return next(kind for kind in _kinds(RecflowError) if kind.__name__ == name)(what, **told)
+    return {kind.__name__: kind for kind in _kinds(RecflowError)}[name](what, **told)
 
 
 def _kinds(kind: type[RecflowError]) -> Iterator[type[RecflowError]]:

@@ -5,6 +5,7 @@ import json
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -183,9 +184,12 @@ def collect_job(services: Services, job_name: str) -> Ref:
 
 
 def _error_of(status: JobStatus, job_name: str, told: Path) -> RecflowError:
-    """What the job itself said when it ended by an error of ours, else what its exit code and its log say."""
+    """What the job itself said when it ended by an error of ours, else what its exit code and its log say.
+
+    A job that found the disk full may have left its word empty.
+    """
     code = status.exit_code if status.exit_code is not None else -9
-    if told.exists():
+    with suppress(OSError, ValueError, KeyError):
         error = from_record(json.loads(told.read_bytes()))
         if error.exit_code == code:
             return error

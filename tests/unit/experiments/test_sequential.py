@@ -2,6 +2,9 @@ import math
 
 import numpy as np
 import pytest
+from gbstats.frequentist import tests as gbstats
+from gbstats.models import statistics
+from scipy import stats
 
 from recflow.experiments.ratio import contrast, estimate, winsorise
 from recflow.experiments.sample_ratio import mismatch_p_value
@@ -15,8 +18,6 @@ def totals(seed, users, rate):
 
 
 def test_the_two_sided_bound_equals_an_independent_implementation():
-    gbstats = pytest.importorskip("gbstats.frequentist.tests")
-    statistics = pytest.importorskip("gbstats.models.statistics")
     arms = [totals(1, 800, 0.3), totals(2, 750, 0.33)]
     theirs = [
         statistics.RatioStatistic(
@@ -74,5 +75,4 @@ def test_arms_of_equal_size_match_and_unequal_ones_do_not():
 
 
 def test_the_mismatch_is_the_chi_square_test():
-    stats = pytest.importorskip("scipy.stats")
     assert mismatch_p_value(530, 470) == pytest.approx(stats.chisquare([530, 470]).pvalue)

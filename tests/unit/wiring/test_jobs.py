@@ -74,6 +74,15 @@ def test_a_job_that_left_no_word_is_explained_by_the_end_of_its_log(services):
         collect_job(services, name)
 
 
+@pytest.mark.parametrize("word", ["", '{"error": "StoreF', '{"error": "FromAnotherVersion", "what": "it"}'])
+def test_a_word_that_cannot_be_read_is_no_word(services, bake, word):
+    bake(burn)
+    submit_stage(services, CALL)
+    (services.settings.home / "calls" / CALL.job_name / "error.json").write_text(word)
+    with pytest.raises(JobInterrupted):
+        collect_job(services, CALL.job_name)
+
+
 def test_a_killed_job_is_interrupted_whatever_an_earlier_try_said(services, bake):
     bake(burn)
     submit_stage(services, CALL)
