@@ -1,7 +1,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from recflow.artifacts.events import Arm, Exposure, Outcome, OutcomeKind, ShownItem
+from recflow.artifacts.events import Arm, Exposure, Outcome, ShownItem
 
 RECIPE = "search_relevance"
 NOON = datetime(2011, 1, 5, 12, tzinfo=UTC)
@@ -34,7 +34,7 @@ def outcome(outcome_id: str, **changes: Any) -> Outcome:
         "at": NOON,
         "recipe": RECIPE,
         "user_key": "user-1",
-        "kind": OutcomeKind.CLICK,
+        "kind": "click",
         "item_id": "a",
     }
     return Outcome(**(fields | changes))

@@ -5,7 +5,7 @@ from itertools import count
 
 import numpy as np
 
-from recflow.artifacts.events import Arm, Exposure, Fallback, Outcome, OutcomeKind, ShownItem
+from recflow.artifacts.events import Arm, Exposure, Fallback, Outcome, ShownItem
 from recflow.domain.assignment import BUCKETS, bucket
 
 START = datetime(2011, 1, 5, tzinfo=UTC)
@@ -33,7 +33,7 @@ def shown(user: str, arm: Arm, at_s: float, **changes) -> Exposure:
     return Exposure(**{**fields, **changes})
 
 
-def acted(exposure: Exposure, after_s: float, kind: OutcomeKind = OutcomeKind.CLICK, **changes) -> Outcome:
+def acted(exposure: Exposure, after_s: float, kind: str = "click", **changes) -> Outcome:
     fields = {
         "outcome_id": f"o{next(_numbers)}",
         "request_id": exposure.request_id,

@@ -1,7 +1,12 @@
-"""Serving events: who was assigned and shown what, and what they then did."""
+"""Serving events: who was assigned and shown what, and what they then did.
 
+Records of schema 1 have no `schema_version`, and none of the fields that say "since 2"; readers take both as one table.
+"""
+
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -26,12 +31,20 @@ class Fallback(StrEnum):
     STALE_ROUTES = "stale_routes"
 
 
+OutcomeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$", description="As the recipe's outcomes name it.")]
+
+
 class ShownItem(Frozen):
-    """An item at a position (from 1) with its score."""
+    """An item at a position (from 1) with its score.
+
+    `propensity` (since 2) is the probability with which the assigned version puts this item at this position; None for
+    a version that always gives the same order.
+    """
 
     item_id: str
     position: int
     score: float
+    propensity: float | None = Field(default=None, gt=0, le=1)
 
 
 class Exposure(Frozen):
@@ -40,8 +53,13 @@ class Exposure(Frozen):
     `experiment` is `<release id>:<stage>` or empty outside experiments; `marked` says why a request is left out of
     experiments (bot, employee, forced, shadow) and is empty for shoppers. `items` is empty when nothing was shown: a
     mirrored request (shadow), or an answer that came after the deadline (TIMEOUT, nobody served).
+
+    Since 2: `context` is what the shop said of the request (device, page …), `candidates` the items that were
+    considered where these are more than the shown ones. `erased` marks what is left of a request of a person who asked
+    to be forgotten: it counts as traffic, its user key, query, context and items are empty.
     """
 
+    schema_version: Literal[2] = 2
     request_id: str
     at: datetime
     recipe: str
@@ -57,24 +75,27 @@ class Exposure(Frozen):
     query: str
     items: tuple[ShownItem, ...]
     latency_ms: float
-
-
-class OutcomeKind(StrEnum):
-    """What a shopper did with a shown item, weakest first."""
-
-    CLICK = "click"
-    CART = "cart"
-    PURCHASE = "purchase"
+    context: Mapping[str, str] = Field(default_factory=dict)
+    candidates: tuple[str, ...] = ()
+    erased: bool = False
 
 
 class Outcome(Frozen):
-    """One act on an item that was shown by `request_id`; `value` is revenue in the shop's currency for purchases."""
+    """One act on an item that was shown by `request_id`; `value` in the line's currency, for kinds that carry one.
 
+    Acts are told apart by (outcome_id, request_id, item_id, kind): an order's id may stand for several items.
+    `visitor_key` (since 2) is the anonymous unit that a person who has signed in since may have been exposed as: the
+    act counts for whichever of the two keys the answer was given to. `erased` as for exposures.
+    """
+
+    schema_version: Literal[2] = 2
     outcome_id: str
     request_id: str
     at: datetime
     recipe: str
     user_key: str
-    kind: OutcomeKind
+    visitor_key: str = ""
+    kind: OutcomeName
     item_id: str
     value: float = Field(default=0.0, ge=0)
+    erased: bool = False

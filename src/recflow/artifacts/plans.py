@@ -17,7 +17,9 @@ class ShadowPlan(Frozen):
 class CanaryStep(Frozen):
     """A share of users for the candidate, and an equal share as its control."""
 
-    percent: float = Field(gt=0, le=50, description="More than 50 leaves no room for an equal control.")
+    percent: float = Field(
+        ge=0.1, le=50, description="In percent: 5 is one user in twenty. More than 50 leaves no room for a control."
+    )
     bake_seconds: float = Field(default=1800, ge=0, description="Half an hour shows leaks and slow failures.")
     min_requests: int = Field(default=200, ge=1, description="Requests in each arm before a reading counts.")
 

@@ -1,10 +1,10 @@
 """The recipe: one model line's whole contract, typed, complete and frozen."""
 
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from recflow.artifacts.digests import digest_json
 from recflow.artifacts.frozen import Frozen
@@ -12,6 +12,7 @@ from recflow.artifacts.plans import Plan
 from recflow.config.sections.compression import CompressionSection
 from recflow.config.sections.data import DataSection, LabelSection, SplitSection
 from recflow.config.sections.gate import OfflineGateSection, OnlineGateSection
+from recflow.config.sections.outcomes import SERVING_METRICS, OutcomesSection
 from recflow.config.sections.serving import PackagingSection, RetentionSection, ServingSection, WatchSection
 from recflow.config.sections.training import TrainingSection
 
@@ -41,6 +42,7 @@ class Recipe(Frozen):
     tags: tuple[str, ...] = ()
     schedule: ScheduleSection = ScheduleSection()
     data: DataSection = DataSection()
+    outcomes: OutcomesSection = OutcomesSection()
     labels: LabelSection = LabelSection()
     split: SplitSection = SplitSection()
     training: TrainingSection = TrainingSection()
@@ -52,6 +54,19 @@ class Recipe(Frozen):
     serving: ServingSection = ServingSection()
     watch: WatchSection = WatchSection()
     retention: RetentionSection = RetentionSection()
+
+    @model_validator(mode="after")
+    def _judged_by_known_metrics(self) -> Self:
+        made = [metric.name for metric in self.outcomes.metrics]
+        if self.online_gate.success_metric not in made:
+            raise ValueError(
+                f"online_gate.success_metric: {self.online_gate.success_metric} is none of {', '.join(made)}"
+            )
+        for rule in self.online_gate.guardrails:
+            if rule.metric not in (*made, *SERVING_METRICS):
+                known = ", ".join((*made, *SERVING_METRICS))
+                raise ValueError(f"online_gate.guardrails: {rule.metric} is none of {known}")
+        return self
 
     @property
     def digest(self) -> str:

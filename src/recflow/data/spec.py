@@ -4,12 +4,16 @@ from recflow.artifacts.refs import RefKind
 from recflow.stages import StageSpec
 
 VALIDATE_PARTITION = StageSpec(
-    name="validate_partition", version=1, kind=RefKind.PARTITION, sections=("data", "labels"), inputs=("source",)
+    name="validate_partition",
+    version=1,
+    kind=RefKind.PARTITION,
+    sections=("data", "outcomes", "labels"),
+    inputs=("source",),
 )
 BUILD_DATASET = StageSpec(
     name="build_dataset",
     version=1,
     kind=RefKind.DATASET,
-    sections=("labels", "split"),
+    sections=("outcomes", "labels", "split"),
     inputs=("parent", "partitions"),
 )

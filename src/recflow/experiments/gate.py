@@ -120,8 +120,10 @@ def _finding(
 ) -> Finding:
     """PASS when the lower bound of `enough` is above 0, FAIL when the upper bound of `harm` is below 0."""
     share = section.alpha / (1 + len(section.guardrails))
-    low = enough.difference - Sequence(section.alpha, section.planned_users).margin(enough.users, enough.standard_error)
-    high = harm.difference + Sequence(share, section.planned_users).margin(harm.users, harm.standard_error)
+    low = enough.difference - Sequence(section.alpha, section.planned_users or 5000).margin(
+        enough.users, enough.standard_error
+    )
+    high = harm.difference + Sequence(share, section.planned_users or 5000).margin(harm.users, harm.standard_error)
     verdict = V.FAIL if high < 0 else V.PASS if low > 0 else V.INCONCLUSIVE
     interval = relative_interval(section, pair)
     return Finding(
@@ -139,7 +141,7 @@ def _finding(
 def relative_interval(section: OnlineGateSection, pair: Pair) -> tuple[float, float] | tuple[None, None]:
     """Treatment against control as a share of control, with the two-sided sequence; None where control is 0."""
     plain = contrast(pair.treatment, pair.control)
-    half = Sequence(section.alpha, section.planned_users).half_width(plain.users, plain.standard_error)
+    half = Sequence(section.alpha, section.planned_users or 5000).half_width(plain.users, plain.standard_error)
     low, high = _relative(plain.difference - half, pair), _relative(plain.difference + half, pair)
     return (None, None) if low is None or high is None else (low, high)
 

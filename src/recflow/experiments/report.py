@@ -46,7 +46,7 @@ def summarise(section: OnlineGateSection, evidence: Evidence) -> ExperimentRepor
 
 
 def _row(section: OnlineGateSection, evidence: Evidence, arm: Arm, seen: Estimate) -> ArmRow:
-    half = Sequence(section.alpha, section.planned_users).half_width(seen.users, seen.variance**0.5)
+    half = Sequence(section.alpha, section.planned_users or 5000).half_width(seen.users, seen.variance**0.5)
     searches = int(evidence.column("searches")[evidence.arm(arm)].sum())
     low, high = seen.value - half, seen.value + half
     return ArmRow(arm=arm, users=seen.users, searches=searches, value=seen.value, low=low, high=high)

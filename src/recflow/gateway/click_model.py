@@ -6,8 +6,6 @@ its grade; some clicks become carts, some carts purchases. Nothing here is a mea
 
 import random
 
-from recflow.artifacts.events import OutcomeKind
-
 # Probability of a click on an examined item of grade 0, 1, 2, 3.
 ATTRACTION = (0.02, 0.12, 0.35, 0.75)
 CART_AFTER_CLICK, PURCHASE_AFTER_CART = 0.3, 0.5
@@ -19,14 +17,14 @@ def attraction(grade: float) -> float:
     return ATTRACTION[low] + (ATTRACTION[low + 1] - ATTRACTION[low]) * (grade - low)
 
 
-def acts(luck: random.Random, grade: float, position: int, eta: float) -> list[OutcomeKind]:
+def acts(luck: random.Random, grade: float, position: int, eta: float) -> list[str]:
     """What one shopper does with one shown item, in order. Always the same number of draws from `luck`."""
     click, cart, purchase = luck.random(), luck.random(), luck.random()
-    done: list[OutcomeKind] = []
+    done: list[str] = []
     if click < position**-eta * attraction(grade):
-        done.append(OutcomeKind.CLICK)
+        done.append("click")
         if cart < CART_AFTER_CLICK:
-            done.append(OutcomeKind.CART)
+            done.append("cart")
             if purchase < PURCHASE_AFTER_CART:
-                done.append(OutcomeKind.PURCHASE)
+                done.append("purchase")
     return done

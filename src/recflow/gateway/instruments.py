@@ -75,7 +75,7 @@ class Instruments:
 
     def acted(self, outcome: Outcome) -> None:
         """Count one outcome."""
-        self._outcomes.labels(outcome.recipe, outcome.kind.value).inc()
+        self._outcomes.labels(outcome.recipe, outcome.kind).inc()
 
     def mirrored(self, table: RoutingTable, result: str, seconds: float | None = None) -> None:
         """Count one mirrored request, with its time unless it was dropped."""

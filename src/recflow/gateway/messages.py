@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from recflow.artifacts.digests import digest_json
-from recflow.artifacts.events import OutcomeKind
+from recflow.artifacts.events import OutcomeName
 from recflow.config.sections.serving import ServingSection
 from recflow.domain.text import normalise
 
@@ -64,7 +64,7 @@ class OutcomeRequest(Unit):
     """
 
     request_id: Annotated[str, Field(min_length=1, max_length=128)]
-    kind: OutcomeKind
+    kind: OutcomeName
     item_id: Annotated[str, Field(min_length=1, max_length=128)]
     value: Annotated[float, Field(ge=0)] = 0.0
     outcome_id: _Id = ""

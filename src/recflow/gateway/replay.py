@@ -17,7 +17,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from recflow.artifacts.events import OutcomeKind
 from recflow.errors import BadData
 from recflow.gateway.click_model import acts
 
@@ -101,7 +100,7 @@ class ReplayReport:
     """Simulated clicks on real judgements, by arm, and how the requests themselves fared."""
 
     arms: dict[str, ArmNumbers] = field(default_factory=lambda: defaultdict(ArmNumbers))
-    outcomes: Counter[OutcomeKind] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
     fallbacks: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
 
@@ -197,7 +196,7 @@ async def _visit(client: httpx.AsyncClient, plan: ReplayPlan, visit: Visit, repo
         done = acts(luck, grades[shown["id"]], shown["position"], plan.eta)
         numbers[1] += bool(done)
         for kind in done:
-            value = round(luck.uniform(5, 100), 2) if kind is OutcomeKind.PURCHASE else 0.0
+            value = round(luck.uniform(5, 100), 2) if kind == "purchase" else 0.0
             act = {"request_id": told["request_id"], "user_id": visit.user, "kind": kind, "item_id": shown["id"]}
             if await _post(client, "/v1/outcomes", act | {"value": value}, report):
                 report.outcomes[kind] += 1

@@ -4,7 +4,7 @@ import pytest
 
 from fakes.deliveries import day, recipe, write_csv, write_shop_day
 from fakes.fake_event_log import FakeEventLog
-from recflow.artifacts.events import Arm, Exposure, Outcome, OutcomeKind, ShownItem
+from recflow.artifacts.events import Arm, Exposure, Outcome, ShownItem
 from recflow.data.rows import COLUMNS
 from recflow.data.sources import open_source
 from recflow.data.sources.crowdflower import CrowdFlower, title_item_id
@@ -160,7 +160,7 @@ def outcome(request_id, item_id="i2", *, minutes=61):
         at=day().start + timedelta(minutes=minutes),
         recipe="search",
         user_key="u1",
-        kind=OutcomeKind.PURCHASE,
+        kind="purchase",
         item_id=item_id,
         value=9.5,
     )

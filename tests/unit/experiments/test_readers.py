@@ -4,7 +4,7 @@ import pytest
 
 from fakes.fake_event_log import FakeEventLog
 from fakes.shoppers import EXPERIMENT, START, acted, shown
-from recflow.artifacts.events import Arm, Fallback, OutcomeKind
+from recflow.artifacts.events import Arm, Fallback
 from recflow.experiments.readers import read_evidence
 
 T, C = Arm.TREATMENT, Arm.CONTROL
@@ -46,8 +46,8 @@ def test_an_item_counts_once_a_search_however_often_it_is_clicked():
 
 def test_carts_purchases_and_revenue_are_kept_apart():
     exposure = shown("u", C, 0)
-    bought = [acted(exposure, 5, OutcomeKind.PURCHASE, value=value, item_id=f"i{value}") for value in (10, 30)]
-    seen = row(read(exposure, acted(exposure, 2, OutcomeKind.CART), *bought), "u")
+    bought = [acted(exposure, 5, "purchase", value=value, item_id=f"i{value}") for value in (10, 30)]
+    seen = row(read(exposure, acted(exposure, 2, "cart"), *bought), "u")
     assert (seen["clicks"], seen["carts"], seen["purchases"], seen["revenue"]) == (0, 1, 2, 40)
 
 

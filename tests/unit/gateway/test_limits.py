@@ -8,7 +8,6 @@ import pytest
 
 from fakes.gateway_world import RECIPE, STABLE, ask
 from fakes.scripted_scorer import down
-from recflow.artifacts.events import OutcomeKind
 
 KIB = 1024
 
@@ -179,7 +178,7 @@ def test_an_outcome_is_recorded_for_its_request_and_user(world):
     assert response.json() == {"outcome_id": "o-1"}
     seen = world.outcomes[0]
     assert (seen.request_id, seen.user_key, seen.recipe) == (f"{RECIPE}-1", "u-1", RECIPE)
-    assert (seen.kind, seen.item_id, seen.value, seen.at) == (OutcomeKind.PURCHASE, "a", 9.5, world.clock.now())
+    assert (seen.kind, seen.item_id, seen.value, seen.at) == ("purchase", "a", 9.5, world.clock.now())
 
 
 def test_the_same_outcome_has_the_same_id_and_another_one_another(world):

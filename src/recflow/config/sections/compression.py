@@ -18,9 +18,11 @@ class CompressionSection(Frozen):
 
     variants: tuple[Variant, ...] = ("fp32", "int8", "int8_blocks")
     opset: int = Field(default=18, ge=17)
-    fp32_atol: float = Field(default=1e-4, gt=0, description="Trained against exported, on scores.")
+    fp32_atol: float = Field(default=1e-4, gt=0, lt=1, description="Trained against exported, on scores.")
     min_agreement: float = Field(
         default=0.99, gt=0, le=1, description="Share of item pairs in the same order, trained against variant."
     )
-    max_ndcg_drop: float = Field(default=0.005, gt=0, description="Point drop of a variant against the trained model.")
+    max_ndcg_drop: float = Field(
+        default=0.005, gt=0, lt=1, description="Point drop of a variant against the trained model."
+    )
     golden_queries: int = Field(default=20, ge=1, description="Test queries kept as golden requests.")

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from recflow.artifacts.events import OutcomeName
 from recflow.artifacts.frozen import Frozen
 
 Metric = Literal["ndcg@10", "mrr", "recall@10", "f1"]
@@ -13,7 +14,7 @@ class ValueRule(Frozen):
     """A metric's own bound, inclusive."""
 
     metric: Metric
-    minimum: float
+    minimum: float = Field(ge=0, le=1)
     slice: str = ""
 
 
@@ -21,7 +22,7 @@ class ChangeRule(Frozen):
     """A paired bound by query: candidate minus baseline must not be below -max_drop at 95 % confidence."""
 
     metric: Metric
-    max_drop: float = Field(gt=0, description="A positive non-inferiority margin.")
+    max_drop: float = Field(gt=0, lt=1, description="A positive non-inferiority margin; 0.03 is three hundredths.")
     slice: str = ""
 
 
@@ -39,7 +40,10 @@ class OfflineGateSection(Frozen):
     values: tuple[ValueRule, ...] = ()
     changes: tuple[ChangeRule, ...] = (ChangeRule(metric="ndcg@10", max_drop=0.03),)
     floor_margin: float = Field(
-        default=0.03, gt=0, description="How far below a floor the bound may lie: as fine as the queries can tell."
+        default=0.03,
+        gt=0,
+        lt=1,
+        description="How far below a floor the bound may lie: as fine as the queries can tell.",
     )
     slices: tuple[SliceRule, ...] = ()
     min_queries: int = Field(default=20, ge=2, description="Fewer test queries: INCONCLUSIVE.")
@@ -49,25 +53,54 @@ class OfflineGateSection(Frozen):
 
 
 class Guardrail(Frozen):
-    """A metric that must not get worse by more than a margin, relative to control."""
+    """A metric that must not get worse by more than a margin, relative to control.
 
-    metric: Literal["ctr", "cart_rate", "purchase_rate", "revenue_per_user", "fallback_rate", "p95_ms"]
-    max_relative_drop: float = Field(default=0.1, gt=0, description="For rates of harm (fallback, p95): rise.")
+    `shown_to_hold` is judged at every look, at the margin: sure, and slow for rare events. `not_shown_worse` is judged
+    once, when the planned users are in, against no difference, at the level at which three margins worse pass in one
+    case of twenty; before that look nothing is promoted, and failing it keeps stable. `auto` takes the second where the
+    line's own traffic says that the planned users cannot show the margin.
+    """
+
+    metric: OutcomeName
+    max_relative_drop: float = Field(default=0.1, gt=0, lt=1, description="For rates of harm (fallback, p95): rise.")
+    mode: Literal["auto", "shown_to_hold", "not_shown_worse"] = "auto"
+
+
+class OnlineSlice(Frozen):
+    """A part of the searches or of the users, on which the success metric must not be shown to be worse.
+
+    `long_lists` and `short_lists` are split at `items`; `head` queries are the most frequent ones that make up half of
+    the searches, `tail` the rest; `returning` users have searched before within `covariate_days`.
+    """
+
+    name: Literal["long_lists", "short_lists", "head", "tail", "new_users", "returning_users"]
+    items: int = Field(default=10, ge=2, description="Lists of at least this many items are long.")
 
 
 class OnlineGateSection(Frozen):
-    """The sequential A/B verdict, unit user, judged by the assigned arm."""
+    """The sequential A/B verdict, unit user, judged by the assigned arm, on metrics that `outcomes` names."""
 
-    success_metric: Literal["ctr", "cart_rate", "purchase_rate", "revenue_per_user"] = "ctr"
-    max_relative_drop: float = Field(default=0.05, gt=0, description="Non-inferiority margin of a refresh.")
+    success_metric: OutcomeName = "ctr"
+    max_relative_drop: float = Field(default=0.05, gt=0, lt=1, description="Non-inferiority margin of a refresh.")
     guardrails: tuple[Guardrail, ...] = ()
+    slices: tuple[OnlineSlice, ...] = Field(default=(), description="Each can stop a candidate, none promotes one.")
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
-    planned_users: int = Field(default=5000, ge=10, description="N* of the sequence: where it is tightest.")
+    planned_users: int | None = Field(
+        default=None, ge=10, description="Users of both arms at the planned end; None: from the line's own traffic."
+    )
     min_events_per_arm: int = Field(default=50, ge=1, description="Below it the sequence's cover is not kept.")
     outcome_window_seconds: float = Field(
         default=1800, ge=0, description="A user counts once this has passed since the first exposure."
     )
-    winsorise_quantile: float = Field(default=0.99, gt=0.5, le=1, description="Revenue is heavy-tailed.")
+    covariate_days: int = Field(
+        default=14, ge=0, le=90, description="How far back a user's own earlier acts explain the later ones; 0: not."
+    )
+    winsorise_quantile: float = Field(
+        default=0.99, gt=0.5, le=1, description="Totals of a user beyond it are cut: no single unit decides."
+    )
+    max_unmatched_share: float = Field(
+        default=0.1, gt=0, lt=1, description="Of outcomes that belong to no answer: more is told as a fault."
+    )
     ratio_stop_p: float = Field(default=0.001, gt=0, lt=1, description="Sample-ratio mismatch below it: HOLD.")
     ratio_warn_p: float = Field(default=0.01, gt=0, lt=1)
     max_users_in_both: float = Field(default=0.01, ge=0, lt=1)
