@@ -194,7 +194,7 @@ class TrafficRouter(Protocol):
 class EventLog(Protocol):
     """Exposures and outcomes: appended by gateways, read by experiments, watch and the next day's training.
 
-    A request id is given to one answer only, so exposures are not deduplicated; outcomes are, for shops send them again.
+    A request id is given to one answer only, so exposures are not deduplicated; outcomes are: shops send them again.
     """
 
     def append(self, worker: str, records: Sequence[Exposure | Outcome]) -> None:

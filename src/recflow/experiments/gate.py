@@ -15,9 +15,10 @@ from recflow.artifacts.events import Arm
 from recflow.artifacts.ledger import OpenRelease
 from recflow.config.recipe import Recipe
 from recflow.config.sections.gate import Guardrail, OnlineGateSection
+from recflow.experiments.evidence import Design, Evidence
 from recflow.experiments.metrics import FALLBACK_FLOOR, SLOW_SHARE, Pair, measure, measure_slow
 from recflow.experiments.ratio import Contrast, contrast
-from recflow.experiments.readers import Evidence, read_evidence
+from recflow.experiments.readers import read_evidence
 from recflow.experiments.sample_ratio import mismatch_p_value
 from recflow.experiments.sequential import Sequence
 from recflow.protocols import EventLog
@@ -37,9 +38,17 @@ def online_judge(events: EventLog) -> Callable[[Recipe, OpenRelease, datetime], 
 
 def read_release(events: EventLog, recipe: Recipe, release: OpenRelease, now: datetime) -> Evidence:
     """The evidence of a release's judging stage, by itself: never pooled with the canary steps."""
-    window = timedelta(seconds=recipe.online_gate.outcome_window_seconds)
-    experiment = f"{release.release_id}:judging"
-    return read_evidence(events, recipe.name, experiment, start=release.opened_at, now=now, window=window)
+    gate = recipe.online_gate
+    margins = [rule.max_relative_drop for rule in gate.guardrails if rule.metric == "p95_ms"]
+    design = Design(
+        recipe=recipe.name,
+        experiment=f"{release.release_id}:judging",
+        start=release.opened_at,
+        window=timedelta(seconds=gate.outcome_window_seconds),
+        outcomes=recipe.outcomes,
+        slow_factor=1 + min(margins, default=0.1),
+    )
+    return read_evidence(events, design, now)
 
 
 def judge_online(section: OnlineGateSection, kind: Literal["refresh", "change"], evidence: Evidence) -> Decision:
@@ -98,7 +107,7 @@ def _guardrail(section: OnlineGateSection, rule: Guardrail, evidence: Evidence) 
     """
     margin = rule.max_relative_drop
     if rule.metric == "p95_ms":
-        pair, _ = measure_slow(evidence, 1 + margin)
+        pair = measure_slow(evidence)
         room = Contrast(SLOW_SHARE - pair.treatment.value, pair.treatment.variance**0.5, _users(pair))
         return _finding(section, rule.metric, pair, enough=room, harm=room, margin=margin)
     pair = measure(evidence, rule.metric, section.winsorise_quantile)
