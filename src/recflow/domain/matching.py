@@ -38,7 +38,8 @@ from answers where answers.marked = '' and not answers.erased order by user_hash
 JUDGED = f"""
 with acts as (
   select unnest(arg_min(told, told."at")) from (
-    select *, md5_number_lower(concat_ws(chr(31), outcome_id, request_id, item_id, kind)) as act_hash
+    select outcome_id, request_id, item_id, kind, "at", user_key, visitor_key, value,
+      md5_number_lower(concat_ws(chr(31), outcome_id, request_id, item_id, kind)) as act_hash
     from outcomes where not erased
   ) told group by act_hash
 )
