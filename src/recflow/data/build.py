@@ -69,7 +69,7 @@ def _splits(
 
 def _labelled(context: StageContext, partitions: Sequence[Partition]) -> tuple[pa.Table, dict[str, int]]:
     files = [(manifest.interval.label, folder / "rows.parquet") for manifest, folder in partitions]
-    return label_partitions(files, context.recipe.labels)
+    return label_partitions(files, context.recipe.labels, context.recipe.outcomes)
 
 
 def _replay(context: StageContext, fresh: pa.Table, older: Sequence[Partition]) -> pa.Table:

@@ -1,22 +1,26 @@
 """The checks of a day: the built-in ones and the recipe's. What is expected, of which rows, and how bad a miss is."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pandas as pd
 
 from recflow.artifacts.manifests import Interval
+from recflow.config.recipe import Recipe
 from recflow.config.sections.data import CheckRule
-from recflow.data.rows import BEHAVIOUR, KINDS, OUTCOMES
+from recflow.config.sections.outcomes import OutcomeKind
+from recflow.domain.matching import SKEW
 
 _DAMAGE = "\N{REPLACEMENT CHARACTER}"
 _OUTLIER_FACTOR = 10
 _MAX_QUERY_CHARACTERS = 512
 _MAX_POSITION = 100_000  # above it are the marks that some shops write for "none"
 
+_MAX_VALUE = 1e12  # the largest bound a recipe may set; a partition's float32 would make 1e308 infinite
+
 _JUDGED = ("judgement",)
-_PURCHASE = ("purchase",)
+_SHOWN = ("impression",)
 
 
 @dataclass(frozen=True)
@@ -30,30 +34,37 @@ class Check:
     kinds: tuple[str, ...] = ()
 
 
-def built_in_checks(rows: pd.DataFrame, interval: Interval, late_minutes: int, max_per_minute: int) -> list[Check]:
+def built_in_checks(rows: pd.DataFrame, interval: Interval, recipe: Recipe) -> list[Check]:
     """The checks every source must pass, of the kinds of rows that the day has."""
+    outcomes = tuple(kind.name for kind in recipe.outcomes.kinds)
+    behaviour = (*_SHOWN, *outcomes)
     day_s = (interval.end - interval.start).total_seconds()
+    skew_s, late_s = SKEW.total_seconds(), 60 * recipe.labels.attribution_minutes
     checks = [
         *(_present(name, name) for name in ("event_id", "kind", "query", "item_id")),
         _present("item_known", "title"),
         _present("at_is_a_time", "at"),
         _present("value_is_a_number", "value"),
         _present("grade_is_a_number", "grade", _JUDGED),
-        _present("position_is_a_number", "position", BEHAVIOUR),
-        _present("request_id", "request_id", BEHAVIOUR),
-        _present("user_key", "user_key", BEHAVIOUR),
-        Check("kind_known", "expect_column_values_to_be_in_set", {"column": "kind", "value_set": list(KINDS)}),
+        _present("position_is_a_number", "position", behaviour),
+        _present("request_id", "request_id", behaviour),
+        _present("user_key", "user_key", behaviour),
+        Check(
+            "kind_known", "expect_column_values_to_be_in_set", {"column": "kind", "value_set": [*_JUDGED, *behaviour]}
+        ),
         _between("grade_0_to_3", "grade", 0, 3, _JUDGED),
-        _between("position_from_1", "position", 1, _MAX_POSITION, BEHAVIOUR),
+        _between("position_from_1", "position", 1, _MAX_POSITION, behaviour),
         _between("value_not_negative", "value", 0, None),
-        _between("at_inside_interval", "seconds_into_interval", 0, day_s, (*_JUDGED, "impression")),
-        _between("outcome_at_inside_interval", "seconds_into_interval", 0, day_s + 60 * late_minutes, OUTCOMES),
-        _between("requests_a_minute_of_a_person", "requests_a_minute", None, max_per_minute, BEHAVIOUR),
+        _between("at_inside_interval", "seconds_into_interval", 0, day_s, (*_JUDGED, *_SHOWN)),
+        _between("outcome_at_inside_interval", "seconds_into_interval", -skew_s, day_s + late_s, outcomes),
+        _between(
+            "requests_a_minute_of_a_person", "requests_a_minute", None, recipe.data.max_requests_per_minute, behaviour
+        ),
         Check(
             "outcome_was_shown",
             "expect_column_values_to_be_in_set",
             {"column": "shown", "value_set": [True]},
-            kinds=OUTCOMES,
+            kinds=outcomes,
         ),
         _undamaged("query"),
         _undamaged("title"),
@@ -66,7 +77,7 @@ def built_in_checks(rows: pd.DataFrame, interval: Interval, late_minutes: int, m
             {"column": "query", "max_value": _MAX_QUERY_CHARACTERS},
             "warning",
         ),
-        _between("value_typical", "value", None, _value_limit(rows), _PURCHASE, "warning"),
+        *_value_checks(rows, recipe.outcomes.kinds),
     ]
     kinds = set(rows["kind"].dropna())
     return [check for check in checks if not check.kinds or kinds & set(check.kinds)]
@@ -115,6 +126,17 @@ def _undamaged(column: str, severity: Literal["blocking", "warning"] = "blocking
     return Check(f"{column}_undamaged", "expect_column_values_to_not_match_regex", kwargs, severity)
 
 
-def _value_limit(rows: pd.DataFrame) -> float:
-    values = rows.loc[(rows["kind"] == "purchase") & (rows["value"] > 0), "value"]
-    return float(values.quantile(0.95) * _OUTLIER_FACTOR) if len(values) else float(2**31)
+def _value_checks(rows: pd.DataFrame, kinds: Sequence[OutcomeKind]) -> Iterator[Check]:
+    """Bounds on what an act is worth. A value where none belongs is told and kept: nothing is made of it."""
+    for kind in (kind for kind in kinds if kind.max_value):
+        name = kind.name
+        yield _between(f"{name}_value_at_most", "value", None, kind.max_value, (name,))
+        yield _between(f"{name}_value_typical", "value", None, _usual_limit(rows, kind), (name,), "warning")
+    without = (*_JUDGED, *_SHOWN, *(kind.name for kind in kinds if not kind.max_value))
+    yield _between("value_within_reach", "value", None, _MAX_VALUE, without)
+    yield _between("value_where_one_belongs", "value", None, 0, without, "warning")
+
+
+def _usual_limit(rows: pd.DataFrame, kind: OutcomeKind) -> float:
+    values = rows.loc[(rows["kind"] == kind.name) & rows["value"].between(0, kind.max_value, "right"), "value"]
+    return float(values.quantile(0.95) * _OUTLIER_FACTOR) if len(values) else kind.max_value

@@ -3,11 +3,14 @@
 **Judgements** of one pair are averaged, because raters who differ are both right to some degree (the set has raters
 that disagree on most rows); the weight is 1 / (1 + variance), so that a disputed pair teaches less.
 
+**An act** belongs to a search that showed its item to the same user, from SKEW before it was shown to
+`attribution_minutes` after, on whichever day it is logged. Request ids alone do not tell: some start anew each morning.
+
 **Behaviour** is read under the position-based model (Richardson, Dominowska and Ragno 2007; Craswell et al. 2008): an
 item at position k is examined with probability k**-eta, and acted on only if examined. For a pair with impressions i
 
     examined = sum_i k_i**-eta
-    rate     = sum_i strength_i / examined        strength: 1 click, 2 cart, 3 purchase, the strongest one counts
+    rate     = sum_i strength_i / examined        strength: the kind's in `outcomes`, of the strongest act
 
 which is the clicks-over-expected-clicks estimate (Zhang and Jones 2007) with graded acts, and has the same expectation
 as inverse-propensity weighting (Joachims, Swaminathan and Schnabel 2017) at a lower variance. `rate` becomes 0 … 3 by
@@ -17,13 +20,18 @@ examined / (examined + min_examined).
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
 from recflow.config.sections.data import LabelSection
+from recflow.config.sections.outcomes import OutcomesSection
 from recflow.data.split import query_id
+from recflow.domain.matching import SKEW
+
+_CUSTOMARY = OutcomesSection()
 
 # Rates from which an examined item counts as grade 1, 2, 3: a click in ten examinations, in three, and nearly always.
 GRADE_FROM_RATE = (0.10, 0.32, 0.75)
@@ -43,20 +51,24 @@ _JUDGED = """
 _BEHAVED = """
     CREATE TABLE behaved AS
     WITH shown AS (
-        SELECT query_id, item_id, request_id, min(position) AS position, min(events.at) AS shown_at
-        FROM events WHERE kind = 'impression' GROUP BY query_id, item_id, request_id
+        SELECT query_id, item_id, request_id, user_key, day, min(position) AS position, min(events.at) AS shown_at
+        FROM events WHERE kind = 'impression' GROUP BY ALL
     ), acts AS (
-        SELECT request_id, item_id, events.at AS acted_at,
-               CASE kind WHEN 'click' THEN 1 WHEN 'cart' THEN 2 ELSE 3 END AS strength
-        FROM events WHERE kind IN ('click', 'cart', 'purchase')
-    ), judged_by_act AS (
-        SELECT shown.query_id, shown.item_id, shown.position, coalesce(max(acts.strength), 0) AS strength
-        FROM shown LEFT JOIN acts ON acts.request_id = shown.request_id AND acts.item_id = shown.item_id
-             AND acts.acted_at <= shown.shown_at + to_minutes($minutes)
-        GROUP BY shown.query_id, shown.item_id, shown.request_id, shown.position
+        SELECT request_id, user_key, item_id, kind, events.at AS acted_at, strength
+        FROM events JOIN strengths USING (kind)
+    ), matched AS (
+        SELECT query_id, item_id, request_id, user_key, day, strength
+        FROM shown JOIN acts USING (request_id, user_key, item_id)
+        WHERE acted_at BETWEEN shown_at - $skew AND shown_at + $window
+        QUALIFY rank() OVER (
+            PARTITION BY request_id, user_key, item_id, kind, acted_at ORDER BY shown_at DESC, query_id
+        ) = 1
+    ), strongest AS (
+        SELECT query_id, item_id, request_id, user_key, day, max(strength) AS strength FROM matched GROUP BY ALL
     ), sums AS (
-        SELECT query_id, item_id, round(sum(position ** -$eta), 6) AS examined, sum(strength) AS strength
-        FROM judged_by_act GROUP BY query_id, item_id
+        SELECT query_id, item_id, round(sum(position ** -$eta), 6) AS examined,
+               round(sum(coalesce(strength, 0)), 6) AS strength
+        FROM shown LEFT JOIN strongest USING (query_id, item_id, request_id, user_key, day) GROUP BY ALL
     )
     SELECT query_id, item_id, round(examined / (examined + $min_examined), 6) AS weight,
            (strength >= $first * examined)::INT + (strength >= $second * examined)::INT
@@ -72,24 +84,30 @@ _LABELLED = """
     ORDER BY query_id, item_id
 """
 _SEARCHES = """
-    SELECT query_id, (count(DISTINCT request_id) + count(*) FILTER (kind = 'judgement'))::BIGINT AS searches
-    FROM events GROUP BY query_id
+    SELECT query_id, (count(DISTINCT (request_id, user_key, day)) FILTER (kind = 'impression')
+                      + count(*) FILTER (kind = 'judgement'))::BIGINT AS searches
+    FROM events WHERE kind IN ('impression', 'judgement') GROUP BY query_id
 """
 
 
-def label_partitions(partitions: Sequence[tuple[str, Path]], section: LabelSection) -> tuple[pa.Table, dict[str, int]]:
+def label_partitions(
+    partitions: Sequence[tuple[str, Path]], section: LabelSection, outcomes: OutcomesSection = _CUSTOMARY
+) -> tuple[pa.Table, dict[str, int]]:
     """Labelled pairs of some partitions, given as (day, rows.parquet), and the searches of each query.
 
+    Rows of kinds that `outcomes` does not name teach nothing.
     Columns: query_id, query, item_id, title, description, grade, weight, day; one row a pair, ordered by pair.
     """
     with duckdb.connect() as connection:
         _load(connection, partitions)
+        strengths = {kind.name: kind.strength for kind in outcomes.kinds}
+        connection.register("strengths", pa.table({"kind": [*strengths], "strength": [*strengths.values()]}))
         first, second, third = GRADE_FROM_RATE
         thresholds = {"first": first, "second": second, "third": third, "min_examined": section.min_examined}
         connection.execute(_PAIRS)
         connection.execute(_JUDGED)
-        options = {"minutes": section.attribution_minutes, "eta": section.position_bias_eta}
-        connection.execute(_BEHAVED, thresholds | options)
+        window = {"skew": SKEW, "window": timedelta(minutes=section.attribution_minutes)}
+        connection.execute(_BEHAVED, {**thresholds, **window, "eta": section.position_bias_eta})
         labelled = connection.sql(_LABELLED).to_arrow_table()
         return labelled, dict(connection.execute(_SEARCHES).fetchall())
 

@@ -2,9 +2,6 @@
 
 import pyarrow as pa
 
-OUTCOMES = ("click", "cart", "purchase")
-BEHAVIOUR = ("impression", *OUTCOMES)
-KINDS = ("judgement", *BEHAVIOUR)
 TEXTS = ("query", "title", "description")
 IDS = ("event_id", "kind", "request_id", "user_key", "item_id")
 NUMBERS = ("position", "grade", "value")
@@ -15,7 +12,8 @@ COLUMNS = ("event_id", "at", "kind", "request_id", "user_key", "query", "item_id
 # rows with `reasons`, a list of the names of the checks they broke.
 DELIVERED = pa.schema([(name, pa.string()) for name in COLUMNS])
 
-# `position` counts from 1, 0 is none; `grade` is 0 … 3 and only judgements have one; `value` is revenue of a purchase.
+# `kind` is judgement, impression or an outcome that the recipe names. `position` counts from 1, 0 is none; `grade` is
+# 0 … 3 and only judgements have one; `value` is what an outcome was worth.
 PARTITION = pa.schema(
     [
         *[(name, pa.timestamp("us", tz="UTC") if name == "at" else pa.string()) for name in COLUMNS[:-3]],

@@ -5,14 +5,14 @@ from recflow.stages import StageSpec
 
 VALIDATE_PARTITION = StageSpec(
     name="validate_partition",
-    version=1,
+    version=2,
     kind=RefKind.PARTITION,
     sections=("data", "outcomes", "labels"),
     inputs=("source",),
 )
 BUILD_DATASET = StageSpec(
     name="build_dataset",
-    version=1,
+    version=2,
     kind=RefKind.DATASET,
     sections=("outcomes", "labels", "split"),
     inputs=("parent", "partitions"),

@@ -68,11 +68,10 @@ def _refuse_size(rows: int, pinned: Ref, section: DataSection, label: str) -> No
 
 
 def _judge(context: StageContext, cleaned: Cleaned) -> list[CheckResult]:
-    data, labels = context.recipe.data, context.recipe.labels
+    recipe = context.recipe
     rows = with_evidence(cleaned.rows, context.interval)
-    built_in = built_in_checks(rows, context.interval, labels.attribution_minutes, data.max_requests_per_minute)
-    title = f"{context.recipe.name}-{context.interval.label}"
-    return judge(rows, [*built_in, *recipe_checks(data.checks)], title, context.output / "data_docs")
+    checks = [*built_in_checks(rows, context.interval, recipe), *recipe_checks(recipe.data.checks)]
+    return judge(rows, checks, f"{recipe.name}-{context.interval.label}", context.output / "data_docs")
 
 
 def _reasons(results: Sequence[CheckResult], rows: int) -> list[list[str]]:

@@ -135,14 +135,13 @@ class TestShop:
             shop.rows(day())
 
 
-def exposure(request_id, *, minutes=60, marked=""):
-    return Exposure(
+def exposure(request_id, *, minutes=60, **changes):
+    shown = Exposure(
         request_id=request_id,
         at=day().start + timedelta(minutes=minutes),
         recipe="search",
         user_key="u1",
         anonymous=False,
-        marked=marked,
         epoch=1,
         arm=Arm.STABLE,
         assigned_version="v1",
@@ -151,10 +150,11 @@ def exposure(request_id, *, minutes=60, marked=""):
         items=(ShownItem(item_id="i1", position=1, score=0.5), ShownItem(item_id="i2", position=2, score=0.1)),
         latency_ms=3,
     )
+    return shown.model_copy(update=changes)
 
 
-def outcome(request_id, item_id="i2", *, minutes=61):
-    return Outcome(
+def outcome(request_id, item_id="i2", *, minutes=61, **changes):
+    act = Outcome(
         outcome_id=f"o-{request_id}-{item_id}",
         request_id=request_id,
         at=day().start + timedelta(minutes=minutes),
@@ -164,6 +164,7 @@ def outcome(request_id, item_id="i2", *, minutes=61):
         item_id=item_id,
         value=9.5,
     )
+    return act.model_copy(update=changes)
 
 
 class TestGatewayLog:
@@ -182,6 +183,50 @@ class TestGatewayLog:
     def test_marked_requests_and_their_outcomes_are_left_out(self, tmp_path, marked):
         log = self.gateway_log(tmp_path, exposure("r1", marked=marked), outcome("r1"))
         assert log.rows(day()).num_rows == 0
+
+    def test_people_without_any_id_teach_like_all_others(self, tmp_path):
+        log = self.gateway_log(tmp_path, exposure("r1", marked="unidentified"), outcome("r1"))
+        assert log.rows(day())["kind"].to_pylist() == ["impression", "impression", "purchase"]
+
+    def test_what_is_left_of_an_erased_person_is_left_out(self, tmp_path):
+        nobody = {"user_key": "", "erased": True}
+        log = self.gateway_log(
+            tmp_path,
+            exposure("r1", query="", items=(), **nobody),
+            outcome("r1", "i1", **nobody),
+            exposure("r2"),
+            outcome("r2", **nobody),
+        )
+        assert log.rows(day())["kind"].to_pylist() == ["impression", "impression"]
+
+    @pytest.mark.parametrize(
+        ("keys", "counted_for"),
+        [
+            ({"user_key": "u1"}, "u1"),
+            ({"user_key": "signed-in", "visitor_key": "u1"}, "u1"),
+            ({"user_key": "signed-in", "visitor_key": "u2"}, "signed-in"),
+            ({"user_key": "signed-in"}, "signed-in"),
+        ],
+    )
+    def test_an_outcome_is_the_shown_users_only_when_it_names_that_user(self, tmp_path, keys, counted_for):
+        rows = self.gateway_log(tmp_path, exposure("r1"), outcome("r1", **keys)).rows(day()).to_pylist()
+        assert rows[-1]["user_key"] == counted_for
+
+    def test_an_order_of_two_items_under_one_id_is_two_rows(self, tmp_path):
+        acts = (outcome("r1", item, outcome_id="order-1") for item in ("i1", "i2"))
+        purchases = self.gateway_log(tmp_path, exposure("r1"), *acts).rows(day()).slice(2).to_pylist()
+        assert [row["item_id"] for row in purchases] == ["i1", "i2"]
+        assert len({row["event_id"] for row in purchases}) == 2
+
+    def test_an_outcome_by_a_clock_that_is_a_minute_behind_is_of_the_day_of_its_search(self, tmp_path):
+        log = self.gateway_log(tmp_path, exposure("r1", minutes=0.5), outcome("r1", minutes=-0.5))
+        assert log.rows(day())["kind"].to_pylist().count("purchase") == 1
+        assert log.rows(day(-1)).num_rows == 0
+
+    def test_equal_records_have_one_fingerprint_in_whatever_order_they_were_written(self, tmp_path):
+        records = [exposure("r1"), exposure("r2"), outcome("r1"), outcome("r2")]
+        first, second = (self.gateway_log(tmp_path, *written) for written in (records, records[::-1]))
+        assert first.fingerprint(day()) == second.fingerprint(day())
 
     def test_an_outcome_after_midnight_belongs_to_the_day_of_its_search(self, tmp_path):
         log = self.gateway_log(tmp_path, exposure("r1", minutes=1435), outcome("r1", minutes=1445))

@@ -7,6 +7,9 @@ from pydantic import Field, model_validator
 from recflow.artifacts.events import OutcomeName
 from recflow.artifacts.frozen import Frozen
 
+# What the rows of a day may be beside outcomes.
+_ROWS = ("judgement", "impression")
+
 
 class OutcomeKind(Frozen):
     """One kind of act. An act counts once for an item of an answer, however often it is reported."""
@@ -57,6 +60,8 @@ class OutcomesSection(Frozen):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         kinds = {kind.name: kind for kind in self.kinds}
+        if taken := [name for name in kinds if name in _ROWS]:
+            raise ValueError(f"no outcome can be called {taken[0]}: a day's other rows are")
         for what, names in (("kinds", [kind.name for kind in self.kinds]), ("metrics", list(self._metrics()))):
             if len(set(names)) < len(names):
                 raise ValueError(f"two {what} share a name: {', '.join(names)}")

@@ -42,8 +42,8 @@ def _damaged(event: Event, random: Random) -> Event:
     return {**event, "query": event["query"][:cut] + "\N{REPLACEMENT CHARACTER}" + event["query"][cut + 1 :]}
 
 
-def _times(factor: float) -> Callable[[Event, Random], Event]:
-    return lambda event, _: {**event, "value": round(event["value"] * factor, 2)}
+def _negated(event: Event, random: Random) -> Event:
+    return {**event, "value": -event["value"]}
 
 
 # Befallen impressions are such as nothing followed on, so that a spoilt row never makes a second one bad.
@@ -55,8 +55,8 @@ SPOILING = (
     Fault("position_below_one", "position_from_1", "impression", _with(position=0)),
     Fault("outside_interval", "at_inside_interval", "impression", _days_off),
     Fault("encoding_damage", "query_undamaged", "impression", _damaged),
-    Fault("negative_value", "value_not_negative", "purchase", _times(-1), rate=0.0003),
-    Fault("value_outlier", "value_typical", "purchase", _times(100_000), "warned", rate=0.0003),
+    Fault("negative_value", "value_not_negative", "purchase", _negated, rate=0.0003),
+    Fault("value_outlier", "purchase_value_typical", "purchase", _with(value=50_000.0), "warned", rate=0.0003),
     Fault("exact_duplicate", "", "impression", lambda event, _: event, "dropped", rate=0.005),
 )
 NAMES = (*(fault.name for fault in SPOILING), "orphan_outcome", "bot_user")
