@@ -1,6 +1,7 @@
 """The real Great Expectations on small days."""
 
 import json
+import math
 from tempfile import gettempdir
 
 import pyarrow.parquet as pq
@@ -8,7 +9,10 @@ import pytest
 
 from fakes.deliveries import day, recipe, write_csv, write_shop_day
 from fakes.stage_bench import StageBench
+from recflow.config.sections.data import LabelSection
+from recflow.config.sections.outcomes import OutcomesSection
 from recflow.data.heads import HeadHistory
+from recflow.data.labels import label_partitions
 from recflow.data.pins import pin_source
 from recflow.data.rows import PARTITION
 from recflow.data.sample.shop import SampleShop, write_shop
@@ -47,8 +51,8 @@ def bench(tmp_path):
     return StageBench(tmp_path / "bench")
 
 
-def validate(bench, folder, adapter="crowdflower", number=0, **data):
-    settings = recipe(adapter, str(folder), data=data)
+def validate(bench, folder, adapter="crowdflower", number=0, outcomes=None, **data):
+    settings = recipe(adapter, str(folder), data=data, **({"outcomes": outcomes} if outcomes else {}))
     source = pin_source(settings, day(number), folder, HeadHistory(bench.store, "search"))
     return Result(bench, bench.run(VALIDATE_PARTITION, run, settings, day=number, source=source))
 
@@ -112,6 +116,67 @@ def test_a_row_without_a_kind_and_a_place_that_cannot_be_are_quarantined(bench, 
     rows[0]["kind"], rows[1]["position"] = None, 4294967295
     result = validate(bench, write_shop_day(tmp_path / "shop", rows), "shop")
     assert result.reasons() == {"e1": {"kind_present"}, "e2": {"position_from_1"}}
+
+
+def searched(*acts):
+    """Twenty searches e0 … e19 of a person each, and acts a0 … on the first of them, with what they differ in."""
+    rows = [
+        {**EVENT, "event_id": f"e{n}", "request_id": f"r{n}", "user_key": f"u{n}", "query": "lamp"} for n in range(20)
+    ]
+    return rows + [{**rows[n], "kind": "purchase", "event_id": f"a{n}", **act} for n, act in enumerate(acts)]
+
+
+ACTS = [
+    ({"value": 100_000}, ""),
+    ({"value": 100_001}, "purchase_value_at_most"),
+    ({"value": 1e308}, "purchase_value_at_most"),
+    ({"value": "1e999"}, "value_is_a_number"),
+    ({"value": float("nan")}, "value_is_a_number"),
+    ({"value": -1}, "value_not_negative"),
+    ({"kind": "click", "value": 9.5}, ""),
+    ({"kind": "click", "value": 1e308}, "value_within_reach"),
+    ({"kind": "like"}, "kind_known"),
+    ({"at": "2010-12-31T23:58:00+00:00"}, ""),
+    ({"at": "2010-12-31T23:57:59+00:00"}, "outcome_at_inside_interval"),
+    ({"at": "2011-01-02T00:30:00+00:00"}, ""),
+    ({"at": "2011-01-02T00:30:01+00:00"}, "outcome_at_inside_interval"),
+    ({"item_id": "i2"}, "outcome_was_shown"),
+]
+
+
+def test_an_act_that_cannot_be_is_quarantined_and_one_that_can_is_kept(bench, tmp_path):
+    folder = write_shop_day(tmp_path / "shop", searched(*(act for act, _ in ACTS)))
+    result = validate(bench, folder, "shop", max_quarantined_share=0.5)
+    assert result.reasons() == {f"a{n}": {reason} for n, (_, reason) in enumerate(ACTS) if reason}
+    assert all(math.isfinite(value) for value in result.rows["value"].to_pylist())
+
+
+def test_a_value_where_none_belongs_is_told_and_its_row_kept(bench, tmp_path):
+    result = validate(bench, write_shop_day(tmp_path / "shop", searched({"kind": "click", "value": 9.5})), "shop")
+    assert result.broken() == {"value_where_one_belongs": 1}
+
+
+def test_a_line_that_names_other_outcomes_is_validated_and_labelled_by_them(bench, tmp_path):
+    library = {
+        "kinds": [
+            {"name": "view", "strength": 1},
+            {"name": "save", "strength": 3, "max_value": 5},
+            {"name": "return", "strength": 0},
+        ],
+        "metrics": [
+            {"name": "ctr", "kind": "view"},
+            {"name": "return_rate", "kind": "return", "better": "less"},
+        ],
+    }
+    acts = [{"kind": "view"}] * 4 + [{"kind": "save", "value": 5}, {"kind": "save", "value": 6}]
+    others = [{"kind": "return"}] * 3 + [{"kind": "cart"}, {"kind": "purchase"}]
+    result = validate(bench, write_shop_day(tmp_path / "shop", searched(*acts, *others)), "shop", outcomes=library)
+    assert result.reasons() == {"a5": {"save_value_at_most"}, "a9": {"kind_known"}, "a10": {"kind_known"}}
+    assert set(result.rows["kind"].to_pylist()) == {"impression", "view", "save", "return"}
+    rows = [(day().label, result.folder / "rows.parquet")]
+    outcomes = OutcomesSection.model_validate(library)
+    (label,) = label_partitions(rows, LabelSection(), outcomes)[0].to_pylist()
+    assert label["grade"] == 2  # (4 views + 3 for one save) / 20 = 0.35
 
 
 def test_two_checks_of_one_name_are_refused(bench, tmp_path):
@@ -192,7 +257,7 @@ def test_quarantine_finds_every_planted_row_and_no_other(bench, shop, number):
     blocking = {entry["event_id"]: {entry["check"]} for entry in planted if entry["effect"] == "quarantined"}
     assert result.reasons() == blocking
     assert result.report["duplicates"] == sum(entry["effect"] == "dropped" for entry in planted)
-    assert result.broken()["value_typical"] == sum(entry["effect"] == "warned" for entry in planted)
+    assert result.broken()["purchase_value_typical"] == sum(entry["effect"] == "warned" for entry in planted)
 
 
 def test_the_same_source_is_validated_once(bench, tmp_path):

@@ -69,6 +69,23 @@ def test_a_wrong_type_is_named_with_its_line(line, what):
     assert mistake.startswith(f"line 3: {what}: ")
 
 
+@pytest.mark.parametrize(
+    ("section", "bound"),
+    [
+        ("data: {max_rows_ratio: 1.0e+9}", "max_rows_ratio"),
+        ("data: {max_requests_per_minute: 1000000}", "max_requests_per_minute"),
+        ("labels: {attribution_minutes: 1000000}", "attribution_minutes"),
+        ("labels: {position_bias_eta: 50}", "position_bias_eta"),
+        ("labels: {min_examined: 1.0e+9}", "min_examined"),
+        ("split: {replay_share: 1000}", "replay_share"),
+        ("outcomes: {kinds: [{name: impression}], metrics: []}", "impression"),
+    ],
+)
+def test_a_number_that_would_switch_a_rule_off_and_a_taken_name_are_refused(section, bound):
+    with pytest.raises(BadConfiguration, match=bound):
+        parse_recipe(f"name: search\nowner: tests\n{section}\n", "recipe.yaml")
+
+
 @pytest.mark.parametrize("text", ["a: [1, 2", "a: 1\na: 2\n", "\tname: x", "a: \x07", "name: 'x"])
 def test_what_is_not_yaml_is_said_to_be_none(text):
     with pytest.raises(BadConfiguration, match="not YAML"):
