@@ -1,10 +1,15 @@
+import shutil
+from collections import Counter
 from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
 
 from fakes.deliveries import day, recipe, write_csv, write_shop_day
+from fakes.fake_clock import FakeClock
 from fakes.fake_event_log import FakeEventLog
 from recflow.artifacts.events import Arm, Exposure, Outcome, ShownItem
+from recflow.clients.event_log import DuckEventLog
 from recflow.data.rows import COLUMNS
 from recflow.data.sources import open_source
 from recflow.data.sources.crowdflower import CrowdFlower, title_item_id
@@ -12,6 +17,7 @@ from recflow.data.sources.gateway_log import GatewayLog
 from recflow.data.sources.shop import Shop
 from recflow.errors import BadConfiguration, BadData
 
+FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
 FIRST = date(2011, 1, 1)
 PAIR = '7,red shoe,Red Shoe,"two\nlines, ""quoted""",4,0'
 EVENT = {
@@ -211,6 +217,13 @@ class TestGatewayLog:
     def test_an_outcome_is_the_shown_users_only_when_it_names_that_user(self, tmp_path, keys, counted_for):
         rows = self.gateway_log(tmp_path, exposure("r1"), outcome("r1", **keys)).rows(day()).to_pylist()
         assert rows[-1]["user_key"] == counted_for
+
+    def test_a_log_that_was_written_before_its_records_had_versions_gives_all_its_rows(self, tmp_path):
+        kept = shutil.copytree(FIXTURES / "schema_1" / "events", tmp_path / "log")
+        log = DuckEventLog(kept, FakeClock())
+        rows = GatewayLog(log, write_shop_day(tmp_path, []), "shop_search", 30).rows(day(4))
+        assert Counter(rows["kind"].to_pylist()) == {"impression": 480, "click": 54, "purchase": 27}
+        assert None not in rows["user_key"].to_pylist() + rows["position"].to_pylist()
 
     def test_an_order_of_two_items_under_one_id_is_two_rows(self, tmp_path):
         acts = (outcome("r1", item, outcome_id="order-1") for item in ("i1", "i2"))
