@@ -54,6 +54,18 @@ def ask(**changes: Any) -> dict[str, Any]:
     return {"user_id": "u-1", "query": "red shoes", "items": items} | changes
 
 
+def act(**changes: Any) -> dict[str, Any]:
+    """A click on the first item of an answer."""
+    return {"request_id": f"{RECIPE}-1", "user_id": "u-1", "kind": "click", "item_id": "a"} | changes
+
+
+def refused(response: httpx.Response) -> tuple[int, str]:
+    """Status and code of a refusal, which says nothing else but a short message."""
+    assert set(response.json()) == {"code", "message"}
+    assert len(response.content) < 400
+    return response.status_code, response.json()["code"]
+
+
 @dataclass
 class World:
     """A gateway over doubles, asked through its ASGI interface. Within `open` its background tasks run."""
@@ -87,11 +99,19 @@ class World:
             yield client
 
     def rank(self, body: dict[str, Any] | None = None, **kwargs: Any) -> httpx.Response:
-        """One request to a gateway that starts and stops around it."""
+        """One search, sent to a gateway that starts and stops around it."""
+        return self.call("POST", f"/v1/{RECIPE}/rank", **({"json": body or ask()} | kwargs))
+
+    def act(self, **changes: Any) -> httpx.Response:
+        """One outcome, sent like that."""
+        return self.call("POST", "/v1/outcomes", json=act(**changes))
+
+    def call(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
+        """Any request, sent like that."""
 
         async def once() -> httpx.Response:
             async with self.open() as client:
-                return await client.post(f"/v1/{RECIPE}/rank", **({"json": body or ask()} | kwargs))
+                return await client.request(method, path, **kwargs)
 
         return asyncio.run(once())
 

@@ -8,7 +8,7 @@ ANONYMOUS, UNIDENTIFIED = "anonymous:", "unidentified:"
 _NOBODY = frozenset(
     {
         "", "-1", "anon", "anonymous", "false", "guest", "n/a", "na", "nan", "nil", "none", "not set", "null",
-        "object object", "undefined", "unknown",
+        "object object", "true", "undefined", "unknown",
     }
 )  # fmt: skip
 _ZEROS = re.compile(r"[0-]+")
