@@ -21,7 +21,8 @@ def up(
     end_like_ctrl_c()
     settings = read_settings()
     ports = Ports.free() if free_ports else Ports.of(settings)
-    stack = Stack(settings.home, settings.recipes, settings.source_root, ports, settings.triton_runtime)
+    runtime, keys = settings.triton_runtime, settings.gateway_keys_file
+    stack = Stack(settings.home, settings.recipes, settings.source_root, ports, runtime, keys)
     stack.start(lambda part: print(f"starting {part} …", flush=True))
     print(f"Airflow  {stack.airflow.url}\ngateway  {stack.gateway_url}/docs\nend it with: make down")
 

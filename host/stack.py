@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -59,13 +60,17 @@ def _port(setting: str, address: str) -> int:
 
 @dataclass(frozen=True)
 class Stack:
-    """One installation below `home`: its ports, its recipes, and where its events come from."""
+    """One installation below `home`: its ports, its recipes, and where its events come from.
+
+    Without `keys` its gateway signs request ids by a key of its own, made at the first start.
+    """
 
     home: Path
     recipes: Path = REPOSITORY / "recipes"
     source_root: Path = REPOSITORY
     ports: Ports = field(default_factory=Ports)
     runtime: Path = REPOSITORY / ".venv-triton"
+    keys: Path | None = None
 
     @property
     def processes(self) -> Processes:
@@ -82,6 +87,11 @@ class Stack:
         """Where the gateway answers."""
         return f"http://127.0.0.1:{self.ports.gateway}"
 
+    @property
+    def keys_file(self) -> Path:
+        """The keys that the gateway signs request ids by."""
+        return self.keys or self.home / "gateway" / "keys"
+
     def environment(self) -> dict[str, str]:
         """What every process of this installation sees, beside its own environment."""
         home = self.home.resolve()
@@ -94,6 +104,7 @@ class Stack:
             "RECFLOW_TRITON_GRPC": f"127.0.0.1:{self.ports.triton_grpc}",
             "RECFLOW_TRITON_METRICS": f"127.0.0.1:{self.ports.triton_metrics}",
             "RECFLOW_GATEWAY_URL": self.gateway_url,
+            "RECFLOW_GATEWAY_KEYS_FILE": str(self.keys_file.resolve()),
         }
 
     def check(self) -> None:
@@ -115,12 +126,20 @@ class Stack:
             say("Triton")
             self.start_command("triton", ["triton", "up"], f"http://127.0.0.1:{self.ports.triton_http}/v2/health/live")
             say("gateway")
+            self._make_key()
             self.start_command("gateway", ["gateway", "up"], f"{self.gateway_url}/healthz")
             say("Airflow")
             self.airflow.start(self.processes)
         except BaseException:
             self.stop()
             raise
+
+    def _make_key(self) -> None:
+        path = self.keys_file
+        if self.keys is None and not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+            path.write_text(f"{secrets.token_hex(32)}\n")
 
     def start_command(self, name: str, arguments: list[str], health: str) -> None:
         """Start a `recflow` command, keep it alive, and wait until its health address answers."""

@@ -20,7 +20,7 @@ from typing import Any, Self
 import httpx
 import pyarrow as pa
 
-from fakes.gateway_world import RECIPE, ask
+from fakes.gateway_world import BROWSER, RECIPE, ask
 from fakes.local_triton import REPOSITORY
 from fakes.scripted_scorer import ScriptedScorer, falling, rising
 from host.processes import free_ports
@@ -182,7 +182,7 @@ class Load:
             time.sleep(0.01)
 
     async def _run(self) -> None:
-        async with httpx.AsyncClient(base_url=self.url, timeout=60) as client:
+        async with httpx.AsyncClient(base_url=self.url, timeout=60, headers=BROWSER) as client:
             await asyncio.gather(*(self._user(client, f"u-{number}") for number in range(self.users)))
 
     async def _user(self, client: httpx.AsyncClient, user: str) -> None:

@@ -12,12 +12,15 @@ from fakes.fake_router import FakeRouter
 from fakes.scripted_scorer import ScriptedScorer, falling, rising
 from recflow.artifacts.events import Arm, Exposure, Outcome
 from recflow.config.recipe import Recipe
+from recflow.config.sections.outcomes import OutcomesSection
 from recflow.config.sections.serving import ServingSection
+from recflow.domain.request_ids import SigningKeys
 from recflow.domain.routes import ArmRange, RoutingTable
 from recflow.gateway.app import create_app
 from recflow.gateway.service import Options, Seams
 
 RECIPE = "search_relevance"
+BROWSER = {"user-agent": "Mozilla/5.0"}
 STABLE = RoutingTable(recipe=RECIPE, epoch=3, stable="v1")
 SHADOW = RoutingTable(recipe=RECIPE, epoch=4, stable="v1", shadow="v2", experiment="rel-2:shadow")
 HALVES = RoutingTable(
@@ -51,6 +54,18 @@ def ask(**changes: Any) -> dict[str, Any]:
     return {"user_id": "u-1", "query": "red shoes", "items": items} | changes
 
 
+def act(**changes: Any) -> dict[str, Any]:
+    """A click on the first item of an answer."""
+    return {"request_id": f"{RECIPE}-1", "user_id": "u-1", "kind": "click", "item_id": "a"} | changes
+
+
+def refused(response: httpx.Response) -> tuple[int, str]:
+    """Status and code of a refusal, which says nothing else but a short message."""
+    assert set(response.json()) == {"code", "message"}
+    assert len(response.content) < 400
+    return response.status_code, response.json()["code"]
+
+
 @dataclass
 class World:
     """A gateway over doubles, asked through its ASGI interface. Within `open` its background tasks run."""
@@ -58,6 +73,8 @@ class World:
     folder: Path
     serving: dict[str, Any] = field(default_factory=dict)
     tokens: tuple[str, ...] = ()
+    keys: SigningKeys = field(default_factory=SigningKeys)
+    named: OutcomesSection = field(default_factory=OutcomesSection)
 
     def __post_init__(self) -> None:
         self.clock = FakeClock()
@@ -68,24 +85,33 @@ class World:
     def build(self):
         # Far more time than a busy machine takes: what runs out of time in these tests is meant to.
         serving = ServingSection(**{"deadline_ms": 20_000, **self.serving})
-        recipe = Recipe(name=RECIPE, owner="tests", serving=serving)
+        recipe = Recipe(name=RECIPE, owner="tests", serving=serving, outcomes=self.named)
         seams = Seams(self.scorer, self.router, self.events, self.clock)
-        return create_app([recipe], seams, Options(self.folder, self.tokens, poll_s=3600))
+        return create_app([recipe], seams, Options(self.folder, self.tokens, self.keys, poll_s=3600))
 
     @asynccontextmanager
     async def open(self):
         self.app = self.build()
         self.gateway = self.app.state.gateway
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
-        async with self.gateway.running(), httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        client = httpx.AsyncClient(transport=transport, base_url="http://gateway", headers=BROWSER)
+        async with self.gateway.running(), client:
             yield client
 
     def rank(self, body: dict[str, Any] | None = None, **kwargs: Any) -> httpx.Response:
-        """One request to a gateway that starts and stops around it."""
+        """One search, sent to a gateway that starts and stops around it."""
+        return self.call("POST", f"/v1/{RECIPE}/rank", **({"json": body or ask()} | kwargs))
+
+    def act(self, **changes: Any) -> httpx.Response:
+        """One outcome, sent like that."""
+        return self.call("POST", "/v1/outcomes", json=act(**changes))
+
+    def call(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
+        """Any request, sent like that."""
 
         async def once() -> httpx.Response:
             async with self.open() as client:
-                return await client.post(f"/v1/{RECIPE}/rank", **({"json": body or ask()} | kwargs))
+                return await client.request(method, path, **kwargs)
 
         return asyncio.run(once())
 

@@ -51,8 +51,10 @@ class Exposure(Frozen):
     """One answered request. Experiments judge by `arm`, the assigned one, whatever served.
 
     `experiment` is `<release id>:<stage>` or empty outside experiments; `marked` says why a request is left out of
-    experiments (bot, employee, forced, shadow) and is empty for shoppers. `items` is empty when nothing was shown: a
-    mirrored request (shadow), or an answer that came after the deadline (TIMEOUT, nobody served).
+    experiments (bot, employee, forced, shadow, unidentified) and is empty for shoppers. `unidentified` are shoppers
+    whose id stands for nobody (`guest`): the user key is the request's own, so that they are not one unit. `items` is
+    empty when nothing was shown: a mirrored request (shadow), or an answer that came after the deadline (TIMEOUT,
+    nobody served).
 
     Since 2: `context` is what the shop said of the request (device, page …), `candidates` the items that were
     considered where these are more than the shown ones. `erased` marks what is left of a request of a person who asked

@@ -11,7 +11,7 @@ import typer
 from recflow.artifacts.refs import Ref
 from recflow.config.settings import read_settings
 from recflow.wiring import Services, build_services
-from recflow.wiring.gateway import build_gateway, gateway_address, gateway_recipes, read_tokens
+from recflow.wiring.gateway import build_gateway, gateway_address, gateway_recipes, read_keys, read_tokens
 
 app = typer.Typer(help="Serve: route shoppers' requests to versions.", no_args_is_help=True)
 _DRAIN_S = 10
@@ -34,8 +34,10 @@ def up(
     host, port = gateway_address(settings)
     # Found out here, once: a worker that cannot start would be started again for ever.
     read_tokens(settings.gateway_token_file)
+    keys = read_keys(settings.gateway_keys_file)
     names = [recipe.name for recipe in gateway_recipes(settings)]
     print(f"gateway at {settings.gateway_url} for {', '.join(names)}; its interface at {settings.gateway_url}/docs")
+    print(f"{keys.told}; keys and tokens are read at start only")
     uvicorn.run(
         "recflow.cli.gateway:application",
         factory=True,
@@ -76,6 +78,7 @@ def replay(  # noqa: PLR0913, PLR0917 - one parameter an option
         concurrency=concurrency,
         items=items,
         eta=loaded.labels.position_bias_eta,
+        outcomes=loaded.outcomes,
         token=next(iter(read_tokens(services.settings.gateway_token_file)), ""),
     )
     searches = read_judged(_folder(services, dataset))

@@ -30,6 +30,11 @@ class Settings(BaseSettings):
     triton_runtime: Path = Field(default=Path(".venv-triton"), description="Environment of the Triton runtime.")
     gateway_url: str = Field(default="http://127.0.0.1:8088", description="Where the gateway listens.")
     gateway_token_file: Path | None = Field(default=None, description="Tokens, one a line; None: no auth (loopback).")
+    gateway_keys_file: Path | None = Field(
+        default=None,
+        description="Keys that sign request ids, one a line, newest first; a line `unsigned` accepts ids without a"
+        " signature too. None: nothing is signed.",
+    )
     gateway_poll_ms: int = Field(default=250, gt=0, le=500, description="How often a gateway looks for new routes.")
     gateway_lease_s: float = Field(
         default=10, gt=0, description="A gateway without routes for this long serves stable."

@@ -20,8 +20,9 @@ from starlette.requests import ClientDisconnect
 
 from recflow.artifacts.events import Exposure
 from recflow.config.recipe import Recipe
-from recflow.gateway.assigning import BOT, is_bot
+from recflow.gateway.assigning import BOT
 from recflow.gateway.messages import OutcomeRequest, RankRequest, Refusal, check_limits, parse, read_body
+from recflow.gateway.programs import is_program
 from recflow.gateway.service import Gateway, Options, Seams
 
 FORCE_HEADER = "x-recflow-version"
@@ -49,7 +50,10 @@ def create_app(recipes: Sequence[Recipe], seams: Seams, options: Options) -> Fas
 def _shopping(app: FastAPI, gateway: Gateway, tokens: Sequence[str]) -> None:
     @app.post("/v1/outcomes", openapi_extra=_body_of(OutcomeRequest))
     async def record_outcome(request: Request) -> Response:
-        """Say what a user did with an item of an answer. The same outcome may be sent again."""
+        """Say what a user did with an item of an answer. The same outcome may be sent again.
+
+        It counts for the user whom the answer was given to: who has signed in since sends both ids.
+        """
         _check_token(request, tokens)
         outcome = await gateway.record(parse(OutcomeRequest, await _body(request, _MAX_OUTCOME_BYTES)))
         return JSONResponse({"outcome_id": outcome.outcome_id})
@@ -66,7 +70,7 @@ def _shopping(app: FastAPI, gateway: Gateway, tokens: Sequence[str]) -> None:
         forced = request.headers.get(FORCE_HEADER, "")
         if forced and not tokens:
             raise Refusal(403, "forbidden", "forcing a version needs a token")
-        marked = asked.marked or (BOT if is_bot(request.headers.get("user-agent", "")) else "")
+        marked = asked.marked or (BOT if is_program(request.headers.get("user-agent", "")) else "")
         exposure = await gateway.rank(recipe, asked, marked=marked, forced=forced)
         return JSONResponse(_told(exposure))
 
@@ -81,13 +85,16 @@ def _watching(app: FastAPI, gateway: Gateway) -> None:
     async def ready() -> JSONResponse:
         """503 until routes were read once, from the store or from disk; later 200 with every problem in words.
 
+        `signing` says whether outcomes are held to the user that an answer was given to.
+
         Even without a model server the gateway is better in rotation than out: it answers in lexical order.
         """
         known = gateway.routes.polled or any(gateway.routes.table(name).epoch for name in gateway.recipes)
         if not known:
             return JSONResponse({"status": "starting", "problems": ["no routes were read yet"]}, 503)
         problems = await gateway.problems()
-        return JSONResponse({"status": "degraded" if problems else "ready", "problems": problems})
+        status = "degraded" if problems else "ready"
+        return JSONResponse({"status": status, "problems": problems, "signing": gateway.signing})
 
     @app.get("/metrics")
     async def metrics() -> Response:

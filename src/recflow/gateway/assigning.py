@@ -1,13 +1,11 @@
 """Assigning: which version a request goes to first, and what its exposure will say of it. Pure."""
 
-import re
 from dataclasses import dataclass
 
 from recflow.artifacts.events import Arm, Fallback
 from recflow.domain.routes import RoutingTable
 
-FORCED, BOT = "forced", "bot"
-_BOT = re.compile(r"bot\b|crawl|spider|slurp|headless|preview", re.IGNORECASE)
+FORCED, BOT, UNIDENTIFIED = "forced", "bot", "unidentified"
 
 
 @dataclass(frozen=True)
@@ -20,11 +18,6 @@ class Assignment:
     marked: str
     attempts: tuple[str, ...]
     fallback: Fallback = Fallback.NONE
-
-
-def is_bot(user_agent: str) -> bool:
-    """Whether a user agent calls itself a crawler."""
-    return _BOT.search(user_agent) is not None
 
 
 def assign(

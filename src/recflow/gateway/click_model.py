@@ -6,6 +6,8 @@ its grade; some clicks become carts, some carts purchases. Nothing here is a mea
 
 import random
 
+# What a shopper does, in this order; of these a line names those that it wants to know.
+CLICK, CART, PURCHASE = "click", "cart", "purchase"
 # Probability of a click on an examined item of grade 0, 1, 2, 3.
 ATTRACTION = (0.02, 0.12, 0.35, 0.75)
 CART_AFTER_CLICK, PURCHASE_AFTER_CART = 0.3, 0.5
@@ -22,9 +24,9 @@ def acts(luck: random.Random, grade: float, position: int, eta: float) -> list[s
     click, cart, purchase = luck.random(), luck.random(), luck.random()
     done: list[str] = []
     if click < position**-eta * attraction(grade):
-        done.append("click")
+        done.append(CLICK)
         if cart < CART_AFTER_CLICK:
-            done.append("cart")
+            done.append(CART)
             if purchase < PURCHASE_AFTER_CART:
-                done.append("purchase")
+                done.append(PURCHASE)
     return done

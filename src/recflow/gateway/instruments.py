@@ -35,6 +35,18 @@ class Instruments:
         self._outcomes = Counter(
             "recflow_gateway_outcomes_total", "Outcomes received.", ("recipe", "kind"), registry=registry
         )
+        self._marked = Counter(
+            "recflow_gateway_marked_total",
+            "Answered rank requests outside experiments, by why: bot, employee, forced, unidentified.",
+            ("recipe", "marked"),
+            registry=registry,
+        )
+        self._nobody = Counter(
+            "recflow_gateway_ids_of_nobody_total",
+            "Answered rank requests with an id that stands for nobody, such as undefined or guest.",
+            ("recipe",),
+            registry=registry,
+        )
         self._mirrored = Counter(
             "recflow_gateway_shadow_total", "Mirrored requests.", ("recipe", "version", "result"), registry=registry
         )
@@ -63,8 +75,12 @@ class Instruments:
         for recipe, read in reads.items():
             gauge.labels(recipe).set_function(read)
 
-    def answered(self, exposure: Exposure) -> None:
-        """Count one answered request."""
+    def answered(self, exposure: Exposure, *, nobody: bool) -> None:
+        """Count one answered request; `nobody`: it carried an id that stands for nobody."""
+        if exposure.marked:
+            self._marked.labels(exposure.recipe, exposure.marked).inc()
+        if nobody:
+            self._nobody.labels(exposure.recipe).inc()
         version = exposure.assigned_version
         self._requests.labels(exposure.recipe, version, exposure.arm.value, exposure.fallback.value).inc()
         self._latency.labels(exposure.recipe, version).observe(exposure.latency_ms / 1000)

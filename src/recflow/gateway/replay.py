@@ -7,7 +7,7 @@ import asyncio
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from recflow.errors import BadData
-from recflow.gateway.click_model import acts
+from recflow.config.sections.outcomes import OutcomeKind, OutcomesSection
+from recflow.errors import BadConfiguration, BadData
+from recflow.gateway.click_model import CART, CLICK, PURCHASE, acts
 
+# Simulated shoppers stand for people: with a program's agent they would be left out of experiments.
+_AGENT = "Mozilla/5.0 (simulated shopper)"
 TITLE = "simulated clicks on real judgements"
 _COLUMNS = ["query", "item_id", "title", "description", "grade"]
 
@@ -44,7 +47,10 @@ class JudgedSearch:
 
 @dataclass(frozen=True)
 class ReplayPlan:
-    """Who searches what for how long. It ends after `seconds` or `requests`, whichever comes first."""
+    """Who searches what for how long. It ends after `seconds` or `requests`, whichever comes first.
+
+    Of the clicks, carts and purchases of the click model those are posted that `outcomes` names.
+    """
 
     recipe: str
     url: str
@@ -56,6 +62,19 @@ class ReplayPlan:
     items: int = 20
     eta: float = 1.0
     token: str = ""
+    outcomes: OutcomesSection = field(default_factory=OutcomesSection)
+
+    @property
+    def kinds(self) -> dict[str, OutcomeKind]:
+        """The kinds of acts that are posted, by name; BadConfiguration when the line names none of them."""
+        found = {name: kind for name in (CLICK, CART, PURCHASE) if (kind := self.outcomes.kind(name))}
+        if not found:
+            named = ", ".join(kind.name for kind in self.outcomes.kinds)
+            raise BadConfiguration(
+                f"{self.recipe} cannot be replayed: simulated shoppers only click, put into the cart and purchase",
+                expected=f"one of {CLICK}, {CART}, {PURCHASE} among the recipe's outcomes", seen=named,
+            )  # fmt: skip
+        return found
 
 
 @dataclass(frozen=True)
@@ -69,7 +88,7 @@ class Visit:
 
 @dataclass
 class ArmNumbers:
-    """What one arm's users did: by user, the answered requests and the clicked items."""
+    """What one arm's users did: by user, the answered requests and the items acted on."""
 
     by_user: dict[str, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
 
@@ -85,7 +104,7 @@ class ArmNumbers:
 
     @property
     def ctr(self) -> float:
-        """Clicked items a request."""
+        """Items acted on a request; where the line names clicks, clicked ones."""
         return sum(clicks for _, clicks in self.by_user.values()) / max(1, self.requests)
 
     @property
@@ -163,23 +182,25 @@ async def replay(
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> ReplayReport:
     """Send visits, `concurrency` at a time, until the plan's end or until `stop` is set."""
-    report, coming = ReplayReport(), visits(plan, searches)
+    report, coming, kinds = ReplayReport(), visits(plan, searches), plan.kinds
     numbers = iter(range(plan.requests) if plan.requests is not None else iter(int, 1))
     end = asyncio.get_running_loop().time() + plan.seconds
-    headers = {"Authorization": f"Bearer {plan.token}"} if plan.token else {}
+    headers = {"User-Agent": _AGENT} | ({"Authorization": f"Bearer {plan.token}"} if plan.token else {})
 
     async def shopper(client: httpx.AsyncClient) -> None:
         while asyncio.get_running_loop().time() < end and not (stop and stop.is_set()):
             if next(numbers, None) is None:
                 return
-            await _visit(client, plan, next(coming), report)
+            await _visit(client, plan, next(coming), report, kinds)
 
     async with httpx.AsyncClient(base_url=plan.url, headers=headers, timeout=10, transport=transport) as client:
         await asyncio.gather(*(shopper(client) for _ in range(plan.concurrency)))
     return report
 
 
-async def _visit(client: httpx.AsyncClient, plan: ReplayPlan, visit: Visit, report: ReplayReport) -> None:
+async def _visit(
+    client: httpx.AsyncClient, plan: ReplayPlan, visit: Visit, report: ReplayReport, kinds: Mapping[str, OutcomeKind]
+) -> None:
     items = [{"id": item.item_id, "title": item.title, "description": item.description} for item in visit.search.items]
     body = {"user_id": visit.user, "query": visit.search.query, "items": items}
     told = await _post(client, f"/v1/{plan.recipe}/rank", body, report)
@@ -193,10 +214,10 @@ async def _visit(client: httpx.AsyncClient, plan: ReplayPlan, visit: Visit, repo
     for shown in told["items"]:
         # Each item's luck is its own: it does not depend on the order that the gateway chose.
         luck = random.Random(f"{visit.luck}-{shown['id']}")
-        done = acts(luck, grades[shown["id"]], shown["position"], plan.eta)
+        done = [name for name in acts(luck, grades[shown["id"]], shown["position"], plan.eta) if name in kinds]
         numbers[1] += bool(done)
         for kind in done:
-            value = round(luck.uniform(5, 100), 2) if kind == "purchase" else 0.0
+            value = round(min(luck.uniform(5, 100), kinds[kind].max_value), 2) if kinds[kind].max_value else 0.0
             act = {"request_id": told["request_id"], "user_id": visit.user, "kind": kind, "item_id": shown["id"]}
             if await _post(client, "/v1/outcomes", act | {"value": value}, report):
                 report.outcomes[kind] += 1

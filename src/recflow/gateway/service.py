@@ -5,19 +5,23 @@ import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from recflow.artifacts.events import Exposure, Fallback, Outcome, ShownItem
 from recflow.config.recipe import Recipe
 from recflow.domain.ranking import order
+from recflow.domain.request_ids import SigningKeys, new_issue
 from recflow.domain.routes import RoutingTable
+from recflow.domain.units import Unit
+from recflow.gateway.admitting import Admission
 from recflow.gateway.answering import Answer, Deadline, Question, answer, ask
-from recflow.gateway.assigning import Assignment, assign
+from recflow.gateway.assigning import UNIDENTIFIED, Assignment, assign
 from recflow.gateway.instruments import Instruments
 from recflow.gateway.messages import OutcomeRequest, RankRequest, Refusal
 from recflow.gateway.recording import Recorder
+from recflow.gateway.remarks import Remarks
 from recflow.gateway.routing import Routes
 from recflow.gateway.shadow import Mirrored, Shadow
 from recflow.protocols import AsyncScorer, Clock, EventLog, RankItem, TrafficRouter
@@ -38,12 +42,22 @@ class Seams:
 
 @dataclass(frozen=True)
 class Options:
-    """How a gateway runs. `folder` keeps the last routes; without `tokens` everybody may ask."""
+    """How a gateway runs. `folder` keeps the last routes; without `tokens` all may ask; `keys` sign request ids."""
 
     folder: Path
     tokens: tuple[str, ...] = ()
+    keys: SigningKeys = field(default_factory=SigningKeys)
     poll_s: float = 0.25
     lease_s: float = 10
+
+
+@dataclass(frozen=True)
+class _Asker:
+    """Whom an answer is given to, and under which id."""
+
+    unit: Unit
+    user_key: str
+    request_id: str
 
 
 class Gateway:
@@ -59,7 +73,14 @@ class Gateway:
         self.instruments = Instruments()
         self.shadow = Shadow(seams.scorer, self.recorder, self.instruments)
         self._running: Counter[str] = Counter()
+        self.admission = Admission(self.recipes, options.keys)
+        self.remarks = {name: Remarks(name) for name in names}
         self._watch()
+
+    @property
+    def signing(self) -> str:
+        """For people: whether outcomes are held to the user that an answer was given to."""
+        return self._options.keys.told
 
     def _watch(self) -> None:
         watch = self.instruments.watch
@@ -97,37 +118,26 @@ class Gateway:
     async def rank(self, recipe: Recipe, request: RankRequest, *, marked: str, forced: str) -> Exposure:
         """Answer one request and record it. 429 when too many are running, 504 when the deadline has passed."""
         deadline = Deadline(recipe.serving.deadline_ms / 1000)
-        question = _question(recipe, request)
+        question, asker = _question(recipe, request), self._asker(recipe, request)
+        marked = marked or ("" if asker.unit.is_known else UNIDENTIFIED)
         with self._admitted(recipe), self.routes.using(recipe.name) as table:
             if forced and forced not in table.versions:
                 raise Refusal(422, "unknown_version", "this version is not routed now")
             stale = self.routes.stale(recipe.name)
-            place = assign(table, request.user_key, marked=marked, forced=forced, stale=stale)
+            place = assign(table, asker.user_key, marked=marked, forced=forced, stale=stale)
             given = await answer(self.seams.scorer, question, place.attempts, deadline, place.fallback)
             late = deadline.passed
-            exposure = self._exposure(request, table, place, None if late else given, deadline)
+            exposure = self._exposure(request, asker, table, place, None if late else given, deadline)
             await self.recorder.record(exposure)
-        self.instruments.answered(exposure)
+        self._tell(exposure, asker.unit)
         self.shadow.offer(Mirrored(question, table, exposure, deadline.seconds))
         if late:
             raise Refusal(504, "deadline_exceeded", "no answer was found in time")
         return exposure
 
     async def record(self, request: OutcomeRequest) -> Outcome:
-        """Record what a user did; 503 when it could not be written: it may be sent again under the same id."""
-        recipe = request.request_id.partition("-")[0]
-        if recipe not in self.recipes:
-            raise Refusal(422, "unknown_request", "request_id is none of this gateway's")
-        outcome = Outcome(
-            outcome_id=request.key,
-            request_id=request.request_id,
-            at=self.seams.clock.now(),
-            recipe=recipe,
-            user_key=request.user_key,
-            kind=request.kind,
-            item_id=request.item_id,
-            value=request.value,
-        )
+        """Record what a user did. 422 and 429 as `Admission`; 503 when it could not be written: send it again."""
+        outcome = self.admission.admit(request, self.seams.clock.now())
         if not await self.recorder.record(outcome):
             raise Refusal(503, "not_recorded", "the outcome could not be written; send it again", {"Retry-After": "5"})
         self.instruments.acted(outcome)
@@ -144,7 +154,17 @@ class Gateway:
                 found.append(f"{name} has no stable version: answers are in lexical order")
             elif (await ask(self.seams.scorer, probe, stable, _PROBE_S))[1]:
                 found.append(f"{name} is not answered by the model server: answers are in lexical order")
+            found += self.remarks[name].problems
         return found
+
+    def _asker(self, recipe: Recipe, request: RankRequest) -> _Asker:
+        unit, issued = request.unit, new_issue(self.seams.clock.now())
+        user_key = unit.keys(issued)[0]
+        return _Asker(unit, user_key, str(self._options.keys.request_id(recipe.name, issued, user_key)))
+
+    def _tell(self, exposure: Exposure, unit: Unit) -> None:
+        self.instruments.answered(exposure, nobody=unit.nobody)
+        self.remarks[exposure.recipe].note(exposure, nobody=unit.nobody)
 
     @contextmanager
     def _admitted(self, recipe: Recipe) -> Iterator[None]:
@@ -157,16 +177,21 @@ class Gateway:
             self._running[recipe.name] -= 1
 
     def _exposure(
-        self, request: RankRequest, table: RoutingTable, place: Assignment, given: Answer | None, deadline: Deadline
+        self,
+        request: RankRequest,
+        asker: _Asker,
+        table: RoutingTable,
+        place: Assignment,
+        given: Answer | None,
+        deadline: Deadline,
     ) -> Exposure:
         """The record of an answer; without one (too late) nothing was shown and nobody served."""
         return Exposure(
-            # The recipe in front lets any worker accept the outcomes of any other's answers.
-            request_id=f"{table.recipe}-{uuid.uuid4().hex}",
+            request_id=asker.request_id,
             at=self.seams.clock.now(),
             recipe=table.recipe,
-            user_key=request.user_key,
-            anonymous=not request.user_id,
+            user_key=asker.user_key,
+            anonymous=not asker.unit.user,
             marked=place.marked,
             epoch=table.epoch,
             experiment=place.experiment,
@@ -177,6 +202,7 @@ class Gateway:
             query=request.query,
             items=_shown(request, given.scores) if given else (),
             latency_ms=deadline.elapsed_s * 1000,
+            context=request.context,
         )
 
 

@@ -1,5 +1,6 @@
 """One gateway process from the settings."""
 
+import stat
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,12 @@ from urllib.parse import urlsplit
 from recflow.config.recipe import Recipe
 from recflow.config.recipe_loader import sound_recipes
 from recflow.config.settings import Settings
+from recflow.domain.request_ids import SigningKeys
 from recflow.errors import BadConfiguration
 from recflow.wiring.services import Services
+
+_UNSIGNED = "unsigned"
+_SHORTEST_KEY = 32
 
 
 def build_gateway(services: Services) -> Any:
@@ -22,6 +27,7 @@ def build_gateway(services: Services) -> Any:
     options = Options(
         folder=settings.home / "gateway",
         tokens=read_tokens(settings.gateway_token_file),
+        keys=read_keys(settings.gateway_keys_file),
         poll_s=settings.gateway_poll_ms / 1000,
         lease_s=settings.gateway_lease_s,
     )
@@ -60,12 +66,41 @@ def read_tokens(path: Path | None) -> tuple[str, ...]:
     """The tokens of a file, one a line; none without a file. A file without tokens is a mistake, not an open door."""
     if path is None:
         return ()
-    try:
-        tokens = tuple(filter(None, map(str.strip, path.read_text(encoding="utf-8").splitlines())))
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadConfiguration(
-            "RECFLOW_GATEWAY_TOKEN_FILE cannot be read", expected="a file", seen=str(error)
-        ) from error
+    tokens = _lines("RECFLOW_GATEWAY_TOKEN_FILE", path)
     if not tokens:
         raise BadConfiguration("RECFLOW_GATEWAY_TOKEN_FILE is empty", expected="a token a line", seen="none")
     return tokens
+
+
+def read_keys(path: Path | None) -> SigningKeys:
+    """The signing keys of a file, one a line, newest first; none without a file.
+
+    BadConfiguration for a file that everybody on this host can read or change, and for one without a key or with a
+    short one: what is easily had or guessed signs nothing.
+    """
+    if path is None:
+        return SigningKeys()
+    lines = _lines("RECFLOW_GATEWAY_KEYS_FILE", path)
+    if (mode := stat.S_IMODE(path.stat().st_mode)) & stat.S_IRWXO:
+        raise _unfit_keys("only its owner and group may open it", f"{mode:04o}", f"chmod 600 {path}")
+    keys = [line for line in lines if line != _UNSIGNED]
+    make_one = f"put what `openssl rand -hex 32` prints on the first line of {path}"
+    if not keys:
+        raise _unfit_keys("a key a line", "no key", make_one)
+    if any(len(key) < _SHORTEST_KEY or len(key.split()) > 1 for key in keys):
+        lengths = ", ".join(f"{len(key)} characters" + " with spaces" * (len(key.split()) > 1) for key in keys)
+        raise _unfit_keys(f"keys of {_SHORTEST_KEY} characters or more, without spaces", lengths, make_one)
+    return SigningKeys(tuple(key.encode() for key in keys), accepts_unsigned=_UNSIGNED in lines)
+
+
+def _unfit_keys(expected: str, seen: str, action: str) -> BadConfiguration:
+    return BadConfiguration(
+        "RECFLOW_GATEWAY_KEYS_FILE cannot sign request ids", expected=expected, seen=seen, action=action
+    )
+
+
+def _lines(setting: str, path: Path) -> tuple[str, ...]:
+    try:
+        return tuple(filter(None, map(str.strip, path.read_text(encoding="utf-8").splitlines())))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadConfiguration(f"{setting} cannot be read", expected="a file of text", seen=str(error)) from error

@@ -62,6 +62,18 @@ def test_at_login_the_user_id_wins(world):
     assert (world.exposures[0].user_key, world.exposures[0].anonymous) == ("u-1", False)
 
 
+def test_a_null_id_is_a_missing_one(world):
+    assert world.rank(ask(user_id=None, anonymous_id="cookie")).status_code == 200
+    assert world.rank(ask(anonymous_id=None)).status_code == 200
+    assert [seen.user_key for seen in world.exposures] == ["anonymous:cookie", "u-1"]
+
+
+def test_the_exposure_keeps_what_the_shop_says_of_the_request_as_text(world):
+    said = {"device": "phone", "page": 2, "price": 9.5, "logged_in": True, "campaign": None}
+    assert world.rank(ask(context=said)).status_code == 200
+    assert world.exposures[0].context == {"device": "phone", "page": "2", "price": "9.5", "logged_in": "true"}
+
+
 def test_a_user_stays_in_one_arm_and_both_arms_fill_evenly(world):
     world.router.set(HALVES)
 
@@ -154,6 +166,26 @@ def test_before_the_first_release_words_decide(world):
 # -------------------------------------------------------------------------------------------- left out of experiments
 
 
+def test_shoppers_whose_id_stands_for_nobody_are_answered_by_stable_outside_experiments_each_a_unit(world):
+    world.router.set(ALL_TREATED)
+    for who in ("guest", "guest", "undefined", 0):
+        assert world.rank(ask(user_id=who, anonymous_id="null")).json()["version"] == "v1"
+    assert {(seen.marked, seen.experiment, seen.anonymous) for seen in world.exposures} == {("unidentified", "", True)}
+    assert len({seen.user_key for seen in world.exposures}) == 4
+
+
+def test_a_visitor_is_that_visitor_whatever_word_stands_for_the_missing_user(world):
+    world.router.set(ALL_TREATED)
+    world.rank(ask(user_id="undefined", anonymous_id="cookie"))
+    seen = world.exposures[0]
+    assert (seen.user_key, seen.marked, seen.arm) == ("anonymous:cookie", "", Arm.TREATMENT)
+
+
+def test_a_crawler_without_an_id_is_a_crawler(world):
+    world.rank(ask(user_id="guest"), headers={"user-agent": "curl/8.5.0"})
+    assert world.exposures[0].marked == "bot"
+
+
 @pytest.mark.parametrize(
     ("changes", "agent", "mark"),
     [
@@ -161,6 +193,7 @@ def test_before_the_first_release_words_decide(world):
         ({"marked": "bot"}, "Mozilla/5.0", "bot"),
         ({}, "Mozilla/5.0 (compatible; Googlebot/2.1)", "bot"),
         ({}, "HeadlessChrome/120", "bot"),
+        ({}, "python-requests/2.32.3", "bot"),
     ],
 )
 def test_bots_and_employees_are_marked_and_see_stable(world, changes, agent, mark):

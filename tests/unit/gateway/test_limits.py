@@ -3,10 +3,9 @@
 import asyncio
 import json
 
-import httpx
 import pytest
 
-from fakes.gateway_world import RECIPE, STABLE, ask
+from fakes.gateway_world import RECIPE, STABLE, act, ask, refused
 from fakes.scripted_scorer import down
 
 KIB = 1024
@@ -14,12 +13,6 @@ KIB = 1024
 
 def items(count):
     return [{"id": str(number), "title": "red shoes"} for number in range(count)]
-
-
-def refused(response):
-    assert set(response.json()) == {"code", "message"}
-    assert len(response.content) < 400
-    return response.status_code, response.json()["code"]
 
 
 @pytest.mark.parametrize(
@@ -32,8 +25,15 @@ def refused(response):
         (ask(query=" \t\u200b\x00"), "empty_query"),
         (ask(query="x" * 513), "query_too_long"),
         (ask(user_id=""), "no_user"),
+        (ask(user_id=None), "no_user"),
+        (ask(user_id=None, anonymous_id=None), "no_user"),
         (ask(user_id="x" * 129), "invalid_field"),
         (ask(user_id="anonymous:u-1"), "invalid_field"),
+        (ask(user_id="unidentified:1"), "invalid_field"),
+        (ask(context={str(n): "x" for n in range(21)}), "invalid_field"),
+        (ask(context={"x" * 41: "x"}), "invalid_field"),
+        (ask(context={"page": "x" * 201}), "invalid_field"),
+        (ask(context={"page": ["home"]}), "invalid_field"),
         (ask(items=[{"id": "", "title": "x"}]), "invalid_field"),
         (ask(items=[{"title": "x"}]), "invalid_field"),
         (ask(items="abc"), "invalid_field"),
@@ -114,14 +114,6 @@ def test_more_requests_at_once_than_allowed_are_429_and_may_come_back(world):
     assert [other.status_code for other in others] == [200, 200, 200]
 
 
-def call(world, method, path, **kwargs):
-    async def once() -> httpx.Response:
-        async with world.open() as client:
-            return await client.request(method, path, **kwargs)
-
-    return asyncio.run(once())
-
-
 @pytest.mark.parametrize(
     ("method", "path", "expected"),
     [
@@ -131,7 +123,7 @@ def call(world, method, path, **kwargs):
     ],
 )
 def test_unknown_places_are_refused_in_the_same_form(world, method, path, expected):
-    assert refused(call(world, method, path)) == expected
+    assert refused(world.call(method, path)) == expected
 
 
 def test_a_bug_of_ours_is_500_in_the_same_form(world):
@@ -158,49 +150,12 @@ def test_without_a_known_token_nothing_is_answered(world, header):
     response = world.rank(headers=headers)
     assert refused(response) == (401, "unauthorised")
     assert response.headers["www-authenticate"] == "Bearer"
-    assert refused(call(world, "POST", "/v1/outcomes", json={}, headers=headers))[0] == 401
+    assert refused(world.call("POST", "/v1/outcomes", json={}, headers=headers))[0] == 401
 
 
 def test_any_known_token_is_enough(world):
     world.tokens = ("secret", "second")
     assert world.rank(headers={"authorization": "Bearer second"}).status_code == 200
-
-
-# ------------------------------------------------------------------------------------------------------------ outcomes
-
-
-def act(**changes):
-    return {"request_id": f"{RECIPE}-1", "user_id": "u-1", "kind": "click", "item_id": "a"} | changes
-
-
-def test_an_outcome_is_recorded_for_its_request_and_user(world):
-    response = call(world, "POST", "/v1/outcomes", json=act(kind="purchase", value=9.5, outcome_id="o-1"))
-    assert response.json() == {"outcome_id": "o-1"}
-    seen = world.outcomes[0]
-    assert (seen.request_id, seen.user_key, seen.recipe) == (f"{RECIPE}-1", "u-1", RECIPE)
-    assert (seen.kind, seen.item_id, seen.value, seen.at) == ("purchase", "a", 9.5, world.clock.now())
-
-
-def test_the_same_outcome_has_the_same_id_and_another_one_another(world):
-    told = [call(world, "POST", "/v1/outcomes", json=body).json()["outcome_id"] for body in (act(), act())]
-    others = [act(item_id="b"), act(kind="cart"), act(user_id="u-2"), act(request_id=f"{RECIPE}-2")]
-    told += [call(world, "POST", "/v1/outcomes", json=body).json()["outcome_id"] for body in others]
-    assert (told[0], len(set(told))) == (told[1], 5)
-
-
-@pytest.mark.parametrize(
-    ("body", "expected"),
-    [
-        (act(request_id="ads-1"), (422, "unknown_request")),
-        (act(kind="like"), (422, "invalid_field")),
-        (act(value=-1), (422, "invalid_field")),
-        (act(user_id=""), (422, "no_user")),
-        (act(item_id="x" * 5000), (413, "body_too_large")),
-    ],
-)
-def test_an_outcome_that_fits_nothing_is_refused(world, body, expected):
-    assert refused(call(world, "POST", "/v1/outcomes", json=body)) == expected
-    assert world.events.records == []
 
 
 # ---------------------------------------------------------------------------------------------------------- a full log
@@ -223,7 +178,7 @@ def test_with_a_full_log_shoppers_are_answered_outcomes_refused_and_both_is_said
     assert refused(outcome) == (503, "not_recorded")
     assert (ready["status"], len(ready["problems"])) == ("degraded", 1)
     assert "recflow_gateway_unlogged 2.0" in metrics
-    assert (again.status_code, later) == (200, {"status": "ready", "problems": []})
+    assert (again.status_code, later["status"], later["problems"]) == (200, "ready", [])
     assert len(world.events.records) == 1
 
 
@@ -231,19 +186,20 @@ def test_with_a_full_log_shoppers_are_answered_outcomes_refused_and_both_is_said
 
 
 def test_it_is_alive_and_ready(world):
-    assert call(world, "GET", "/healthz").json()["status"] == "alive"
-    assert call(world, "GET", "/readyz").json() == {"status": "ready", "problems": []}
+    assert world.call("GET", "/healthz").json()["status"] == "alive"
+    told = world.call("GET", "/readyz").json()
+    assert (told["status"], told["problems"]) == ("ready", [])
 
 
 def test_it_is_not_ready_before_any_routes_were_read(world):
     world.router.down = True
-    response = call(world, "GET", "/readyz")
+    response = world.call("GET", "/readyz")
     assert (response.status_code, response.json()["status"]) == (503, "starting")
 
 
 def test_without_a_model_server_it_stays_in_rotation_and_says_so(world):
     world.scorer.versions["v1"] = down
-    response = call(world, "GET", "/readyz")
+    response = world.call("GET", "/readyz")
     assert (response.status_code, response.json()["status"]) == (200, "degraded")
     assert "lexical order" in response.json()["problems"][0]
 
@@ -263,13 +219,52 @@ def test_the_metrics_count_answers_by_version_arm_and_fallback_and_refusals_by_c
     assert f'epoch{{recipe="search_relevance"}} {float(STABLE.epoch)}' in text
 
 
+def many(world, bodies, **kwargs):
+    """Searches sent to one gateway; what its `/readyz` and `/metrics` say then."""
+
+    async def play():
+        async with world.open() as client:
+            for body in bodies:
+                await client.post(f"/v1/{RECIPE}/rank", json=body, **kwargs)
+            return (await client.get("/readyz")).json()["problems"], (await client.get("/metrics")).text
+
+    return asyncio.run(play())
+
+
+def test_ids_of_nobody_are_told_with_their_share_and_without_anybodys_id(world):
+    bodies = [ask(user_id="undefined" if number % 4 == 0 else f"person-{number}") for number in range(40)]
+    problems, metrics = many(world, bodies)
+    assert [problem.split(" had ")[0] for problem in problems] == ["search_relevance: 25% of the last 40 requests"]
+    assert "person-" not in problems[0]
+    assert 'ids_of_nobody_total{recipe="search_relevance"} 10.0' in metrics
+    assert 'marked_total{marked="unidentified",recipe="search_relevance"} 10.0' in metrics
+
+
+def test_a_word_for_a_missing_user_is_told_even_where_the_visitor_is_known(world):
+    problems, metrics = many(world, [ask(user_id="guest", anonymous_id=f"cookie-{n}") for n in range(40)])
+    assert "100% of the last 40" in problems[0]
+    assert 'marked="unidentified"' not in metrics
+
+
+def test_a_few_ids_of_nobody_are_counted_and_are_no_problem(world):
+    problems, metrics = many(world, [ask(user_id="guest"), *[ask()] * 120])
+    assert problems == []
+    assert "ids_of_nobody_total{" in metrics
+
+
+def test_a_server_that_does_not_pass_on_its_shoppers_agent_is_told_that_nobody_is_in_an_experiment(world):
+    problems, metrics = many(world, [ask()] * 20, headers={"user-agent": "python-requests/2.32.3"})
+    assert "pass on their User-Agent" in problems[0]
+    assert 'marked_total{marked="bot",recipe="search_relevance"} 20.0' in metrics
+
+
 def test_two_gateways_in_one_process_count_apart(world):
     world.rank()
-    assert "requests_total{" not in call(world, "GET", "/metrics").text
+    assert "requests_total{" not in world.call("GET", "/metrics").text
 
 
 def test_the_docs_page_loads_nothing_from_elsewhere(world):
-    page = call(world, "GET", "/docs")
+    page = world.call("GET", "/docs")
     assert page.status_code == 200
     assert "/v1/{route}/rank" in page.text
     assert "src=" not in page.text
@@ -277,7 +272,9 @@ def test_the_docs_page_loads_nothing_from_elsewhere(world):
 
 
 def test_the_interface_is_described_with_its_bodies(world):
-    paths = call(world, "GET", "/openapi.json").json()["paths"]
+    paths = world.call("GET", "/openapi.json").json()["paths"]
     schema = paths["/v1/{route}/rank"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert schema["properties"]["items"]["items"]["required"] == ["id"]
+    assert schema["properties"]["context"]["maxProperties"] == 20
+    assert {"type": "null"} in schema["properties"]["user_id"]["anyOf"]
     assert "$ref" not in json.dumps(paths["/v1/outcomes"])

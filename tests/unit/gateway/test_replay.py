@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import random
+from dataclasses import replace
 
 import httpx
 import pyarrow as pa
@@ -10,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from fakes.gateway_world import HALVES, RECIPE
-from recflow.errors import BadData
+from recflow.config.sections.outcomes import OutcomeKind, OutcomeMetric, OutcomesSection
+from recflow.errors import BadConfiguration, BadData
 from recflow.gateway.click_model import acts, attraction
 from recflow.gateway.replay import ArmNumbers, JudgedItem, JudgedSearch, ReplayPlan, read_judged, replay, visits
 
@@ -81,6 +83,26 @@ def test_every_act_is_posted_for_the_request_and_the_user_who_saw_the_item(world
     for act in world.outcomes:
         assert act.user_key == shown[act.request_id].user_key
         assert act.item_id in {item.item_id for item in shown[act.request_id].items}
+
+
+def test_only_acts_that_the_line_names_are_posted_and_values_only_where_they_carry_one(world):
+    kinds = (OutcomeKind(name="click", max_value=6), OutcomeKind(name="purchase"), OutcomeKind(name="borrow"))
+    world.named = OutcomesSection(kinds=kinds, metrics=(OutcomeMetric(name="ctr", kind="click"),))
+    report = through(world, replace(PLAN, outcomes=world.named))
+    assert (set(report.outcomes), report.failures) == ({"click", "purchase"}, {})
+    assert {act.value for act in world.outcomes if act.kind == "purchase"} == {0.0}
+    assert all(5 <= act.value <= 6 for act in world.outcomes if act.kind == "click")
+
+
+def test_a_line_that_names_nothing_that_simulated_shoppers_do_cannot_be_replayed():
+    borrow = OutcomesSection(kinds=(OutcomeKind(name="borrow"),), metrics=())
+    with pytest.raises(BadConfiguration, match="borrow"):
+        asyncio.run(replay(replace(PLAN, outcomes=borrow), SEARCHES))
+
+
+def test_simulated_shoppers_are_taken_for_people(world):
+    through(world)
+    assert {seen.marked for seen in world.exposures} == {""}
 
 
 def test_two_replays_of_one_seed_are_equal(world):

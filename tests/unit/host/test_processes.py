@@ -8,11 +8,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from host.airflow import AirflowHost
 from host.processes import MARK, Processes, free_ports, refuse_taken_ports
 from host.stack import Ports, Stack
 from recflow.clients.triton_home import TritonHome
 from recflow.config.settings import Settings
 from recflow.errors import BadConfiguration, ServerUnavailable
+from recflow.wiring.gateway import read_keys
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 STUBBORN = [
@@ -188,12 +190,26 @@ def test_make_up_takes_recipes_and_sources_from_the_environment(monkeypatch, tmp
     for name in ("home", "recipes", "source_root", "triton_runtime"):
         monkeypatch.setenv(f"RECFLOW_{name.upper()}", str(tmp_path / name))
     monkeypatch.setenv("RECFLOW_GATEWAY_URL", "http://127.0.0.1:9088")
+    monkeypatch.setenv("RECFLOW_GATEWAY_KEYS_FILE", str(tmp_path / "keys"))
     up(free_ports=False)
     environment = started[0].environment()
     assert environment["RECFLOW_RECIPES"] == str(tmp_path / "recipes")
     assert environment["RECFLOW_SOURCE_ROOT"] == str(tmp_path / "source_root")
     assert environment["RECFLOW_TRITON_RUNTIME"] == str(tmp_path / "triton_runtime")
     assert environment["RECFLOW_GATEWAY_URL"] == "http://127.0.0.1:9088"
+    assert environment["RECFLOW_GATEWAY_KEYS_FILE"] == str(tmp_path / "keys")
+
+
+def test_a_gateway_of_this_host_signs_by_a_key_that_is_made_once_and_that_nobody_else_can_read(monkeypatch, tmp_path):
+    stack = Stack(tmp_path, ports=Ports.free())
+    monkeypatch.setattr(Stack, "start_command", lambda *_: None)
+    monkeypatch.setattr(AirflowHost, "start", lambda *_: None)
+    stack.start(lambda _: None)
+    first = stack.keys_file.read_text()
+    stack.start(lambda _: None)
+    assert stack.environment()["RECFLOW_GATEWAY_KEYS_FILE"] == str(stack.keys_file)
+    assert (stack.keys_file.read_text(), stack.keys_file.stat().st_mode & 0o777) == (first, 0o600)
+    assert len(read_keys(stack.keys_file).secrets) == 1
 
 
 def test_make_down_ends_the_installation_and_the_demo(monkeypatch, tmp_path):

@@ -30,6 +30,12 @@ class ServingSection(Frozen):
     max_body_bytes: int = Field(default=256 * 1024, ge=1024)
     deadline_ms: int = Field(default=300, ge=10)
     max_in_flight: int = Field(default=64, ge=1, description="More requests at once are answered 429.")
+    max_outcomes_per_request: int = Field(
+        default=300, ge=1, description="In an hour, then 429: three acts on each of a hundred items, or no person's."
+    )
+    max_outcomes_per_minute: int = Field(
+        default=120, ge=1, description="By user, then 429: two a second for a minute, or no person's."
+    )
 
 
 class WatchSection(Frozen):
