@@ -6,9 +6,9 @@ the days before it.
 
 **What**: `pin_parent` fixes the model to start from and to beat. `validate_partition` cleans and checks the day, and
 puts bad rows aside with their reasons. `build_dataset` labels and splits. `fine_tune` trains, `compress` makes the
-smallest form that still agrees with what was trained, `package` lays it out for Triton, `offline_gate` judges it
-against the serving model and the permanent floors. `record_candidate` writes a candidate that passed into the ledger
-and wakes the release.
+smallest form that still agrees with what was trained, `package` lays it out for Triton with the recipe's
+post-processing, `offline_gate` judges what that package answers against the serving one and the permanent floors.
+`record_candidate` writes a candidate that passed into the ledger and wakes the release.
 
 **If a task is red**: the message says what happened, what happens next and what to do, and ends with its runbook.
 The model that serves now goes on serving. After mending the cause, clear the task: finished stages are not computed
@@ -63,7 +63,7 @@ def retrain(recipe):
         model = StageOperator(stage="compress", upstream={"checkpoint": checkpoint, "dataset": dataset}).output
         package = StageOperator(stage="package", upstream={"model": model}).output
         decision = StageOperator(
-            stage="offline_gate", upstream={"model": model, "parent": parent, "dataset": dataset}
+            stage="offline_gate", upstream={"package": package, "parent": parent, "dataset": dataset}
         ).output
         RecordCandidateOperator(
             refs={"package": package, "checkpoint": checkpoint, "decision": decision},

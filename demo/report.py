@@ -41,8 +41,9 @@ def _show_quality(screen: Screen, told: Sequence[Told]) -> None:
     for day in told:
         numbers = day.refs["offline_gate"].numbers
         scores = (_interval(numbers.get(f"ndcg_{who}")) for who in ("bm25", "untrained", "baseline", "candidate"))
-        rows.append([day.title, str(numbers.get("queries", "")), *scores, str(numbers["verdict"])])
-    columns = ["day", "queries", "BM25", "untrained", "baseline", "candidate", "offline gate"]
+        queries = f"{numbers['queries']} of {numbers['test_queries']}"
+        rows.append([day.title, queries, *scores, str(numbers["verdict"])])
+    columns = ["day", "queries that can tell", "BM25", "untrained", "baseline", "candidate", "offline gate"]
     screen.table("nDCG@10 on held-out queries (95 % interval)", columns, rows)
 
 

@@ -16,6 +16,8 @@ from recflow.compression.spec import COMPRESS
 from recflow.config.recipe import Recipe
 from recflow.evaluation import run as evaluation
 from recflow.evaluation.spec import OFFLINE_GATE
+from recflow.packaging import run as packaging
+from recflow.packaging.spec import PACKAGE
 from recflow.training import run as training
 from recflow.training.encoder import Encoders
 from recflow.training.spec import FINE_TUNE
@@ -55,10 +57,14 @@ class TrainedLine:
         function = partial(compression.run, encoders=Encoders())
         return self.bench.run(COMPRESS, function, recipe or small_recipe(), checkpoint=checkpoint, dataset=self.dataset)
 
-    def judge(self, model: Ref, *, parent: Parent | None = None, recipe: Recipe | None = None) -> Ref:
-        """The offline gate's decision on a model."""
+    def pack(self, model: Ref, *, recipe: Recipe | None = None) -> Ref:
+        """The package of a model."""
+        return self.bench.run(PACKAGE, packaging.run, recipe or small_recipe(), model=model)
+
+    def judge(self, package: Ref, *, parent: Parent | None = None, recipe: Recipe | None = None) -> Ref:
+        """The offline gate's decision on a package."""
         function = partial(evaluation.run, encoders=Encoders())
-        inputs = {"model": model, "parent": self.bench.parent(parent), "dataset": self.dataset}
+        inputs = {"package": package, "parent": self.bench.parent(parent), "dataset": self.dataset}
         return self.bench.run(OFFLINE_GATE, function, recipe or small_recipe(), **inputs)
 
     def publish_dataset(self, name: str, splits: dict[str, list[dict[str, Any]]]) -> Ref:

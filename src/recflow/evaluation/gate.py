@@ -1,13 +1,14 @@
 """The offline gate: a pure function from evidence to a decision. Rules and their reasons: docs/concepts.md."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from pydantic import JsonValue
 
 from recflow.artifacts.decisions import Decision, Finding, Verdict
 from recflow.artifacts.refs import Numbers
 from recflow.config.sections.gate import ChangeRule, OfflineGateSection, SliceRule, ValueRule
+from recflow.evaluation.evidence import Evidence, named
 from recflow.evaluation.metrics import ByQuery
 from recflow.evaluation.paired import Estimate, bootstrap
 
@@ -16,23 +17,10 @@ _NEAR_ZERO = 0.01
 _MAIN = "ndcg@10"
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """Metrics by query on the same test rows, by slice; "" is every row.
-
-    Lists of candidate, baseline and floors belong to the same queries in the same order. `baseline` is None for a
-    line's first model. A slice that no row belongs to has no entry.
-    """
-
-    candidate: Mapping[str, ByQuery]
-    baseline: Mapping[str, ByQuery] | None = None
-    floors: Mapping[str, ByQuery] = field(default_factory=dict)
-
-
 def decide(section: OfflineGateSection, evidence: Evidence) -> Decision:
     """Judge every rule; FAIL beats INCONCLUSIVE beats PASS, and only blocking findings count."""
-    judge = _Judge(section, evidence)
-    findings = tuple(judge.findings())
+    judge = _Judge(section, evidence.usable())
+    findings = (*judge.findings(), *evidence.unusable())
     verdict = _combine([finding for finding in findings if finding.blocking])
     return Decision(
         gate=GATE, verdict=verdict, reasons=_reasons(verdict, findings), findings=findings, numbers=judge.numbers()
@@ -51,13 +39,21 @@ class _Judge:
         for floor, metrics in self.evidence.floors.items():
             yield self._against_floor(floor, metrics)
         yield from map(self._slice, self.section.slices)
+        yield from self._answers()
 
     def numbers(self) -> Numbers:
-        """nDCG@10 as [mean, low, high] of candidate, baseline and floors, and of the paired difference."""
-        rivals = {"candidate": self.evidence.candidate.get("", {}), **self.evidence.floors}
+        """nDCG@10 as [mean, low, high] of candidate, baseline and floors, and of the paired difference.
+
+        `queries` could tell, of `test_queries`; `unanswered` ones got no answer from the candidate.
+        """
+        rivals = {"candidate": self._overall, **self.evidence.floors}
         if self.evidence.baseline is not None:
             rivals["baseline"] = self.evidence.baseline.get("", {})
-        found: Numbers = {"queries": len(_known(rivals["candidate"], _MAIN))}
+        found: Numbers = {
+            "queries": len(_known(self._overall, _MAIN)),
+            "test_queries": len(self._overall.get(_MAIN, [])),
+            "unanswered": len(self.evidence.failures),
+        }
         for name, metrics in rivals.items():
             found[f"ndcg_{name}"] = _rounded(self._estimate(_known(metrics, _MAIN)))
         if self.evidence.baseline is not None:
@@ -66,74 +62,104 @@ class _Judge:
             found["attainable_margin"] = round(change.half_width, 4) if change else None
         return found
 
+    @property
+    def _overall(self) -> ByQuery:
+        return self.evidence.candidate.get("", {})
+
     def _size(self) -> Finding:
-        n = len(_known(self.evidence.candidate.get("", {}), _MAIN))
-        least = self.section.min_queries
+        n, least = len(_known(self._overall, _MAIN)), self.section.min_queries
         verdict = Verdict.PASS if n >= least else Verdict.INCONCLUSIVE
-        return Finding(
-            rule="test queries", verdict=verdict, reason=f"{n} test queries, at least {least}", n=n, limit=least
-        )
+        reason = f"{n} of {len(self._overall.get(_MAIN, []))} test queries can tell two orders apart, at least {least}"
+        return Finding(rule="test queries", verdict=verdict, reason=reason, n=n, limit=least)
 
     def _value(self, rule: ValueRule) -> Finding:
-        name = _named(rule.metric, rule.slice)
-        if rule.slice and (finding := self._thin(name, rule.slice)):
+        name = named(rule.metric, rule.slice)
+        if finding := self._unjudged(name, rule.metric, rule.slice):
             return finding
-        values = _known(self.evidence.candidate.get(rule.slice, {}), rule.metric)
-        if not values:
-            return _missing(name, rule.metric)
+        values = _known(self.evidence.candidate[rule.slice], rule.metric)
         mean = sum(values) / len(values)
         verdict = Verdict.PASS if mean >= rule.minimum else Verdict.FAIL
         reason = f"{name} is {mean:.4f}, at least {rule.minimum:g}"
-        return Finding(rule=name, verdict=verdict, reason=reason, value=mean, limit=rule.minimum, n=len(values))
+        found = Finding(rule=name, verdict=verdict, reason=reason, value=mean, limit=rule.minimum, n=len(values))
+        return self._doubted(found, rule.slice)
 
     def _change(self, rule: ChangeRule) -> Finding:
-        name = f"{_named(rule.metric, rule.slice)} against the serving model"
+        name = f"{named(rule.metric, rule.slice)} against the serving model"
         if self.evidence.baseline is None:
             reason = f"{name}: skipped, this is the line's first model"
             return Finding(rule=name, verdict=Verdict.NOT_EVALUATED, reason=reason, blocking=False)
-        if rule.slice and (finding := self._thin(name, rule.slice)):
+        if finding := self._unjudged(name, rule.metric, rule.slice):
             return finding
         candidate, baseline = (side.get(rule.slice, {}) for side in (self.evidence.candidate, self.evidence.baseline))
-        for side in (candidate, baseline):
-            if not _known(side, rule.metric):
-                return _missing(name, rule.metric)
+        if rule.metric not in baseline:
+            return _missing(name, rule.metric)
         base = _known(baseline, rule.metric)
-        if sum(base) / len(base) < _NEAR_ZERO:
+        if base and sum(base) / len(base) < _NEAR_ZERO:
             reason = f"{name}: the serving model's own value is near 0, no change can be told from it"
             return Finding(rule=name, verdict=Verdict.INCONCLUSIVE, reason=reason, value=sum(base) / len(base))
-        return self._bound(name, _differences(candidate, baseline, rule.metric), rule.max_drop)
+        found = self._bound(name, _differences(candidate, baseline, rule.metric), rule.max_drop)
+        return self._doubted(found, rule.slice)
 
     def _against_floor(self, floor: str, metrics: ByQuery) -> Finding:
         name = f"{_MAIN} against the floor {floor}"
-        overall = self.evidence.candidate.get("", {})
-        for side in (overall, metrics):
-            if not _known(side, _MAIN):
-                return _missing(name, _MAIN)
-        return self._bound(name, _differences(overall, metrics, _MAIN), self.section.floor_margin)
+        if finding := self._unjudged(name, _MAIN, ""):
+            return finding
+        if _MAIN not in metrics:
+            return _missing(name, _MAIN)
+        found = self._bound(name, _differences(self._overall, metrics, _MAIN), self.section.floor_margin)
+        return self._doubted(found, "")
 
     def _slice(self, rule: SliceRule) -> Finding:
         """Whether the slice is there and large enough; its nDCG is shown, rules that name it judge it."""
         name = f"slice {rule.name}"
-        if finding := self._thin(name, rule.name):
+        if finding := self._unjudged(name, _MAIN, rule.name):
             return finding
         shown = self._estimate(_known(self.evidence.candidate[rule.name], _MAIN))
         assert shown is not None
         reason = f"{name}: nDCG@10 {shown.mean:.4f} [{shown.low:.4f}, {shown.high:.4f}] on {shown.n} queries"
         return _finding(name, Verdict.PASS, reason, shown, None)
 
-    def _thin(self, name: str, part: str) -> Finding | None:
-        """The finding for a slice that is absent or too small to be judged."""
-        rule = next((rule for rule in self.section.slices if rule.name == part), None)
-        least, required = (rule.min_queries, rule.required) if rule else (self.section.min_queries, False)
-        if part not in self.evidence.candidate:
+    def _answers(self) -> Iterator[Finding]:
+        """Requests without an answer, for which shoppers get a fallback: the candidate has none of them."""
+        sides = (
+            ("answers", "the package", self.evidence.failures, True),
+            ("answers of the serving model", "the package that serves", self.evidence.baseline_failures, False),
+        )
+        for rule, who, failures, blocking in sides:
+            if failures:
+                reason = f"{rule}: {who} leaves {len(failures)} test queries without one, the first by {failures[0]}"
+                yield Finding(rule=rule, verdict=Verdict.FAIL, reason=reason, blocking=blocking, n=len(failures))
+
+    def _unjudged(self, name: str, metric: str, part: str) -> Finding | None:
+        """The finding for a metric that is missing, that no query can tell, or whose slice is absent or too small."""
+        if part and part not in self.evidence.candidate:
+            return Finding(rule=name, verdict=Verdict.FAIL, reason=f"{name}: no query belongs to {part}", n=0)
+        metrics = self.evidence.candidate.get(part, {})
+        if metric not in metrics:
+            return _missing(name, metric)
+        n, total = len(_known(metrics, metric)), len(metrics[metric])
+        least, required = self._least(part)
+        if part and n < least:
+            reason = f"{name}: {n} of {total} queries in {part} can tell, fewer than {least}: not judged"
+            return Finding(rule=name, verdict=Verdict.NOT_EVALUATED, reason=reason, blocking=required, n=n, limit=least)
+        if n == 0:
             return Finding(
-                rule=name, verdict=Verdict.FAIL, reason=f"{name}: no query with two items belongs to {part}", n=0
+                rule=name, verdict=Verdict.INCONCLUSIVE, reason=f"{name}: none of {total} queries can tell", n=0
             )
-        n = len(_known(self.evidence.candidate[part], _MAIN))
-        if n >= max(2, least):
-            return None
-        reason = f"{name}: {n} queries in {part}, fewer than {least}: not judged"
-        return Finding(rule=name, verdict=Verdict.NOT_EVALUATED, reason=reason, blocking=required, n=n, limit=least)
+        return None
+
+    def _least(self, part: str) -> tuple[int, bool]:
+        """How many queries of a part must be able to tell, and whether it blocks when fewer can."""
+        rule = next((rule for rule in self.section.slices if rule.name == part), None)
+        return (rule.min_queries, rule.required) if rule else (self.section.min_queries, not part)
+
+    def _doubted(self, found: Finding, part: str) -> Finding:
+        """The finding, in doubt where it passed on fewer queries than the section asks for."""
+        least = self._least(part)[0]
+        if found.verdict is not Verdict.PASS or found.n is None or found.n >= least:
+            return found
+        reason = f"{found.reason}, but only {found.n} queries can tell, fewer than {least}"
+        return found.model_copy(update={"verdict": Verdict.INCONCLUSIVE, "reason": reason})
 
     def _bound(self, name: str, differences: Sequence[float], margin: float) -> Finding:
         """Non-inferiority by the lower bound of the paired difference, never by its point."""
@@ -163,12 +189,10 @@ def _known(metrics: ByQuery, metric: str) -> list[float]:
 
 
 def _differences(candidate: ByQuery, baseline: ByQuery, metric: str) -> list[float]:
-    pairs = zip(candidate.get(metric, []), baseline.get(metric, []), strict=True)
+    if metric not in candidate or metric not in baseline:
+        return []
+    pairs = zip(candidate[metric], baseline[metric], strict=True)
     return [ours - theirs for ours, theirs in pairs if ours is not None and theirs is not None]
-
-
-def _named(metric: str, part: str) -> str:
-    return f"{metric} on {part}" if part else metric
 
 
 def _missing(rule: str, metric: str) -> Finding:
@@ -204,8 +228,7 @@ def _combine(findings: Sequence[Finding]) -> Verdict:
 
 def _reasons(verdict: Verdict, findings: Sequence[Finding]) -> tuple[str, ...]:
     """What decided first, then what was left out."""
-    deciding = [finding.reason for finding in findings if finding.blocking and finding.verdict is not Verdict.PASS]
-    if verdict is Verdict.PASS:
-        deciding = [finding.reason for finding in findings if finding.blocking]
+    blocking = sorted((one for one in findings if one.blocking), key=lambda one: one.verdict is not Verdict.FAIL)
+    deciding = [one.reason for one in blocking if verdict is Verdict.PASS or one.verdict is not Verdict.PASS]
     skipped = [finding.reason for finding in findings if not finding.blocking]
     return tuple(dict.fromkeys(deciding + skipped))

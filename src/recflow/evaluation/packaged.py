@@ -1,52 +1,82 @@
-"""Loads the scorer that a model or package artifact carries: its own code, as it will serve."""
+"""Loads what a package artifact carries: its own code, which answers here as it will serve."""
 
 import importlib.util
+import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from types import ModuleType
+from typing import Any, NoReturn, cast
 
-from recflow.artifacts.refs import Ref
+from recflow.artifacts.refs import Ref, RefKind
+from recflow.domain.answers import Answer, Process, answer
 from recflow.domain.judged import JudgedQuery
 from recflow.errors import PermanentError
 from recflow.storage import ArtifactStore
 
 
-class PackagedScorer(Protocol):
-    """What `scoring.py` of a model offers."""
+@dataclass(frozen=True)
+class Package:
+    """A package's scorer and its post-processing."""
 
-    def score_many(self, requests: Sequence[tuple[str, Sequence[str], Sequence[str]]]) -> list[list[float]]:
-        """Scores of the items of several requests."""
+    scorer: Any
+    process: Process
+
+    def answers(self, queries: Sequence[JudgedQuery]) -> list[Answer]:
+        """What shoppers would see: final scores of each query's items, or why there are none."""
+        return answer(self.scorer, self.process, [(query.query, query.titles, query.descriptions) for query in queries])
 
 
-def open_scorer(artifacts: ArtifactStore, ref: Ref) -> PackagedScorer:
-    """The scorer of a model or package; every file's digest is verified before any of its code runs.
+def open_package(artifacts: ArtifactStore, ref: Ref) -> Package:
+    """The package of a reference; every file's digest is verified before any of its code runs.
 
     Raises ArtifactCorrupt for changed bytes and PermanentError for a model that does not load.
     """
-    folder = artifacts.fetch(ref)
-    return load_scorer(folder / "1" if (folder / "1").is_dir() else folder)
+    return load_package(artifacts.fetch(ref.expect(RefKind.PACKAGE)))
 
 
-def load_scorer(folder: Path) -> PackagedScorer:
-    """The scorer of a folder that is known to be sound."""
-    spec = importlib.util.spec_from_file_location(
-        f"scoring_of_{folder.parent.name}_{folder.name}", folder / "scoring.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+def load_package(folder: Path) -> Package:
+    """The package of a folder that is known to be sound.
+
+    Post-processing that does not load is no error here: it answers no request, and the gate counts those.
+    """
+    return Package(_load_scorer(folder / "1"), _load_process(folder / "1" / "post_processing.py"))
+
+
+def _load_scorer(folder: Path) -> Any:
     try:
-        spec.loader.exec_module(module)
-        return cast("PackagedScorer", module.Scorer(str(folder)))
+        return _load(folder / "scoring.py").Scorer(str(folder))
     except Exception as error:
         raise PermanentError(
-            f"the model in {folder.name} does not load",
+            f"the model in {folder.parent.name} does not load",
             expected="scoring.py with its model, tokenizer and rules",
             seen=f"{type(error).__name__}: {error}",
             action="recompute it (`recflow stage compress … --fresh REASON`)",
         ) from error
 
 
-def score_queries(scorer: PackagedScorer, queries: Sequence[JudgedQuery]) -> list[list[float]]:
-    """One list of scores a query."""
-    return scorer.score_many([(query.query, query.titles, query.descriptions) for query in queries])
+def _load_process(path: Path) -> Process:
+    if not path.exists():
+        return list
+    try:
+        return cast("Process", _load(path).process)
+    except Exception as error:  # noqa: BLE001 - the recipe's own code, whatever it raises
+        return _refusing(error)
+
+
+def _refusing(error: Exception) -> Process:
+    def process(scores: list[float]) -> NoReturn:
+        raise error
+
+    return process
+
+
+def _load(path: Path) -> ModuleType:
+    """A module from its file under a name of its own, so that two packages in one process cannot mix."""
+    spec = importlib.util.spec_from_file_location(f"{path.stem}_of_{path.parent.parent.name}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # as an import would: dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module

@@ -1,7 +1,8 @@
-"""Offline gate: score the held-out queries as the model will serve, before any post-processing, and decide."""
+"""Offline gate: answer the held-out queries as shoppers would see them, post-processing included, and decide."""
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -9,17 +10,15 @@ import numpy as np
 
 from recflow.artifacts.decisions import Decision, Verdict
 from recflow.artifacts.parents import Parent
-from recflow.artifacts.refs import RefKind
 from recflow.domain.judged import JudgedQuery, read_judged
+from recflow.evaluation.evidence import Evidence
 from recflow.evaluation.floors import Bm25, cosines, floor_texts
-from recflow.evaluation.gate import Evidence, decide
-from recflow.evaluation.metrics import ByQuery, Scores, best_threshold, by_query
-from recflow.evaluation.packaged import PackagedScorer, open_scorer, score_queries
+from recflow.evaluation.gate import decide
+from recflow.evaluation.metrics import ByQuery, best_threshold, by_query
+from recflow.evaluation.packaged import Package, open_package
 from recflow.evaluation.plots import plot_slices
 from recflow.evaluation.slices import NAMES, slice_parts
 from recflow.stages import StageContext, StageOutput
-
-Metrics = Mapping[str, ByQuery]
 
 
 class BaseEncoder(Protocol):
@@ -33,16 +32,18 @@ class BaseEncoder(Protocol):
 
 
 def run(context: StageContext, *, encoders: BaseEncoder) -> StageOutput:
-    """Judge the model against the parent's package and the floors; a red gate is a decision, not an error."""
+    """Judge the package against the parent's package and the floors; a red gate is a decision, not an error."""
     dataset = context.folder("dataset")
     test, validation = read_judged(dataset, "test"), read_judged(dataset, "validation", required=False)
     parent = Parent.model_validate_json((context.folder("parent") / "parent.json").read_bytes())
-    candidate = open_scorer(context.artifacts, context.one("model").expect(RefKind.MODEL))
-    baseline = open_scorer(context.artifacts, parent.package) if parent.package else None
+    candidate = _measure(open_package(context.artifacts, context.one("package")), test, validation)
+    baseline = _measure(open_package(context.artifacts, parent.package), test, validation) if parent.package else None
     evidence = Evidence(
-        candidate=_measure(candidate, test, validation),
-        baseline=_measure(baseline, test, validation) if baseline else None,
+        candidate=candidate.metrics,
+        baseline=baseline.metrics if baseline else None,
         floors=_floors(context, dataset, test, encoders),
+        failures=candidate.failures,
+        baseline_failures=baseline.failures if baseline else (),
     )
     decision = decide(context.recipe.offline_gate, evidence)
     _write(context, decision, evidence, [query.query_id for query in test])
@@ -50,20 +51,39 @@ def run(context: StageContext, *, encoders: BaseEncoder) -> StageOutput:
     return StageOutput(numbers=numbers, reusable=decision.verdict is not Verdict.INCONCLUSIVE)
 
 
-def _measure(scorer: PackagedScorer, test: Sequence[JudgedQuery], validation: Sequence[JudgedQuery]) -> Metrics:
-    threshold = best_threshold(validation, score_queries(scorer, validation))
-    return _by_slice(test, score_queries(scorer, test), threshold)
+@dataclass(frozen=True)
+class _Measured:
+    """Metrics by slice, and why a test query got no answer, one reason a query."""
+
+    metrics: Mapping[str, ByQuery]
+    failures: tuple[str, ...]
 
 
-def _by_slice(test: Sequence[JudgedQuery], scores: Scores, threshold: float | None) -> Metrics:
+def _measure(package: Package, test: Sequence[JudgedQuery], validation: Sequence[JudgedQuery]) -> _Measured:
+    answers = package.answers([*validation, *test])
+    scores = [None if isinstance(given, Exception) else given for given in answers]
+    first = len(validation)
+    threshold = best_threshold(validation, scores[:first])
+    errors = [given for given in answers[first:] if isinstance(given, Exception)]
+    failures = tuple(f"{type(error).__name__}: {error}"[:200] for error in errors)
+    return _Measured(_by_slice(test, scores[first:], threshold), failures)
+
+
+def _by_slice(
+    test: Sequence[JudgedQuery], scores: Sequence[list[float] | None], threshold: float | None
+) -> dict[str, ByQuery]:
     measured = {"": by_query(test, scores, threshold)}
     for name in NAMES:
         parts = slice_parts(test, name)
         rows = [test[part.index].only(part.items) for part in parts]
-        given = [[scores[part.index][item] for item in part.items] for part in parts]
+        given = [_only(scores[part.index], part.items) for part in parts]
         if rows:
             measured[name] = by_query(rows, given, threshold)
     return measured
+
+
+def _only(scores: list[float] | None, items: Sequence[int]) -> list[float] | None:
+    return None if scores is None else [scores[item] for item in items]
 
 
 def _floors(
@@ -84,11 +104,5 @@ def _floors(
 def _write(context: StageContext, decision: Decision, evidence: Evidence, query_ids: Sequence[str]) -> None:
     output = context.output
     (output / "decision.json").write_text(decision.model_dump_json(indent=1))
-    report = {
-        "query_ids": list(query_ids),
-        "candidate": dict(evidence.candidate),
-        "baseline": dict(evidence.baseline) if evidence.baseline is not None else None,
-        "floors": dict(evidence.floors),
-    }
-    (output / "report.json").write_text(json.dumps(report))
+    (output / "report.json").write_text(json.dumps({"query_ids": list(query_ids), **asdict(evidence.usable())}))
     plot_slices(decision, output / "findings.png")

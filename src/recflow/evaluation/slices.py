@@ -18,9 +18,9 @@ class Part:
 
 
 def slice_parts(queries: Sequence[JudgedQuery], name: str) -> list[Part]:
-    """The parts that belong to a slice, without queries left with fewer than two items: they have no order."""
+    """The parts that belong to a slice; whether a part can tell anything is for each metric to say."""
     found = [Part(index, _items(query, name)) for index, query in enumerate(queries)]
-    return [part for part in found if len(part.items) > 1]
+    return [part for part in found if part.items]
 
 
 def _items(query: JudgedQuery, name: str) -> tuple[int, ...]:

@@ -5,9 +5,9 @@ from recflow.stages import StageSpec
 
 OFFLINE_GATE = StageSpec(
     "offline_gate",
-    1,
+    2,
     RefKind.DECISION,
     sections=("offline_gate", "training"),
-    inputs=("model", "parent", "dataset"),
+    inputs=("package", "parent", "dataset"),
     heavy=True,
 )

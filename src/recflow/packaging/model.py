@@ -1,13 +1,12 @@
 """Serves a scorer in Triton's Python backend: strings in, scores out. Copied into every package by digest.
 
 It runs in the server's own Python and knows recflow only as files beside it: `scoring.Scorer` (the model with its
-tokenizer and text rules) and, where the recipe names one, `post_processing.process`. All requests that Triton joined
-go through one forward pass; a request that cannot be answered gets its own error and its batch-mates their scores.
+tokenizer and text rules), `answers.answer`, and, where the recipe names one, `post_processing.process`. All requests
+that Triton joined are answered at once.
 """
 
 import importlib
 import json
-import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,6 +28,7 @@ class TritonPythonModel:
         threads = int(json.loads(args["model_config"])["parameters"]["threads"]["string_value"])
         sys.path.insert(0, str(folder))  # one process serves one model, so plain names cannot clash
         self._scorer = importlib.import_module("scoring").Scorer(str(folder), threads)
+        self._answer = importlib.import_module("answers").answer
         self._process: Callable[[list[float]], Sequence[float]] = list
         if (folder / "post_processing.py").exists():
             self._process = importlib.import_module("post_processing").process
@@ -37,23 +37,8 @@ class TritonPythonModel:
         """One response a request, in order."""
         jobs = [_read(request) for request in requests]
         sound = [job for rows in jobs if not isinstance(rows, Exception) for job in rows]
-        answers = iter(self._score(sound))
+        answers = iter(self._answer(self._scorer, self._process, sound))
         return [_respond(rows if isinstance(rows, Exception) else [next(answers) for _ in rows]) for rows in jobs]
-
-    def _score(self, jobs: list[Job]) -> list[Answer]:
-        try:
-            return [self._finish(scores) for scores in self._scorer.score_many(jobs)] if jobs else []
-        except Exception as error:  # noqa: BLE001 - whatever the scorer raises belongs to one request, found alone
-            return [error] if len(jobs) == 1 else [answer for job in jobs for answer in self._score([job])]
-
-    def _finish(self, scores: list[float]) -> Answer:
-        try:
-            final = [float(score) for score in self._process(list(scores))]
-        except Exception as error:  # noqa: BLE001 - the recipe's own code: its failure is this request's only
-            return error
-        if len(final) != len(scores) or not all(map(math.isfinite, final)):
-            return ValueError(f"post-processing turned {len(scores)} scores into {len(final)}, or into no numbers")
-        return final
 
 
 def _read(request: Any) -> list[Job] | Exception:

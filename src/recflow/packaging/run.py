@@ -7,13 +7,14 @@ from pathlib import Path
 from recflow.artifacts.digests import digest_file
 from recflow.artifacts.refs import RefKind
 from recflow.config.sections.serving import PackagingSection
+from recflow.domain import answers
 from recflow.domain.golden import GOLDEN
 from recflow.errors import ArtifactCorrupt
 from recflow.packaging.post_processing import refuse_unservable
 from recflow.packaging.triton_config import render_config
 from recflow.stages import StageContext, StageOutput
 
-ADAPTER = Path(__file__).with_name("model.py")
+_ADDED = (Path(__file__).with_name("model.py"), Path(str(answers.__file__)))
 _NEEDED = ("scoring.py", "model.onnx", "tokenizer.json", "scorer.json", GOLDEN)
 
 
@@ -33,7 +34,8 @@ def lay_out(model: Path, section: PackagingSection, output: Path) -> None:
     refuse_unservable(section)
     served = output / "1"
     shutil.copytree(model, served)
-    shutil.copyfile(ADAPTER, served / "model.py")
+    for rule in _ADDED:
+        shutil.copyfile(rule, served / rule.name)
     if section.post_processing:
         (served / "post_processing.py").write_text(section.post_processing_code, encoding="utf-8")
     (output / "config.pbtxt").write_text(render_config(section), encoding="utf-8")

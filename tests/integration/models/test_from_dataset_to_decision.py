@@ -14,7 +14,7 @@ from recflow.compression.scoring import Scorer
 from recflow.config.sections.training import TrainingSection
 from recflow.domain.judged import read_judged
 from recflow.errors import ArtifactCorrupt, BadConfiguration, BadData, PermanentError
-from recflow.evaluation.packaged import load_scorer, open_scorer
+from recflow.evaluation.packaged import load_package, open_package
 from recflow.stages import StageContext
 from recflow.training.encoder import Encoders
 from recflow.training.features import feature_names, features_of, texts_of
@@ -27,8 +27,13 @@ def folder(trained):
 
 
 @pytest.fixture(scope="module")
-def first(trained):
-    return trained.judge(trained.model)
+def package(trained):
+    return trained.pack(trained.model)
+
+
+@pytest.fixture(scope="module")
+def first(trained, package):
+    return trained.judge(package)
 
 
 @pytest.fixture(scope="module")
@@ -95,10 +100,9 @@ class TestModel:
             assert np.array_equal(served[:, 1:], trained_features[:, 1:])
             assert np.allclose(served[:, 0], trained_features[:, 0], atol=0.05)
 
-    def test_its_golden_requests_are_answered_as_written(self, trained, folder):
-        model = folder(trained.model)
-        scorer = load_scorer(model)
-        for request in json.loads((model / "golden.json").read_text()):
+    def test_its_golden_requests_are_answered_as_written(self, folder, package):
+        scorer = load_package(folder(package)).scorer
+        for request in json.loads((folder(package) / "golden.json").read_text()):
             scores = scorer.score_many([(request["query"], request["titles"], request["descriptions"])])[0]
             assert scores == pytest.approx(request["scores"], abs=0.05)
 
@@ -151,15 +155,15 @@ class TestDecision:
             mean, low, high = first.numbers[f"ndcg_{rival}"]
             assert 0 <= low <= mean <= high <= 1
 
-    def test_a_model_is_not_inferior_to_itself(self, trained):
-        decision = decision_of(trained, trained.judge(trained.model, parent=Parent(version="1", package=trained.model)))
+    def test_a_model_is_not_inferior_to_itself(self, trained, package):
+        decision = decision_of(trained, trained.judge(package, parent=Parent(version="1", package=package)))
         assert decision.verdict is Verdict.PASS
         assert decision.numbers["ndcg_change"] == [0, 0, 0]
 
-    def test_a_candidate_trained_on_shuffled_labels_fails(self, trained):
+    def test_a_candidate_trained_on_shuffled_labels_fails(self, trained, package):
         shuffled = trained.publish_dataset("shuffled", small_splits(shuffled=True))
-        candidate = trained.compress(trained.train(shuffled))
-        decision = decision_of(trained, trained.judge(candidate, parent=Parent(version="1", package=trained.model)))
+        candidate = trained.pack(trained.compress(trained.train(shuffled)))
+        decision = decision_of(trained, trained.judge(candidate, parent=Parent(version="1", package=package)))
         assert decision.verdict is Verdict.FAIL
 
     def test_the_plot_is_a_picture(self, folder, first):
@@ -181,18 +185,17 @@ class TestBadInput:
         finally:
             bench.store.objects[key] = whole
 
-    def test_a_corrupt_onnx_file_is_a_clear_error(self, trained, folder, tmp_path):
-        broken = shutil.copytree(folder(trained.model), tmp_path / "model")
-        (broken / "model.onnx").write_bytes(b"no onnx")
+    def test_a_corrupt_onnx_file_is_a_clear_error(self, folder, package, tmp_path):
+        broken = shutil.copytree(folder(package), tmp_path / "package")
+        (broken / "1" / "model.onnx").write_bytes(b"no onnx")
         with pytest.raises(PermanentError, match="does not load"):
-            load_scorer(broken)
+            load_package(broken)
 
-    def test_a_package_is_opened_only_after_its_digests_held(self, trained, tmp_path):
+    def test_a_package_is_opened_only_after_its_digests_held(self, trained, package, tmp_path):
         artifacts = type(trained.bench.artifacts)(trained.bench.store, tmp_path / "cache")
-        model = artifacts.fetch(trained.model)
-        (model / "scoring.py").write_text("raise SystemExit('this must never run')")
+        (artifacts.fetch(package) / "1" / "scoring.py").write_text("raise SystemExit('this must never run')")
         with pytest.raises(ArtifactCorrupt, match=r"scoring\.py"):
-            open_scorer(artifacts, trained.model)
+            open_package(artifacts, package)
 
     def test_an_empty_train_split_is_bad_data(self, trained):
         empty = trained.publish_dataset("empty", {**small_splits(), "train": []})

@@ -65,8 +65,8 @@ def test_the_retrain_dag_is_the_loop(parsed):
         "validate_partition": ["build_dataset"],
         "build_dataset": ["compress", "fine_tune", "offline_gate"],
         "fine_tune": ["compress", "record_candidate"],
-        "compress": ["offline_gate", "package"],
-        "package": ["record_candidate"],
+        "compress": ["package"],
+        "package": ["offline_gate", "record_candidate"],
         "offline_gate": ["record_candidate"],
         "record_candidate": [],
     }

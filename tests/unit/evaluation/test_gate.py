@@ -21,6 +21,10 @@ def shifted(by_query, shift, noise=0.01, seed=1):
     return {name: [v + shift + noise * chance.uniform(-1, 1) for v in values] for name, values in by_query.items()}
 
 
+def without(by_query, metric):
+    return {name: values for name, values in by_query.items() if name != metric}
+
+
 BASE = metrics(0.8)
 SECTION = OfflineGateSection(changes=(ChangeRule(metric="ndcg@10", max_drop=0.02),))
 
@@ -42,7 +46,8 @@ class TestChangeRules:
         assert "worse for certain" in decision.reasons[0]
 
     def test_an_interval_wider_than_the_margin_is_inconclusive(self):
-        decision = verdict_on(0, noise=0.3)
+        base = metrics(0.6)
+        decision = decide(SECTION, Evidence({"": shifted(base, 0, noise=0.3)}, {"": base}))
         assert decision.verdict is Verdict.INCONCLUSIVE
         assert "cannot tell" in decision.reasons[0]
 
@@ -66,15 +71,29 @@ class TestChangeRules:
         assert any("skipped" in reason and "first model" in reason for reason in decision.reasons)
 
     def test_a_serving_model_near_zero_is_inconclusive(self):
-        decision = decide(SECTION, Evidence({"": BASE}, {"": metrics(0.0, spread=0.001)}))
+        decision = decide(SECTION, Evidence({"": BASE}, {"": metrics(0.002, spread=0.001)}))
         assert decision.verdict is Verdict.INCONCLUSIVE
         assert "near 0" in decision.reasons[0]
 
     def test_a_missing_metric_fails_by_name(self):
         section = OfflineGateSection(changes=(ChangeRule(metric="f1", max_drop=0.02),))
-        decision = decide(section, Evidence({"": metrics(0.8, f1=[None] * 100)}, {"": BASE}))
+        decision = decide(section, Evidence({"": without(BASE, "f1")}, {"": BASE}))
         assert decision.verdict is Verdict.FAIL
         assert "metric f1 is missing" in decision.reasons[0]
+
+    def test_a_metric_that_no_query_can_tell_is_inconclusive_with_the_count(self):
+        section = OfflineGateSection(changes=(ChangeRule(metric="recall@10", max_drop=0.02),))
+        sides = {"": metrics(0.8, recall=[None] * 100)}
+        decision = decide(section, Evidence(sides, sides))
+        assert decision.verdict is Verdict.INCONCLUSIVE
+        assert "none of 100 queries can tell" in decision.reasons[0]
+
+    def test_a_metric_that_few_queries_can_tell_does_not_pass_on_them(self):
+        section = OfflineGateSection(changes=(ChangeRule(metric="recall@10", max_drop=0.02),))
+        sides = {"": metrics(0.8, recall=[0.5] * 3 + [None] * 97)}
+        decision = decide(section, Evidence(sides, sides))
+        assert decision.verdict is Verdict.INCONCLUSIVE
+        assert "only 3 queries can tell" in decision.reasons[0]
 
     def test_the_same_evidence_gives_the_same_decision(self):
         assert verdict_on(-0.004) == verdict_on(-0.004)
@@ -88,7 +107,7 @@ class TestValueRules:
 
     def test_a_missing_metric_fails_by_name(self):
         section = OfflineGateSection(values=(ValueRule(metric="mrr", minimum=0.1),), changes=())
-        decision = decide(section, Evidence({"": metrics(0.8, mrr=[None] * 100)}))
+        decision = decide(section, Evidence({"": without(BASE, "mrr")}))
         assert decision.verdict is Verdict.FAIL
         assert "metric mrr is missing" in decision.reasons[0]
 
@@ -141,6 +160,47 @@ class TestSlices:
         rule = ValueRule(metric="ndcg@10", minimum=0.7, slice="tail")
         section = self.section().model_copy(update={"values": (rule,)})
         assert self.judged(section, metrics(0.6, n=40)).verdict is Verdict.FAIL
+
+    def test_a_slice_counts_the_queries_that_can_tell(self):
+        tail = metrics(0.8, n=40, ndcg=[0.8] * 5 + [None] * 35)
+        decision = self.judged(self.section(required=True), tail)
+        assert decision.verdict is Verdict.INCONCLUSIVE
+        assert "5 of 40 queries in tail can tell" in decision.reasons[0]
+
+
+class TestQueriesThatCannotTell:
+    def test_beside_them_a_loss_is_as_large_as_without_them(self):
+        silent = [None] * 300
+        worse = {"ndcg@10": [0.6, 0.7] * 20 + silent}
+        base = {"ndcg@10": [0.8] * 40 + silent}
+        decision = decide(SECTION, Evidence({"": worse}, {"": base}))
+        assert decision.verdict is Verdict.FAIL
+        assert decision.numbers["ndcg_change"][0] == pytest.approx(-0.15)
+
+    def test_their_number_is_told(self):
+        sides = {"": {"ndcg@10": [0.8] * 40 + [None] * 300}}
+        decision = decide(SECTION, Evidence(sides, sides))
+        assert decision.findings[0].reason.startswith("40 of 340 test queries can tell")
+        assert (decision.numbers["queries"], decision.numbers["test_queries"]) == (40, 340)
+
+    def test_a_test_set_of_them_alone_is_inconclusive_with_the_count(self):
+        sides = {"": {"ndcg@10": [None] * 30}}
+        decision = decide(SECTION, Evidence(sides, sides))
+        assert decision.verdict is Verdict.INCONCLUSIVE
+        assert any("0 of 30 test queries" in reason for reason in decision.reasons)
+
+
+class TestAnswers:
+    def test_a_query_without_an_answer_fails_the_candidate_with_the_reason_and_the_count(self):
+        decision = verdict_on(0, failures=("KeyError: 'x'",) * 3)
+        assert decision.verdict is Verdict.FAIL
+        assert "leaves 3 test queries without one, the first by KeyError: 'x'" in decision.reasons[0]
+        assert decision.numbers["unanswered"] == 3
+
+    def test_what_the_serving_model_does_not_answer_is_told_and_does_not_bind_the_candidate(self):
+        decision = verdict_on(0, baseline_failures=("KeyError: 'x'",) * 3)
+        assert decision.verdict is Verdict.PASS
+        assert any("the package that serves leaves 3" in reason for reason in decision.reasons)
 
 
 def test_too_few_test_queries_are_inconclusive():

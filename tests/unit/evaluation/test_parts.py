@@ -79,7 +79,12 @@ class TestMetrics:
 
     def test_without_queries_there_is_no_threshold_and_no_f1(self):
         assert best_threshold([], []) is None
-        assert by_query([query([3, 0])], [[1, 0]], None)["f1"] == [None]
+        assert "f1" not in by_query([query([3, 0])], [[1, 0]], None)
+
+    def test_a_query_without_an_answer_has_no_value_and_scores_that_are_no_numbers_have_nan(self):
+        found = by_query([query([3, 0])] * 2, [None, [math.nan, 0.0]], 0.5)
+        assert {name: values[0] for name, values in found.items()} == dict.fromkeys(found)
+        assert all(math.isnan(values[1]) for values in found.values())
 
     @given(st.lists(st.floats(0, 3), min_size=2, max_size=12), st.randoms())
     def test_every_metric_lies_between_zero_and_one(self, grades, chance):
@@ -98,8 +103,8 @@ class TestSlices:
         assert slice_parts(rows, "with_description")[0].items == (0, 2)
         assert slice_parts(rows, "without_description")[0].items == (1, 3)
 
-    def test_a_single_item_has_no_order_and_is_left_out(self):
-        assert slice_parts([query([1, 2], ["a", ""])], "with_description") == []
+    def test_a_query_without_an_item_of_the_slice_is_left_out(self):
+        assert slice_parts([query([1, 2], ["", ""])], "with_description") == []
 
 
 def test_the_plot_shows_each_interval(tmp_path):

@@ -71,7 +71,7 @@ def serve(tmp_path, monkeypatch):
         if post_processing:
             section = PackagingSection(post_processing="post.py", post_processing_code=post_processing)
         package = write_package(tmp_path / "package", weight=weight, section=section)
-        for name in ("scoring", "post_processing"):
+        for name in ("scoring", "answers", "post_processing"):
             monkeypatch.delitem(sys.modules, name, raising=False)
         spec = importlib.util.spec_from_file_location("served_model", package / "1" / "model.py")
         module = importlib.util.module_from_spec(spec)
@@ -82,7 +82,7 @@ def serve(tmp_path, monkeypatch):
         return Served(model, module)
 
     yield load
-    for name in ("scoring", "post_processing"):
+    for name in ("scoring", "answers", "post_processing"):
         sys.modules.pop(name, None)
 
 

@@ -18,7 +18,8 @@ def post_processing(code: str) -> PackagingSection:
 def test_a_package_holds_the_model_the_adapter_and_the_golden_requests(tmp_path):
     package = write_package(tmp_path / "package")
     model = tmp_path / "package-model"
-    assert {path.name for path in (package / "1").iterdir()} == {path.name for path in model.iterdir()} | {"model.py"}
+    added = {"model.py", "answers.py"}
+    assert {path.name for path in (package / "1").iterdir()} == {path.name for path in model.iterdir()} | added
     assert (package / "golden.json").read_bytes() == (model / "golden.json").read_bytes()
 
 
@@ -26,12 +27,13 @@ def test_the_summary_names_every_rule_by_its_digest(tmp_path):
     section = post_processing("def process(scores):\n    return scores\n")
     package = write_package(tmp_path / "package", section=section)
     rules = json.loads((package / "package.json").read_text())["rules"]
-    assert set(rules) == {"model.py", "post_processing.py", "scoring.py"}
+    assert set(rules) == {"answers.py", "model.py", "post_processing.py", "scoring.py"}
     assert all(digest_file(package / "1" / name) == digest for name, digest in rules.items())
 
 
-def test_the_adapter_never_imports_recflow(tmp_path):
-    source = (write_package(tmp_path / "package") / "1" / "model.py").read_text()
+@pytest.mark.parametrize("rule", ["model.py", "answers.py"])
+def test_what_packaging_adds_never_imports_recflow(tmp_path, rule):
+    source = (write_package(tmp_path / "package") / "1" / rule).read_text()
     assert "import recflow" not in source
     assert "from recflow" not in source
 

@@ -13,7 +13,9 @@ class SourceSection(Frozen):
 
     adapter: Literal["crowdflower", "shop", "gateway_log"] = "shop"
     path: str = Field(default="", description="Folder of the events; relative to RECFLOW_SOURCE_ROOT.")
-    days: int = Field(default=30, ge=1, description="crowdflower only: rows have no date and are spread over days.")
+    days: int = Field(
+        default=30, ge=1, le=3650, description="crowdflower only: rows have no date and are spread over days."
+    )
     first_day: date = Field(default=date(2011, 1, 1), description="crowdflower only: the first of those days.")
 
 
@@ -35,9 +37,9 @@ class DataSection(Frozen):
     source: SourceSection = SourceSection()
     checks: tuple[CheckRule, ...] = ()
     max_quarantined_share: float = Field(
-        default=0.2, ge=0, le=1, description="More bad rows than this is a broken feed, not bad luck: BadData."
+        default=0.2, ge=0, lt=1, description="More bad rows than this is a broken feed, not bad luck: BadData."
     )
-    max_duplicate_share: float = Field(default=0.2, ge=0, le=1, description="30 % duplicates is a replayed feed.")
+    max_duplicate_share: float = Field(default=0.2, ge=0, lt=1, description="30 % duplicates is a replayed feed.")
     max_rows_ratio: float = Field(
         default=5.0,
         gt=1,
@@ -47,7 +49,7 @@ class DataSection(Frozen):
     max_requests_per_minute: int = Field(
         default=20, ge=1, le=10_000, description="Of one user: more is a program, not a person."
     )
-    min_rows: int = Field(default=50, ge=1, description="Fewer rows than this is not a day.")
+    min_rows: int = Field(default=50, ge=1, le=1_000_000_000, description="Fewer rows than this is not a day.")
 
 
 class LabelSection(Frozen):
@@ -70,7 +72,9 @@ class SplitSection(Frozen):
     test_percent: int = Field(default=20, ge=1, le=50, description="Queries that no training ever sees.")
     validation_percent: int = Field(default=10, ge=1, le=30, description="Queries for early stopping.")
     salt: str = Field(default="split-1", description="Changing it invalidates every comparison with the past.")
-    evaluation_days: int = Field(default=30, ge=1, description="Test rows come from this many newest partitions.")
+    evaluation_days: int = Field(
+        default=30, ge=1, le=3650, description="Test rows come from this many newest partitions."
+    )
     replay_share: float = Field(
         default=0.5, ge=0, le=100, description="Rows from partitions before the parent's, as a share of the new rows."
     )
