@@ -20,7 +20,7 @@ from recflow.experiments.sequential import Sequence
 
 Kind = Literal["refresh", "change"]
 MARGINS = 3  # a guardrail that is only not shown to be worse must be shown not to be worse by this many margins
-LOOKS_SHARE = 0.8  # of the level for harm, spent by the looks at the success metric; the sequences share the rest
+LOOKS_SHARE = 0.9  # of the level for harm, spent by the looks at the success metric; the sequences share the rest
 USERS_WITHOUT_TRAFFIC = 5000
 _FEWEST_USERS = 100
 _POWER = NormalDist().inv_cdf(0.9)

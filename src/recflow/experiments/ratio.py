@@ -18,13 +18,17 @@ _USERS_A_COVARIATE = 20  # fewer users tell a slope from chance too badly to gai
 
 @dataclass(frozen=True)
 class Estimate:
-    """A metric of one arm: as it was seen, adjusted for covariates with the variance of that, users and events."""
+    """A metric of one arm: as it was seen, adjusted for covariates with the variance of that, users and events.
+
+    `known` is False, value 0 and variance infinite for fewer than two users, or when nothing was shown.
+    """
 
     value: float
     adjusted: float
     variance: float
     users: int
     events: float
+    known: bool = True
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Pair:
 
     @property
     def finite(self) -> bool:
-        """Whether everything that is judged is a number; an arm of one user has no variance yet, and no number."""
+        """Whether everything that is judged is a number."""
         arms = (self.treatment, self.control)
         return all(math.isfinite(number) for arm in arms for number in (arm.value, arm.adjusted, arm.variance))
 
@@ -62,13 +66,13 @@ class Contrast:
 
 
 def estimate(numerators: Totals, denominators: Totals, explained: Totals | None = None, events: float = 0) -> Estimate:
-    """The ratio of an arm's user totals; value 0 with infinite variance for fewer than two users, or nothing shown.
+    """The ratio of an arm's user totals.
 
     `explained` is the part of each user's residual that covariates foretell, about 0 over both arms.
     """
     users, shown = len(numerators), float(denominators.sum())
     if users < 2 or shown == 0:
-        return Estimate(0.0, 0.0, math.inf, users, 0.0)
+        return Estimate(0.0, 0.0, math.inf, users, 0.0, known=False)
     value = float(numerators.sum()) / shown
     residuals = (numerators - value * denominators) / (shown / users)
     shift = 0.0 if explained is None else float(explained.mean())

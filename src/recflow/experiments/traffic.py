@@ -1,0 +1,2 @@
+from recflow.experiments.planning import Traffic
+def read_traffic(events, recipe, start, hours): return None
