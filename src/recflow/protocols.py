@@ -4,19 +4,23 @@ Each protocol has a fake in `tests/fakes`, and the fake and every real client pa
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 
-from recflow.artifacts.events import Exposure, Outcome
+from recflow.artifacts.events import Arm, Exposure, Outcome
 from recflow.artifacts.ledger import LedgerEntry, LedgerEvent
 from recflow.artifacts.refs import Numbers, Ref
 from recflow.domain.golden import GoldenRequest
 from recflow.domain.routes import RoutingTable
+
+if TYPE_CHECKING:
+    import duckdb
 
 
 class Clock(Protocol):
@@ -188,20 +192,31 @@ class TrafficRouter(Protocol):
 
 
 class EventLog(Protocol):
-    """Exposures and outcomes: appended by gateways, read by experiments, watch and the next day's training."""
+    """Exposures and outcomes: appended by gateways, read by experiments, watch and the next day's training.
+
+    A request id is given to one answer only, so exposures are not deduplicated; outcomes are: shops send them again.
+    """
 
     def append(self, worker: str, records: Sequence[Exposure | Outcome]) -> None:
         """Write records to the worker's log; they survive a kill of this process when it returns."""
 
     def exposures(self, recipe: str, start: datetime, end: datetime, *, columns: Sequence[str] = ()) -> pa.Table:
-        """Exposures with start <= at < end, one row a request, deduplicated by request id, in time order.
+        """Exposures with start <= at < end, one row a request, in time order, of both schemas.
 
-        Columns: `columns`, or all of `Exposure`; `items` is a list of structs (item_id, position, score). Rows that
-        are marked `shadow` are mirrored requests: nobody saw them, and their `items` are empty.
+        Columns: `columns`, or all of `Exposure`; `items` is a list of structs (item_id, position, score, propensity),
+        `context` a map. Rows that are marked `shadow` are mirrored requests: nobody saw them, their `items` are empty.
         """
 
     def outcomes(self, recipe: str, start: datetime, end: datetime, *, columns: Sequence[str] = ()) -> pa.Table:
-        """Outcomes with start <= at < end, deduplicated by outcome id, in time order; `columns`, or all."""
+        """Outcomes with start <= at < end, one row for each (outcome_id, request_id, item_id, kind), in time order."""
+
+    def facts(self, recipe: str, start: datetime, end: datetime) -> "AbstractContextManager[duckdb.DuckDBPyConnection]":
+        """A connection whose views `shown`, `acted` and `exposures` hold a window, far narrower than the records.
+
+        `shown` has the shoppers' searches (unmarked, not erased), `acted` each act once with why it does not count
+        (`reason`, empty when it does); columns and rules: `domain.matching`. Searches and acts with start <= at < end,
+        and acts on answers of the day before the window only. `exposures` are the records, for a few look-ups.
+        """
 
     def compact(self) -> int:
         """Turn finished segments into Parquet; the number of records moved. Safe to run twice, or two at once."""
@@ -220,11 +235,39 @@ class TrafficReading:
     p95_ms: float | None
 
 
+@dataclass(frozen=True)
+class OutcomeReading:
+    """Acts in a window that belong to an answer, and the others by reason (see `domain.matching`)."""
+
+    matched: int
+    unmatched: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class TrafficShares:
+    """Shoppers and their requests by assigned arm while an experiment runs, those outside its two arms included.
+
+    `squares` adds up the squared requests of each user: how uneven they are. `heaviest` are up to three
+    (user_key, requests), the most first.
+    """
+
+    users: Mapping[Arm, int]
+    requests: Mapping[Arm, int]
+    squares: Mapping[Arm, float]
+    heaviest: tuple[tuple[str, int], ...]
+
+
 class MetricsSource(Protocol):
     """Live indicators of serving."""
 
     def traffic(self, recipe: str, *, version: str, experiment: str, start: datetime, end: datetime) -> TrafficReading:
         """Requests that were assigned to `version` (in `experiment` unless empty) with start <= at < end."""
+
+    def outcomes(self, recipe: str, start: datetime, end: datetime) -> OutcomeReading:
+        """Acts with start <= at < end; those on marked requests (bots, employees) are neither."""
+
+    def shares(self, recipe: str, *, experiment: str, start: datetime, end: datetime) -> TrafficShares:
+        """Unmarked requests of `experiment` and of the stable arm beside it with start <= at < end."""
 
     def newest_event(self, recipe: str) -> datetime | None:
         """When the newest exposure was logged, None without any."""

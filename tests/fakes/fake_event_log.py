@@ -1,18 +1,23 @@
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 
+import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from recflow.artifacts.events import Exposure, Outcome
-from recflow.clients.event_log import EXPOSURES, OUTCOMES
+from recflow.clients.event_records import EXPOSURES, OUTCOMES
+from recflow.domain.matching import ACTED, JUDGED, KNOWN, NONE_ACTED, SHOWN, window_views
 from recflow.errors import StoreFull
 
 
 class FakeEventLog:
-    """Records in two lists. While `full` is set nothing can be appended."""
+    """Records in two lists, or fed as tables. While `full` is set nothing can be appended."""
 
     def __init__(self, records: Sequence[Exposure | Outcome] = ()) -> None:
         self.records: list[Exposure | Outcome] = list(records)
+        self.tables = [(EXPOSURES.empty_table(), OUTCOMES.empty_table())]
         self.full = False
 
     def append(self, worker: str, records: Sequence[Exposure | Outcome]) -> None:
@@ -20,28 +25,67 @@ class FakeEventLog:
             raise StoreFull("the log could not be written")
         self.records.extend(records)
 
+    def feed(self, exposures: pa.Table, outcomes: pa.Table) -> None:
+        """Append whole tables: the columns that are there, the others as if nothing had been said of them."""
+        self.tables.append((_complete(exposures, EXPOSURES), _complete(outcomes, OUTCOMES)))
+
     def exposures(self, recipe: str, start: datetime, end: datetime, *, columns: Sequence[str] = ()) -> pa.Table:
-        rows = {r.request_id: r for r in self._window(recipe, start, end) if isinstance(r, Exposure)}
-        return _table(sorted(rows.values(), key=lambda r: (r.at, r.request_id)), EXPOSURES, columns)
+        rows = _window(self._all(0), recipe, start, end).sort_by([("at", "ascending"), ("request_id", "ascending")])
+        return rows.select(list(columns)) if columns else rows
 
     def outcomes(self, recipe: str, start: datetime, end: datetime, *, columns: Sequence[str] = ()) -> pa.Table:
-        rows = {r.outcome_id: r for r in self._window(recipe, start, end) if isinstance(r, Outcome)}
-        return _table(sorted(rows.values(), key=lambda r: (r.at, r.outcome_id)), OUTCOMES, columns)
+        key = ["outcome_id", "request_id", "item_id", "kind"]
+        rows = _window(self._all(1), recipe, start, end)
+        rows = rows.sort_by([(name, "ascending") for name in ("at", *key)])
+        numbered = rows.append_column("row", pa.array(range(rows.num_rows), pa.int64()))
+        rows = rows.take(numbered.group_by(key).aggregate([("row", "min")])["row_min"].combine_chunks().sort())
+        return rows.select(list(columns)) if columns else rows
+
+    @contextmanager
+    def facts(self, recipe: str, start: datetime, end: datetime) -> Iterator[duckdb.DuckDBPyConnection]:
+        exposures, outcomes = (rows.filter(pc.equal(rows["recipe"], recipe)) for rows in (self._all(0), self._all(1)))
+        with duckdb.connect() as connection:
+            connection.register("answers", exposures)
+            connection.register("outcomes", outcomes)
+            connection.execute(f"create temp table judged as {JUDGED}")
+            connection.execute(f"create temp table known as {KNOWN.format(acted=NONE_ACTED, oldest=0)}")
+            connection.execute(f"create temp table all_shown as {SHOWN}")
+            connection.execute(f"create temp table all_acted as {ACTED}")
+            connection.execute("create temp view exposures as from answers")
+            connection.execute(window_views("all_shown", "all_acted", start, end))
+            yield connection
 
     def compact(self) -> int:
         return 0
 
-    def _window(self, recipe: str, start: datetime, end: datetime) -> list[Exposure | Outcome]:
-        # The earliest copy of an id is the one that is kept: it comes last here, and the last wins in a dictionary.
-        found = [r for r in self.records if r.recipe == recipe and start <= r.at < end]
-        return sorted(found, key=lambda r: r.at, reverse=True)
+    def _all(self, which: int) -> pa.Table:
+        model, schema = ((Exposure, EXPOSURES), (Outcome, OUTCOMES))[which]
+        rows = [record.model_dump() for record in self.records if isinstance(record, model)]
+        written = pa.Table.from_pylist([{k: _plain(v) for k, v in row.items()} for row in rows], schema=schema)
+        return pa.concat_tables([written, *(tables[which] for tables in self.tables)])
 
 
-def _table(records: Sequence[Exposure | Outcome], schema: pa.Schema, columns: Sequence[str]) -> pa.Table:
-    rows = [record.model_dump() for record in records]
-    table = pa.Table.from_pylist([{k: _plain(v) for k, v in row.items()} for row in rows], schema=schema)
-    return table.select(list(columns)) if columns else table
+def _window(rows: pa.Table, recipe: str, start: datetime, end: datetime) -> pa.Table:
+    inside = pc.and_(pc.greater_equal(rows["at"], pa.scalar(start)), pc.less(rows["at"], pa.scalar(end)))
+    return rows.filter(pc.and_(pc.equal(rows["recipe"], recipe), inside))
+
+
+_MEANT = {"anonymous": False, "erased": False, "value": 0.0, "latency_ms": 0.0, "schema_version": 2, "epoch": 1}
+
+
+def _complete(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    columns = [
+        rows[field.name].cast(field.type)
+        if field.name in rows.column_names
+        else pa.array([_MEANT.get(field.name, [] if pa.types.is_nested(field.type) else "")], field.type).take(
+            pa.array([0] * rows.num_rows, pa.int32())
+        )
+        for field in schema
+    ]
+    return pa.table(columns, schema=schema)
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, dict):
+        return list(value.items())
     return str(value) if isinstance(value, str) else value

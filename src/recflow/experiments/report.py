@@ -3,10 +3,10 @@
 from recflow.artifacts.events import Arm
 from recflow.artifacts.frozen import Frozen
 from recflow.config.sections.gate import OnlineGateSection
+from recflow.experiments.evidence import Evidence
 from recflow.experiments.gate import relative_interval
 from recflow.experiments.metrics import measure
 from recflow.experiments.ratio import Estimate
-from recflow.experiments.readers import Evidence
 from recflow.experiments.sequential import Sequence
 
 
@@ -47,7 +47,7 @@ def summarise(section: OnlineGateSection, evidence: Evidence) -> ExperimentRepor
 
 def _row(section: OnlineGateSection, evidence: Evidence, arm: Arm, seen: Estimate) -> ArmRow:
     half = Sequence(section.alpha, section.planned_users or 5000).half_width(seen.users, seen.variance**0.5)
-    searches = int(evidence.column("searches")[evidence.arm(arm)].sum())
+    searches = int(evidence.totals["searches"][evidence.treated == (arm is Arm.TREATMENT)].sum())
     low, high = seen.value - half, seen.value + half
     return ArmRow(arm=arm, users=seen.users, searches=searches, value=seen.value, low=low, high=high)
 

@@ -6,7 +6,8 @@ from fakes.fake_clock import FakeClock
 from fakes.fake_event_log import FakeEventLog
 from fakes.sample_events import NOON, RECIPE, exposure, outcome
 from recflow.artifacts.events import Exposure, Outcome
-from recflow.clients.event_log import EXPOSURES, OUTCOMES, DuckEventLog
+from recflow.clients.event_log import DuckEventLog
+from recflow.clients.event_records import EXPOSURES, OUTCOMES
 
 HOUR = timedelta(hours=1)
 WINDOW = (NOON - HOUR, NOON + HOUR)
@@ -48,9 +49,10 @@ def test_the_columns_are_those_of_the_records():
 
 def test_records_come_back_as_they_were_written(log):
     seen = exposure("r-1", query='手机 "壳"\n', marked="bot", at=NOON + timedelta(microseconds=123456))
-    bought = outcome("o-1", value=12.5)
+    seen = seen.model_copy(update={"context": {"device": "phone"}, "candidates": ("a", "b", "c"), "erased": True})
+    bought = outcome("o-1", value=12.5, visitor_key="anonymous-7")
     log.append("w", [seen, bought])
-    assert [Exposure(**row) for row in log.exposures(RECIPE, *WINDOW).to_pylist()] == [seen]
+    assert [Exposure(**row) for row in log.exposures(RECIPE, *WINDOW).to_pylist(maps_as_pydicts="strict")] == [seen]
     assert [Outcome(**row) for row in log.outcomes(RECIPE, *WINDOW).to_pylist()] == [bought]
 
 
@@ -65,16 +67,16 @@ def test_a_window_over_midnight_finds_both_days(log):
     assert log.exposures(RECIPE, evening, evening + HOUR)["request_id"].to_pylist() == ["late", "early"]
 
 
-def test_each_request_counts_once_and_its_first_copy_is_kept(log):
-    for minutes in (5, 0, 9):
-        log.append("w", [exposure("same", at=NOON + timedelta(minutes=minutes))])
-    assert log.exposures(RECIPE, *WINDOW)["at"].to_pylist() == [NOON]
-
-
 def test_each_outcome_counts_once(log):
     for worker in ("w1", "w2"):
         log.append(worker, [outcome("same"), outcome(f"by-{worker}")])
     assert log.outcomes(RECIPE, *WINDOW)["outcome_id"].to_pylist() == ["by-w1", "by-w2", "same"]
+
+
+def test_one_id_for_three_items_of_an_order_is_three_outcomes(log):
+    for worker in ("w1", "w2"):
+        log.append(worker, [outcome("order-1", kind="purchase", item_id=item) for item in "abc"])
+    assert log.outcomes(RECIPE, *WINDOW)["item_id"].to_pylist() == ["a", "b", "c"]
 
 
 def test_rows_stand_in_time_order_over_workers(log):

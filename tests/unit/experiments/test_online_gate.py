@@ -7,6 +7,7 @@ from fakes.shoppers import EXPERIMENT, START, crowd, shown
 from recflow.artifacts.decisions import Verdict
 from recflow.artifacts.events import Arm, Exposure, Fallback
 from recflow.config.sections.gate import Guardrail, OnlineGateSection
+from recflow.experiments.evidence import Design
 from recflow.experiments.gate import judge_online
 from recflow.experiments.readers import read_evidence
 
@@ -21,8 +22,8 @@ CROWDS = {
 
 
 def evidence(records, now_s=100_000):
-    now, window = START + timedelta(seconds=now_s), timedelta(seconds=120)
-    return read_evidence(FakeEventLog(records), "shop_search", EXPERIMENT, start=START, now=now, window=window)
+    design = Design("shop_search", EXPERIMENT, START, window=timedelta(seconds=120), slow_factor=1.2)
+    return read_evidence(FakeEventLog(records), design, START + timedelta(seconds=now_s))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from fakes.fake_event_log import FakeEventLog
 from fakes.shoppers import EXPERIMENT, START, crowd
 from recflow.artifacts.events import Arm
 from recflow.config.sections.gate import OnlineGateSection
+from recflow.experiments.evidence import Design
 from recflow.experiments.readers import read_evidence
 from recflow.experiments.report import as_text, summarise
 
@@ -11,9 +12,9 @@ SECTION = OnlineGateSection(planned_users=600)
 
 
 def report(users):
-    log, window = FakeEventLog(crowd(users, {Arm.TREATMENT: 0.6, Arm.CONTROL: 0.2})), timedelta(seconds=120)
-    now = START + timedelta(days=1)
-    return summarise(SECTION, read_evidence(log, "shop_search", EXPERIMENT, start=START, now=now, window=window))
+    log = FakeEventLog(crowd(users, {Arm.TREATMENT: 0.6, Arm.CONTROL: 0.2}))
+    design = Design("shop_search", EXPERIMENT, START, window=timedelta(seconds=120))
+    return summarise(SECTION, read_evidence(log, design, START + timedelta(days=1)))
 
 
 def test_the_table_has_a_row_an_arm_with_its_interval():

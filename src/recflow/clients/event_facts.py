@@ -1,0 +1,86 @@
+"""Facts of the event log, see `domain.matching`: made once for each file of records, and at the look for open segments."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+
+from recflow.clients.event_files import EventFiles, publish
+from recflow.clients.event_records import EXPOSURE, OUTCOME, RecordKind, paths_sql
+from recflow.domain.matching import ACTED, ANSWER_DAYS, JUDGED, KNOWN, NONE_ACTED, SHOWN, SKEW, window_views
+
+_EPOCH = datetime.fromtimestamp(0, tz=UTC)
+
+
+def complete_facts(connection: duckdb.DuckDBPyConnection, files: EventFiles) -> None:
+    """Make the files of facts that are missing, one at a time."""
+    for recipe in files.recipes():
+        for part in files.facts(recipe, EXPOSURE.name)[1]:
+            _load(connection, "answers", EXPOSURE, recipe, [], [part])
+            publish(connection.sql(SHOWN).to_arrow_table(), files.facts_of(part))
+        parts = files.facts(recipe, OUTCOME.name)[1]
+        if parts:
+            _load(connection, "unfiled", EXPOSURE, recipe, files.segments, [])
+        for part in parts:
+            _load(connection, "outcomes", OUTCOME, recipe, [], [part])
+            _number_acts(connection, files, recipe)
+            publish(connection.sql("SELECT * FROM numbered").to_arrow_table(), files.facts_of(part))
+
+
+def lay_out_facts(
+    connection: duckdb.DuckDBPyConnection, files: EventFiles, recipe: str, start: datetime, end: datetime
+) -> None:
+    """Create the views `shown`, `acted` and `exposures` of EventLog.facts; what has no facts yet gets them in memory."""
+    searches, new_searches = files.facts(recipe, EXPOSURE.name, start, end)
+    acts, new_acts = files.facts(recipe, OUTCOME.name, start - SKEW, end)
+    _load(connection, "unfiled", EXPOSURE, recipe, files.segments, [])
+    _load(connection, "answers", EXPOSURE, recipe, [], new_searches)
+    connection.execute("INSERT INTO answers FROM unfiled")
+    connection.execute(f"CREATE TEMP TABLE new_shown AS {SHOWN}")
+    _load(connection, "outcomes", OUTCOME, recipe, files.segments, new_acts)
+    _number_acts(connection, files, recipe)
+    filed = EXPOSURE.rows([], list(map(str, files.records(recipe, EXPOSURE.name, start, end))))
+    connection.execute(f"CREATE TEMP VIEW exposures AS {filed} UNION ALL BY NAME FROM unfiled")
+    connection.execute(window_views(_with_files("new_shown", searches), _with_files("numbered", acts), start, end))
+
+
+def _with_files(table: str, parts: Sequence[Path]) -> str:
+    return f"(FROM {table} UNION ALL BY NAME FROM {_parquet(parts)})" if parts else table
+
+
+def _number_acts(connection: duckdb.DuckDBPyConnection, files: EventFiles, recipe: str) -> None:
+    """From `outcomes` to the acts of `numbered`, compared with the answers and the acts that are filed already."""
+    [times] = connection.execute('SELECT epoch_us(min("at")), epoch_us(max("at")) FROM outcomes').fetchall()
+    first, last = (_EPOCH + timedelta(microseconds=time or 0) for time in times)
+    span = (first - timedelta(days=ANSWER_DAYS), last + SKEW)
+    filed = EXPOSURE.rows([], list(map(str, files.records(recipe, EXPOSURE.name, *span))))
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE answers AS SELECT DISTINCT ON (request_id) * FROM "
+        f"({filed} UNION ALL BY NAME FROM unfiled) SEMI JOIN outcomes USING (request_id)"
+    )
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE judged AS {JUDGED}")
+    [(oldest,)] = connection.execute("SELECT min(shown_us) FROM judged").fetchall()
+    day = _EPOCH + timedelta(microseconds=oldest or 0)
+    acts = files.facts(recipe, OUTCOME.name, day)[0] if oldest else []
+    known = KNOWN.format(acted=_parquet(acts) if acts else NONE_ACTED, oldest=oldest or 0)
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE known AS {known}")
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE numbered AS {ACTED}")
+
+
+def _load(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    kind: RecordKind,
+    recipe: str,
+    segments: Sequence[str],
+    parts: Sequence[Path],
+) -> None:
+    rows = kind.rows(segments, list(map(str, parts)))
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {table} AS FROM ({rows}) WHERE recipe = $recipe", {"recipe": recipe}
+    )
+
+
+def _parquet(parts: Sequence[Path]) -> str:
+    return f"read_parquet({paths_sql(list(map(str, parts)))}, hive_partitioning=false)"

@@ -1,0 +1,102 @@
+"""The files of the event log at one moment, and how a Parquet file gets there.
+
+    <folder>/segments/<worker>-<opened at>-<random>.jsonl                      one line a record
+    <folder>/parquet/recipe=<r>/kind=<exposure|outcome>/day=<UTC>/<segment>.parquet
+    <folder>/facts/recipe=<r>/kind=<exposure|outcome>/day=<UTC>/<segment>.parquet
+
+A file of facts stands for the file of records of the same name, and is made anew when it is missing.
+"""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+RECORDS, FACTS = "parquet", "facts"
+
+
+class EventFiles:
+    """Segments, and the Parquet files that are no copies of them.
+
+    A compaction removes a segment when its Parquet is complete. Here segments are opened before Parquet is listed, and
+    an open file can still be read after it was removed: each record is found once, whatever a compaction does meanwhile.
+    """
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self._folder = folder
+        self.segments: list[str] = []
+        self._copied: set[str] = set()
+        for path in (folder / "segments").glob("*.jsonl"):
+            try:
+                file = stack.enter_context(path.open("rb"))
+            except FileNotFoundError:
+                continue
+            self.segments.append(f"/dev/fd/{file.fileno()}")
+            self._copied.add(path.stem)
+
+    def records(self, recipe: str, kind: str, start: datetime | None = None, end: datetime | None = None) -> list[Path]:
+        """Parquet files of records whose day touches the window; None: open at that end."""
+        return self._parts(RECORDS, recipe, kind, start, end)
+
+    def facts(
+        self, recipe: str, kind: str, start: datetime | None = None, end: datetime | None = None
+    ) -> tuple[list[Path], list[Path]]:
+        """Files of facts, and files of records that have none yet."""
+        made = self._parts(FACTS, recipe, kind, start, end)
+        named = {self.facts_of(part) for part in made}
+        return made, [part for part in self.records(recipe, kind, start, end) if self.facts_of(part) not in named]
+
+    def _parts(self, tree: str, recipe: str, kind: str, start: datetime | None, end: datetime | None) -> list[Path]:
+        first, last = (moment and day_folder(moment) for moment in (start, end))
+        return [
+            path
+            for folder in sorted(kind_folder(self._folder / tree, recipe, kind).glob("day=*"))
+            if (first is None or first <= folder.name) and (last is None or folder.name <= last)
+            for path in sorted(folder.glob("*.parquet"))
+            if path.stem not in self._copied
+        ]
+
+    def recipes(self) -> Iterator[str]:
+        """Recipes with records in Parquet."""
+        for folder in sorted((self._folder / RECORDS).glob("recipe=*")):
+            yield folder.name.removeprefix("recipe=")
+
+    def facts_of(self, part: Path) -> Path:
+        """Where the facts of a file of records are."""
+        return self._folder.joinpath(FACTS, *part.relative_to(self._folder).parts[1:])
+
+
+def kind_folder(tree: Path, recipe: str, kind: str) -> Path:
+    """The folder of a recipe's records, or facts, of one kind."""
+    return tree / f"recipe={recipe}" / f"kind={kind}"
+
+
+def day_folder(moment: datetime) -> str:
+    """The name of a UTC day's folder; names sort as their days."""
+    return f"day={moment.astimezone(UTC):%Y-%m-%d}"
+
+
+def publish(rows: pa.Table, path: Path) -> None:
+    """The file appears whole or not at all, and is on the disk when this returns."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    hidden = path.parent / f".{uuid.uuid4().hex}"
+    try:
+        pq.write_table(rows, hidden, compression="zstd")
+        _sync(hidden)
+        hidden.replace(path)
+        _sync(path.parent)
+    finally:
+        hidden.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
