@@ -10,7 +10,7 @@ from recflow.artifacts.ledger import EventKind, LedgerEntry, LedgerEvent, Ledger
 from recflow.artifacts.refs import Ref, RefKind
 from recflow.config.recipe import Recipe
 from recflow.domain.golden import GoldenRequest, agrees, is_strict, read_golden
-from recflow.domain.releases import is_return
+from recflow.domain.releases import is_aa, is_return
 from recflow.domain.routes import routes
 from recflow.errors import ArtifactCorrupt, ModelWontLoad
 from recflow.protocols import TrafficReading, golden_items
@@ -192,6 +192,8 @@ def _canary_without_proof(turn: Turn, whole: Decision) -> Proposal:
 
 def _judging(turn: Turn) -> Proposal:
     release = turn.release
+    if is_aa(release.release_id):
+        return _measuring(turn)
     decision = _judging_health(turn)
     if decision.passed or (decision.numbers.get("thin") and not decision.numbers.get("hold")):
         decision = turn.judge(turn.recipe, release, turn.now)
@@ -202,6 +204,16 @@ def _judging(turn: Turn) -> Proposal:
         return f"judging: {'; '.join(decision.reasons)}"
     reason = f"no verdict after {judging.max_judging_hours:g} hours ({judging.on_inconclusive}): {_first(decision)}"
     return move(release, _ON_INCONCLUSIVE[judging.on_inconclusive], reason, decision=decision)
+
+
+def _measuring(turn: Turn) -> Proposal:
+    """An A/A ends with what its judge has found, and changes nothing; the health of stable is the watch's affair."""
+    release = turn.release
+    decision = turn.judge(turn.recipe, release, turn.now)
+    over = elapsed_s(release, turn.now) >= release.plan.judging.max_judging_hours * 3600
+    if decision.verdict is V.INCONCLUSIVE and not over:
+        return f"A/A: {_first(decision)}"
+    return move(release, S.MEASURED, decision=decision)
 
 
 def _verdict(release: OpenRelease, decision: Decision) -> LedgerEvent | None:
