@@ -52,7 +52,8 @@ def watch(recipe: Recipe, services: WatchServices) -> WatchReport:
     head = services.ledger.head(recipe.name)
     state, now = head.state if head else LedgerState(), services.clock.now()
     seen = tuple(_look(recipe, services, *version, now) for version in live_versions(state))
-    troubles = judge_watch(seen, _around(recipe, services, state, now), recipe.rollout.health, recipe.watch)
+    around = _with_outcomes(_around(recipe, services, state, now), recipe, services, now)
+    troubles = judge_watch(seen, around, recipe.rollout.health, recipe.watch)
     report = WatchReport(recipe=recipe.name, seen=seen, troubles=troubles)
     _tell(report, services, now)
     return report
@@ -96,6 +97,12 @@ def _around(recipe: Recipe, services: WatchServices, state: LedgerState, now: da
     )
 
 
+def _with_outcomes(around: Surroundings, recipe: Recipe, services: WatchServices, now: datetime) -> Surroundings:
+    start = now - timedelta(seconds=recipe.watch.outcome_window_seconds)
+    reading = services.metrics.outcomes(recipe.name, start, now)
+    return around.with_outcomes(reading, recipe.online_gate.max_unmatched_share)
+
+
 def _tell(report: WatchReport, services: WatchServices, now: datetime) -> None:
     """One card a trouble, again only when it went and came back or a day has passed."""
     open_troubles = {f"{each.runbook}: {each.about}": each for each in report.troubles if not each.roll_back}
@@ -114,6 +121,6 @@ def _card(recipe: str, trouble: Trouble) -> Card:
         title=f"{recipe}: {trouble.runbook.replace('-', ' ')}",
         shoppers_affected=trouble.shoppers_affected,
         cause=trouble.reason,
-        command=f"recflow release status {recipe}",
+        command=f"{trouble.command} {recipe}",
         runbook=trouble.runbook,
     )
