@@ -140,8 +140,8 @@ class LedgerEvent(Frozen):
 
     Which optional fields are set follows from `kind`: ADOPTED and CANDIDATE_RECORDED carry `candidate`; OPENED
     carries `release_id`, `candidate`, `plan`, `to` (`users` for an A/A); MOVED carries `release_id`, `to` (`step` for
-    canary steps), the `decision` that it rests on; UNLOADED carries `version`; FROZEN carries `reason`; TOLD says that a
-    person has the card of the entry `untold`.
+    canary steps), the `decision` that it rests on; UNLOADED carries `version`; FROZEN carries `reason`; TOLD says that
+    a person has the card of the entry `untold`.
     """
 
     kind: EventKind

@@ -32,8 +32,8 @@ def advance(recipe: RecipeName) -> None:
 @app.command()
 def aa(
     recipe: RecipeName,
-    users: Annotated[int, typer.Option(min=10, help="Users of both arms; default: as the online gate plans.")] = 0,
-    hours: Annotated[float, typer.Option(min=0.01, help="It ends then at the latest; default: as the plan.")] = 0.0,
+    users: Annotated[int | None, typer.Option(min=10, help="Of both arms; default: as the online gate plans.")] = None,
+    hours: Annotated[float | None, typer.Option(min=0.01, help="The longest; default: as the recipe judges.")] = None,
     by: Person = "",
 ) -> None:
     """Put the serving version into both arms of an experiment, to see how far the judge can be trusted.
@@ -43,8 +43,8 @@ def aa(
     from recflow.rollout import operations
 
     services = build_services()
-    contract, now = services.recipe(recipe), services.clock.now()
-    _say(recipe, operations.start_aa(contract, services.ledger, now, person=_person(by), users=users, hours=hours))
+    contract, limits = services.recipe(recipe), {"users": users or 0, "hours": hours or 0}
+    _say(recipe, operations.start_aa(contract, services.ledger, services.clock.now(), person=_person(by), **limits))
 
 
 @app.command()

@@ -10,7 +10,7 @@ from recflow.protocols import TrafficReading, TrafficShares
 
 V = Verdict
 _LOG_LEVEL = math.log(2e7)  # two sides of 1e-7 a test: five thousand of them in 72 hours err in one release of 2,000
-_LARGEST_UNIT = 0.01  # no shopper makes more than this of a thousand requests; who does is no excuse
+_LARGEST_UNIT = 0.02  # hardly a shopper makes more than this of a thousand requests; who does is no excuse
 _LEAST_DEVIATION = 0.25  # of an arm's plan, or of what the others are to get: nobody is woken for 1 %
 _FEWEST_REQUESTS = 1000
 
@@ -88,7 +88,7 @@ def traffic_off_plan(planned: Mapping[Arm, float], seen: TrafficShares, *, with_
     the user falls into the arm, so Bernstein's inequality bounds what chance does, however heavy the tail of users:
     t = wL/3 + sqrt((wL/3)^2 + 2L p(1 - p) sum(w^2)) for the largest `w` (Bernstein 1924; Boucheron, Lugosi and Massart,
     Concentration Inequalities, 2013, section 2.8). The level leaves room for a look every minute. Units with more than
-    a hundredth of the requests count as a hundredth: one id that is many people, or a program, must not be explained
+    a fiftieth of the requests count as a fiftieth: one id that is many people, or a program, must not be explained
     away. Without `with_users` the users are somebody else's to judge.
     """
     requests, users = sum(seen.requests.values()), sum(seen.users.values())

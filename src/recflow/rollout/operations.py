@@ -124,8 +124,8 @@ def rollback(recipe: Recipe, services: ReleaseServices, *, person: str, reason: 
 
     With `version` nothing happens unless that version is the candidate, or the stable without an open release: a
     caller that looked earlier cannot hit a release that it has not seen. Asking again changes nothing. An A/A is no
-    release to roll back: it is ended, and stable is left. A return goes on, unless it is held and a person, who names no
-    version, goes back to what was left.
+    release to roll back: it is ended, and stable is left. A return goes on, unless it is held and a person, who names
+    no version, goes back to what was left.
     """
 
     def choose(state: LedgerState) -> LedgerEvent | None:
