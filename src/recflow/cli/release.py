@@ -185,9 +185,11 @@ def _line(entry: LedgerEntry) -> str:
 
 
 def _print_experiment(services: Services, recipe: str, release: OpenRelease, now: datetime) -> None:
-    from recflow.experiments.gate import read_release
+    from recflow.experiments.gate import plan_release, read_release
     from recflow.experiments.report import as_text, summarise
 
     contract = services.recipe(recipe)
-    report = summarise(contract.online_gate, read_release(services.events, contract, release, now))
+    report = summarise(
+        plan_release(services.events, contract, release), read_release(services.events, contract, release, now)
+    )
     print(as_text(report) if report else "no user's outcome window has closed yet")
