@@ -19,6 +19,8 @@ class FakeEventLog:
         self.records: list[Exposure | Outcome] = list(records)
         self.tables = [(EXPOSURES.empty_table(), OUTCOMES.empty_table())]
         self.full = False
+        # What was matched last: many looks at one log match once.
+        self._facts: dict[tuple[str, int, int], dict[str, pa.Table]] = {}
 
     def append(self, worker: str, records: Sequence[Exposure | Outcome]) -> None:
         if self.full:
@@ -43,17 +45,24 @@ class FakeEventLog:
 
     @contextmanager
     def facts(self, recipe: str, start: datetime, end: datetime) -> Iterator[duckdb.DuckDBPyConnection]:
+        written = (recipe, len(self.records), len(self.tables))
+        if written not in self._facts:
+            self._facts = {written: self._matched(recipe)}
+        with duckdb.connect() as connection:
+            for name, rows in self._facts[written].items():
+                connection.register(name, rows)
+            connection.execute(window_views("all_shown", "all_acted", start, end))
+            yield connection
+
+    def _matched(self, recipe: str) -> dict[str, pa.Table]:
         exposures, outcomes = (rows.filter(pc.equal(rows["recipe"], recipe)) for rows in (self._all(0), self._all(1)))
         with duckdb.connect() as connection:
             connection.register("answers", exposures)
             connection.register("outcomes", outcomes)
             connection.execute(f"create temp table judged as {JUDGED}")
             connection.execute(f"create temp table known as {KNOWN.format(acted=NONE_ACTED, oldest=0)}")
-            connection.execute(f"create temp table all_shown as {SHOWN}")
-            connection.execute(f"create temp table all_acted as {ACTED}")
-            connection.execute("create temp view exposures as from answers")
-            connection.execute(window_views("all_shown", "all_acted", start, end))
-            yield connection
+            shown, acted = (connection.sql(sql).to_arrow_table() for sql in (SHOWN, ACTED))
+        return {"exposures": exposures, "all_shown": shown, "all_acted": acted}
 
     def compact(self) -> int:
         return 0
@@ -70,7 +79,15 @@ def _window(rows: pa.Table, recipe: str, start: datetime, end: datetime) -> pa.T
     return rows.filter(pc.and_(pc.equal(rows["recipe"], recipe), inside))
 
 
-_MEANT = {"anonymous": False, "erased": False, "value": 0.0, "latency_ms": 0.0, "schema_version": 2, "epoch": 1}
+_MEANT = {
+    "at": None,
+    "anonymous": False,
+    "erased": False,
+    "value": 0.0,
+    "latency_ms": 0.0,
+    "schema_version": 2,
+    "epoch": 1,
+}
 
 
 def _complete(rows: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -1,18 +1,21 @@
 import math
+from collections import Counter
 from datetime import datetime
 
 from fakes.fake_event_log import FakeEventLog
-from recflow.artifacts.events import Exposure, Fallback
-from recflow.protocols import TrafficReading
+from recflow.artifacts.events import Arm, Exposure, Fallback
+from recflow.protocols import OutcomeReading, TrafficReading, TrafficShares
 
 
 class FakeMetrics:
-    """Readings counted from a FakeEventLog, or whatever a test has set for a version (whole window, any experiment)."""
+    """Readings counted from a FakeEventLog, or whatever a test has set (whole window, any experiment)."""
 
     def __init__(self, events: FakeEventLog | None = None) -> None:
         self.events = events or FakeEventLog()
         self.set: dict[str, TrafficReading] = {}
         self.newest: datetime | None = None
+        self.acts: OutcomeReading | None = None
+        self.shared: TrafficShares | None = None
 
     def traffic(self, recipe: str, *, version: str, experiment: str, start: datetime, end: datetime) -> TrafficReading:
         if version in self.set:
@@ -30,6 +33,34 @@ class FakeMetrics:
         errors = sum(row.fallback not in {Fallback.NONE, Fallback.STALE_ROUTES} for row in rows)
         times = sorted(row.latency_ms for row in rows)
         return TrafficReading(len(rows), errors, _quantile(times, 0.95))
+
+    def outcomes(self, recipe: str, start: datetime, end: datetime) -> OutcomeReading:
+        if self.acts:
+            return self.acts
+        with self.events.facts(recipe, start, end) as facts:
+            reasons = Counter(reason for (reason,) in facts.execute("select reason from acted").fetchall())
+        return OutcomeReading(reasons.pop("", 0), dict(reasons))
+
+    def shares(self, recipe: str, *, experiment: str, start: datetime, end: datetime) -> TrafficShares:
+        if self.shared:
+            return self.shared
+        rows = [
+            row
+            for row in self._exposures(recipe)
+            if start <= row.at < end and not (row.marked or row.erased)
+            if row.experiment == experiment or row.arm is Arm.STABLE
+        ]
+        by_user = Counter((row.arm, row.user_key) for row in rows)
+        arms = {
+            arm: [count for (its, _), count in by_user.items() if its is arm] for arm in {arm for arm, _ in by_user}
+        }
+        heaviest = Counter(row.user_key for row in rows).most_common(3)
+        return TrafficShares(
+            users={arm: len(counts) for arm, counts in arms.items()},
+            requests={arm: sum(counts) for arm, counts in arms.items()},
+            squares={arm: float(sum(count**2 for count in counts)) for arm, counts in arms.items()},
+            heaviest=tuple(heaviest),
+        )
 
     def newest_event(self, recipe: str) -> datetime | None:
         return self.newest or max((row.at for row in self._exposures(recipe)), default=None)

@@ -5,12 +5,26 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recflow.artifacts.events import Fallback
-from recflow.protocols import Clock, EventLog, TrafficReading
+from recflow.artifacts.events import Arm, Fallback
+from recflow.protocols import Clock, EventLog, OutcomeReading, TrafficReading, TrafficShares
 
 # A stale routing table is the store's fault or the network's: it says nothing about a version.
 _ERRORS = pa.array([Fallback.ERROR.value, Fallback.TIMEOUT.value, Fallback.UNAVAILABLE.value])
 _COLUMNS = ("assigned_version", "experiment", "fallback", "latency_ms")
+_USERS = """
+create temp table users as select arm, user_hash, count(*) as requests, min(shown_us) as first_us
+from shown where experiment = $experiment or arm = 'stable' group by arm, user_hash"""
+_BY_ARM = """
+select arm, count(*), sum(requests)::bigint, sum(requests::double * requests) from users group by arm"""
+# The key of a user is looked up where the first of the requests stands.
+_HEAVIEST = """
+with heaviest as (
+  select user_hash, sum(requests)::bigint as requests, min(first_us) as first_us
+  from users group by user_hash order by requests desc, user_hash limit 3
+)
+select any_value(user_key), any_value(requests) as requests from exposures, heaviest
+where epoch_us("at") = first_us and md5_number_lower(user_key) = user_hash
+group by user_hash order by requests desc, user_hash"""
 _LOOK_BACK = (timedelta(hours=1), timedelta(days=1), timedelta(days=30))
 
 
@@ -34,6 +48,25 @@ class EventLogMetrics:
         errors = pc.sum(pc.is_in(rows["fallback"], value_set=_ERRORS)).as_py()
         [p95] = pc.quantile(rows["latency_ms"], q=0.95).to_pylist()
         return TrafficReading(requests=rows.num_rows, errors=errors or 0, p95_ms=p95)
+
+    def outcomes(self, recipe: str, start: datetime, end: datetime) -> OutcomeReading:
+        """Acts in a window, and why those of no answer are of none."""
+        with self._events.facts(recipe, start, end) as facts:
+            reasons = dict(facts.execute("select reason, count(*) from acted group by reason").fetchall())
+        return OutcomeReading(matched=reasons.pop("", 0), unmatched=reasons)
+
+    def shares(self, recipe: str, *, experiment: str, start: datetime, end: datetime) -> TrafficShares:
+        """Shoppers and requests by arm, from the facts of a window."""
+        with self._events.facts(recipe, start, end) as facts:
+            facts.execute(_USERS, {"experiment": experiment})
+            rows = facts.execute(_BY_ARM).fetchall()
+            heaviest = tuple(facts.execute(_HEAVIEST).fetchall())
+        return TrafficShares(
+            users={Arm(arm): users for arm, users, _, _ in rows},
+            requests={Arm(arm): requests for arm, _, requests, _ in rows},
+            squares={Arm(arm): squares for arm, _, _, squares in rows},
+            heaviest=heaviest,
+        )
 
     def newest_event(self, recipe: str) -> datetime | None:
         """When the newest exposure was logged."""

@@ -38,7 +38,8 @@ from answers where answers.marked = '' and not answers.erased order by user_hash
 JUDGED = f"""
 with acts as (
   select unnest(arg_min(told, told."at")) from (
-    select *, md5_number_lower(concat_ws(chr(31), outcome_id, request_id, item_id, kind)) as act_hash
+    select outcome_id, request_id, item_id, kind, "at", user_key, visitor_key, value,
+      md5_number_lower(concat_ws(chr(31), outcome_id, request_id, item_id, kind)) as act_hash
     from outcomes where not erased
   ) told group by act_hash
 )
@@ -53,7 +54,8 @@ select act_hash, md5_number_lower(outcome_id) as id_hash,
     when epoch_us(acts."at") < epoch_us(answers."at") - {SKEW // timedelta(microseconds=1)} then 'before_shown'
     else ''
   end as reason, {_FACTS}
-from acts left join answers on answers.request_id = acts.request_id
+from acts left join answers
+  on answers.request_id = acts.request_id and answers."at" >= acts."at" - interval {ANSWER_DAYS} days
 where coalesce(answers.marked, '') = '' and not coalesce(answers.erased, false)"""  # noqa: S608 - no input in it
 
 # From `judged` and the relation `{acted}` of acts numbered before: those that may be the same, or on the same.

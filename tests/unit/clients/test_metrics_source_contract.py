@@ -5,11 +5,11 @@ import pytest
 from fakes.fake_clock import FakeClock
 from fakes.fake_event_log import FakeEventLog
 from fakes.fake_metrics import FakeMetrics
-from fakes.sample_events import NOON, RECIPE, exposure
+from fakes.sample_events import NOON, RECIPE, exposure, outcome
 from recflow.artifacts.events import Arm, Fallback
 from recflow.clients.event_log import DuckEventLog
 from recflow.clients.metrics import EventLogMetrics
-from recflow.protocols import TrafficReading
+from recflow.protocols import OutcomeReading, TrafficReading, TrafficShares
 
 MINUTE = timedelta(minutes=1)
 WINDOW = {"start": NOON, "end": NOON + 5 * MINUTE}
@@ -82,3 +82,38 @@ def test_p95_is_interpolated(events, metrics):
 def test_the_newest_event_is_found_however_quiet_it_was(events, metrics):
     events.append("w", [exposure("r-1", at=NOON - timedelta(days=3)), exposure("r-2", at=NOON - timedelta(days=2))])
     assert metrics.newest_event(RECIPE) == NOON - timedelta(days=2)
+
+
+def test_acts_are_counted_apart_from_those_that_belong_to_no_answer(events, metrics):
+    events.append("w", [exposure("r-1"), exposure("bot", marked="bot")])
+    lost = [outcome(f"lost-{number}", item_id=f"never-{number}") for number in range(3)]
+    forged = [outcome("o-2", request_id="r-9"), outcome("o-3", user_key="user-2"), outcome("o-4", request_id="bot")]
+    events.append("w", [outcome("o-1"), outcome("late", at=NOON + 9 * MINUTE), *lost, *forged])
+    found = {"not_shown": 3, "unknown_request": 1, "other_user": 1}
+    assert metrics.outcomes(RECIPE, **WINDOW) == OutcomeReading(1, found)
+
+
+def test_an_act_counts_in_the_window_of_the_act_on_an_answer_from_before(events, metrics):
+    events.append("w", [exposure("r-1", at=NOON - 60 * MINUTE), outcome("o-1")])
+    assert metrics.outcomes(RECIPE, **WINDOW) == OutcomeReading(1, {})
+
+
+def test_the_shares_of_arms_count_users_and_how_uneven_they_are(events, metrics):
+    treated = {"experiment": "rel-1:judging", "arm": Arm.TREATMENT}
+    events.append("w", [exposure(f"a-{number}", user_key="a", **treated) for number in range(3)])
+    events.append(
+        "w", [exposure("b-1", user_key="b", **treated), exposure("c-1", user_key="c"), exposure("c-2", user_key="c")]
+    )
+    left_out = [exposure("bot", marked="bot", **treated), exposure("old", experiment="rel-1:canary_0", arm=Arm.CONTROL)]
+    events.append("w", left_out)
+    assert metrics.shares(RECIPE, experiment="rel-1:judging", **WINDOW) == TrafficShares(
+        users={Arm.TREATMENT: 2, Arm.STABLE: 1},
+        requests={Arm.TREATMENT: 4, Arm.STABLE: 2},
+        squares={Arm.TREATMENT: 10.0, Arm.STABLE: 4.0},
+        heaviest=(("a", 3), ("c", 2), ("b", 1)),
+    )
+
+
+def test_without_requests_there_are_no_shares_and_no_acts(metrics):
+    assert metrics.shares(RECIPE, experiment="rel-1:judging", **WINDOW) == TrafficShares({}, {}, {}, ())
+    assert metrics.outcomes(RECIPE, **WINDOW) == OutcomeReading(0, {})
