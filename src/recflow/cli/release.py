@@ -222,9 +222,11 @@ def _print_last_aa(services: Services, recipe: str) -> None:
 
 
 def _print_experiment(services: Services, recipe: str, release: OpenRelease, now: datetime) -> None:
-    from recflow.experiments.gate import read_release
+    from recflow.experiments.gate import plan_release, read_release
     from recflow.experiments.report import as_text, summarise
 
     contract = services.recipe(recipe)
-    report = summarise(contract.online_gate, read_release(services.events, contract, release, now))
+    report = summarise(
+        plan_release(services.events, contract, release), read_release(services.events, contract, release, now)
+    )
     print(as_text(report) if report else "no user's outcome window has closed yet")

@@ -14,6 +14,7 @@ import numpy as np
 from recflow.artifacts.decisions import Decision, Finding, Verdict
 from recflow.artifacts.events import Arm
 from recflow.artifacts.ledger import OpenRelease
+from recflow.artifacts.refs import Numbers
 from recflow.config.recipe import Recipe
 from recflow.config.sections.gate import OnlineGateSection
 from recflow.experiments.evidence import Design, Evidence
@@ -21,7 +22,7 @@ from recflow.experiments.planning import OnlinePlan, plan_online
 from recflow.experiments.ratio import Pair
 from recflow.experiments.readers import read_evidence
 from recflow.experiments.rules import judge_guardrail, judge_slice, judge_success, pair_of, unreported
-from recflow.experiments.sample_ratio import mismatch_p_value
+from recflow.experiments.sample_ratio import sample_ratio_p
 from recflow.experiments.traffic import read_traffic
 from recflow.protocols import EventLog
 
@@ -47,7 +48,7 @@ def plan_release(events: EventLog, recipe: Recipe, release: OpenRelease) -> Onli
 def read_release(events: EventLog, recipe: Recipe, release: OpenRelease, now: datetime) -> Evidence:
     """The evidence of a release's judging stage, by itself: never pooled with the canary steps."""
     section = recipe.online_gate
-    slow = next((rule.max_relative_drop for rule in section.guardrails if rule.metric == "p95_ms"), 0.1)
+    slow = [rule.max_relative_drop for rule in section.guardrails if rule.metric == "p95_ms"]
     design = Design(
         recipe=recipe.name,
         experiment=f"{release.release_id}:judging",
@@ -55,7 +56,7 @@ def read_release(events: EventLog, recipe: Recipe, release: OpenRelease, now: da
         window=timedelta(seconds=section.outcome_window_seconds),
         outcomes=recipe.outcomes,
         look_back=timedelta(days=section.covariate_days),
-        slow_factor=1 + slow,
+        slow_factor=1 + min(slow, default=0.1),
         slices=section.slices,
     )
     return read_evidence(events, design, now)
@@ -71,7 +72,9 @@ def judge_online(plan: OnlinePlan, evidence: Evidence) -> Decision:
     if hold := _reason_to_hold(section, evidence, told[0]):
         return _held(hold, told)
     pairs = {name: pair_of(plan, evidence, name) for name in _metrics(section)}
-    parts = {part.name: pair_of(plan, evidence, section.success_metric, part.name) for part in section.slices}
+    parts: dict[str, Pair] = {
+        part.name: pair_of(plan, evidence, section.success_metric, part.name) for part in section.slices
+    }
     success = pairs[section.success_metric]
     if success.events < section.min_events_per_arm or min(success.treatment.users, success.control.users) < 2:
         least = f"{success.events:.0f} events in an arm, a look needs {section.min_events_per_arm}"
@@ -93,13 +96,13 @@ def _metrics(section: OnlineGateSection) -> tuple[str, ...]:
 
 def _not_a_number(pairs: Mapping[str, Pair]) -> tuple[str, ...]:
     """What more than one user an arm took part in, and is still no number."""
-    return tuple(name for name, pair in pairs.items() if pair.treatment.known and pair.control.known and not pair.finite)
+    return tuple(
+        name for name, pair in pairs.items() if pair.treatment.known and pair.control.known and not pair.finite
+    )
 
 
 def _held(reason: str, told: tuple[Finding, ...]) -> Decision:
-    return Decision(
-        gate=GATE, verdict=V.INCONCLUSIVE, reasons=(reason,), findings=told, numbers={"hold": reason}
-    )
+    return Decision(gate=GATE, verdict=V.INCONCLUSIVE, reasons=(reason,), findings=told, numbers={"hold": reason})
 
 
 def _conclude(findings: tuple[Finding, ...], settled: str) -> Decision:
@@ -107,7 +110,7 @@ def _conclude(findings: tuple[Finding, ...], settled: str) -> Decision:
     verdict = next((v for v in (V.FAIL, V.INCONCLUSIVE) if any(f.verdict is v for f in blocking)), V.PASS)
     reasons = tuple(finding.reason for finding in blocking if finding.verdict is verdict)
     warnings = tuple(finding.reason for finding in findings if not finding.blocking and finding.verdict is V.FAIL)
-    numbers = {"settled": settled} if settled and verdict is V.INCONCLUSIVE else {}
+    numbers: Numbers = {"settled": settled} if settled and verdict is V.INCONCLUSIVE else {}
     return Decision(gate=GATE, verdict=verdict, reasons=reasons + warnings, findings=findings, numbers=numbers)
 
 
@@ -127,7 +130,7 @@ def _told(section: OnlineGateSection, evidence: Evidence) -> tuple[Finding, ...]
 
 def _sample_ratio(section: OnlineGateSection, evidence: Evidence) -> Finding:
     treatment, control = (evidence.assigned.get(arm, 0) for arm in (Arm.TREATMENT, Arm.CONTROL))
-    p_value = mismatch_p_value(treatment, control)
+    p_value = sample_ratio_p(evidence)
     reason = f"{treatment} users in treatment, {control} in control (p = {p_value:.2g} for equal halves, at any look)"
     verdict = V.FAIL if p_value < section.ratio_warn_p else V.PASS
     limit, n = section.ratio_warn_p, treatment + control
@@ -154,7 +157,9 @@ def _unmatched(section: OnlineGateSection, evidence: Evidence) -> tuple[Finding,
     reason = f"{share:.1%} of {everything:,} outcomes belong to no answer" + (f": {reasons}" if reasons else "")
     limit = section.max_unmatched_share
     verdict = V.FAIL if share > limit else V.PASS
-    found = Finding(rule="unmatched", verdict=verdict, reason=reason, blocking=False, value=share, limit=limit, n=number)
+    found = Finding(
+        rule="unmatched", verdict=verdict, reason=reason, blocking=False, value=share, limit=limit, n=number
+    )
     return (found,)
 
 

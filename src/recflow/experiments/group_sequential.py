@@ -32,7 +32,7 @@ def boundaries(alpha: float) -> tuple[float, ...]:
         due = alpha * math.expm1(_SPENDING * look / LOOKS) / math.expm1(_SPENDING)
         bound = _bound(density, due - spent)
         found.append(bound / math.sqrt(look / LOOKS))
-        density = np.convolve(np.where(_GRID > bound, 0.0, density), step, mode="same")
+        density = np.convolve(np.where(bound < _GRID, 0.0, density), step, mode="same")
         spent = due
     return tuple(found)
 

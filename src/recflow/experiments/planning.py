@@ -100,7 +100,7 @@ class OnlinePlan:
         return (1 - LOOKS_SHARE) * self.section.alpha / rules
 
     def resolved(self, evidence: Evidence) -> "OnlinePlan":
-        """The same plan, with the modes that were left open chosen by both arms together, at a fixed number of users."""
+        """The same plan; modes that were left open are chosen by both arms together, at a fixed number of users."""
         if evidence.users < self.mode_users or all(mode.name for mode in self.modes.values()):
             return self
         first = evidence.first(self.mode_users)
@@ -115,7 +115,7 @@ class OnlinePlan:
 def plan_online(
     section: OnlineGateSection, outcomes: OutcomesSection, kind: Kind, traffic: Traffic | None
 ) -> OnlinePlan:
-    """The plan by the line's own traffic; without any, `planned_users` or 5,000 and modes that the first look chooses."""
+    """The plan by the line's own traffic; without any, for 5,000 users unless the recipe says how many."""
     users = section.planned_users or (traffic.users if traffic else 0) or USERS_WITHOUT_TRAFFIC
     plan = OnlinePlan(section, outcomes, kind, users, section.harm_users, {})
     noise: dict[str, float] = {}
@@ -181,4 +181,6 @@ def _mode(rule: Guardrail, noise: float | None, plan: OnlinePlan) -> Mode:
     needed = users_to_show(noise, rule.max_relative_drop, plan.section.alpha)
     if needed <= plan.planned_users:
         return Mode("shown_to_hold", f"{needed:,} users can show the margin of {rule.max_relative_drop:.0%}")
-    return Mode("not_shown_worse", f"{needed:,} users would be needed to show the margin of {rule.max_relative_drop:.0%}")
+    return Mode(
+        "not_shown_worse", f"{needed:,} users would be needed to show the margin of {rule.max_relative_drop:.0%}"
+    )

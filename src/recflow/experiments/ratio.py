@@ -116,8 +116,7 @@ def winsorise(totals: Totals, quantile: float) -> Totals:
 
 
 def weights(searches: Totals, quantile: float) -> Totals:
-    """How much of each unit counts: 1, less for those with more searches than the quantile, so that each stays as
-    it is but none weighs more than that many."""
+    """How much of each unit counts: 1, less for those with more searches than the quantile, as if they had so many."""
     bound = _bound(searches, quantile)
     return np.ones(len(searches)) if bound is None else bound / np.maximum(searches, bound)
 

@@ -2,6 +2,9 @@
 
 import math
 
+from recflow.artifacts.events import Arm
+from recflow.experiments.evidence import Evidence
+
 # Mismatches of some hundredths are looked for: the prior share of treatment is 0.5 with a standard deviation of 0.05.
 _PRIOR = 50
 
@@ -18,6 +21,11 @@ def mismatch_p_value(treatment: int, control: int) -> float:
         + (treatment + control) * math.log(2)
     )
     return min(1.0, math.exp(-factor)) if factor > 0 else 1.0
+
+
+def sample_ratio_p(evidence: Evidence) -> float:
+    """The same for everybody who was seen in one arm of an experiment."""
+    return mismatch_p_value(evidence.assigned.get(Arm.TREATMENT, 0), evidence.assigned.get(Arm.CONTROL, 0))
 
 
 def _log_beta(a: float, b: float) -> float:

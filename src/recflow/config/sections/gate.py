@@ -89,7 +89,9 @@ class OnlineGateSection(Frozen):
         default=None, ge=10, description="Users of both arms at the planned end; None: from the line's own traffic."
     )
     harm_users: int = Field(
-        default=3200, ge=50, description="Users at the last of five looks for harm: a tenth fewer clicks is seen by then."
+        default=3200,
+        ge=50,
+        description="Users at the last of five looks for harm: a tenth fewer clicks is seen by then.",
     )
     min_events_per_arm: int = Field(default=50, ge=1, description="Below it the sequence's cover is not kept.")
     outcome_window_seconds: float = Field(
