@@ -37,7 +37,7 @@ def aa_judge(events: EventLog) -> Callable[[Recipe, OpenRelease, datetime], Deci
 
 def aa_decision(section: OnlineGateSection, report: AAReport) -> Decision:
     """FAIL where the judge errs more often than its level, or the arms differ in size: trust no experiment."""
-    findings = (*_errors(section, report), _ratio(section, report), _arms(report), *_noise(report))
+    findings = (*_errors(report), _ratio(section, report), _arms(report), *_noise(report))
     failed = tuple(finding.reason for finding in findings if finding.blocking and finding.verdict is V.FAIL)
     calm = (
         f"{report.users:,} users in two equal arms: {report.rolled_back:.1%} rolled back and "
@@ -54,13 +54,13 @@ def _waits(reason: str) -> Decision:
     return Decision(gate=GATE, verdict=V.INCONCLUSIVE, reasons=(reason,))
 
 
-def _errors(section: OnlineGateSection, report: AAReport) -> Iterator[Finding]:
+def _errors(report: AAReport) -> Iterator[Finding]:
     """False alarms by kind; three standard errors of so many splits are chance."""
-    limit = section.alpha + 3 * math.sqrt(section.alpha * (1 - section.alpha) / report.splits)
+    limit = report.alpha + 3 * math.sqrt(report.alpha * (1 - report.alpha) / report.splits)
     for rule, share in (("rolled_back", report.rolled_back), ("promoted_as_better", report.promoted_as_better)):
         reason = f"equal arms were {rule.replace('_', ' ')} in {share:.1%} of {report.splits} splits of the same users"
         verdict = V.FAIL if share > limit else V.PASS
-        told = f"{reason} (at most {section.alpha:.1%} are promised, {limit:.1%} can be chance)"
+        told = f"{reason} (at most {report.alpha:.1%} are promised, {limit:.1%} can be chance)"
         yield Finding(rule=rule, verdict=verdict, reason=told, value=share, limit=limit, n=report.splits)
 
 
@@ -82,10 +82,12 @@ def _arms(report: AAReport) -> Finding:
 
 def _noise(report: AAReport) -> Iterator[Finding]:
     for seen in report.noise:
-        reason = (
-            f"{seen.metric} is {seen.value:.4g}, its difference known to {seen.relative_error:.1%} of it: "
-            f"so many users can show a margin of {seen.margin:.1%}"
-        )
+        reason = f"{seen.metric}: nobody has reported it"
+        if seen.relative_error is not None and seen.margin is not None:
+            reason = (
+                f"{seen.metric}: the standard error of a difference is {seen.relative_error:.1%} of it, "
+                f"so many users can show a margin of {seen.margin:.1%}"
+            )
         yield Finding(
             rule=f"noise of {seen.metric}",
             verdict=V.PASS,

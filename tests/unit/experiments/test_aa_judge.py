@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -5,10 +6,13 @@ import numpy as np
 import pytest
 
 from recflow.artifacts.decisions import Decision, Verdict
+from recflow.artifacts.events import Arm
 from recflow.config.sections.gate import OnlineGateSection
+from recflow.config.sections.outcomes import OutcomesSection
 from recflow.experiments import aa_judge
-from recflow.experiments.aa import AAReport, MetricNoise
+from recflow.experiments.aa import AAReport, MetricNoise, aa_report
 from recflow.experiments.evidence import Evidence
+from recflow.experiments.planning import plan_online
 
 V = Verdict
 START = datetime(2011, 1, 5, tzinfo=UTC)
@@ -16,10 +20,15 @@ REPORT = AAReport(
     decision=Decision(gate="online_gate", verdict=V.FAIL, reasons=("ctr is worse",)),
     users=20_000,
     ratio_p=0.4,
+    alpha=0.05,
     splits=200,
+    looks=5,
     rolled_back=0.03,
     promoted_as_better=0.02,
-    noise=(MetricNoise(metric="ctr", value=0.1, relative_error=0.02, margin=0.06),),
+    noise=(
+        MetricNoise(metric="ctr", relative_error=0.02, margin=0.06),
+        MetricNoise(metric="cart_rate", relative_error=None, margin=None),
+    ),
 )
 
 
@@ -36,6 +45,7 @@ def test_a_judge_that_keeps_its_level_is_trusted_although_this_pair_of_arms_erre
     told = {finding.rule: finding for finding in decision.findings}
     assert (told["arms"].verdict, told["arms"].blocking) == (V.FAIL, False)
     assert "so many users can show a margin of 6.0%" in told["noise of ctr"].reason
+    assert told["noise of cart_rate"].reason == "cart_rate: nobody has reported it"
 
 
 @pytest.mark.parametrize(
@@ -82,3 +92,16 @@ def test_it_waits_for_its_users_and_ends_with_them_or_with_its_hours(ask):
 
 def test_with_nobody_at_its_end_there_is_nothing_to_say(ask):
     assert ask(1, 24).reasons == ("there are fewer than two users in an arm",)
+
+
+def test_equal_arms_through_the_real_report_are_trusted_and_unequal_ones_are_not():
+    numbers = np.random.default_rng(20110101)
+    searches = 1.0 + numbers.poisson(1.2, 2000)
+    clicks = numbers.binomial(searches.astype(int), 0.3).astype(float)
+    totals = {"searches": searches, "count:click": clicks, "value:click": 0 * clicks, "fallbacks": 0 * clicks}
+    plan = plan_online(OnlineGateSection(planned_users=2000), OutcomesSection(), "refresh", None)
+    halves = Evidence(numbers.random(2000) < 0.5, totals, assigned={Arm.TREATMENT: 1000, Arm.CONTROL: 1000})
+    assert aa_judge.aa_decision(plan.section, aa_report(plan, halves, splits=20)).passed
+    lopsided = replace(halves, assigned={Arm.TREATMENT: 1200, Arm.CONTROL: 800})
+    decision = aa_judge.aa_decision(plan.section, aa_report(plan, lopsided, splits=20))
+    assert ["differ in size" in reason for reason in decision.reasons] == [True]

@@ -82,7 +82,7 @@ def test_heavy_tailed_shoppers_are_not_held_in_thousands_of_looks(planned, seed)
     numbers, arms = np.random.default_rng(seed), list(planned)
     weights = np.array(list(planned.values())) / sum(planned.values())
     for look in range(2000):
-        users = (300, 1000, 4000)[look % 3]
+        users = (1000, 2000, 4000)[look % 3]
         requests = np.ceil(numbers.lognormal(1.0, 1.5, users))
         drawn = numbers.choice(len(arms), users, p=weights)
         assert traffic_off_plan(planned, shares(requests, [arms[number] for number in drawn])) == ""
