@@ -43,8 +43,15 @@ def aa(
     from recflow.rollout import operations
 
     services = build_services()
-    contract, limits = services.recipe(recipe), {"users": users or 0, "hours": hours or 0}
-    _say(recipe, operations.start_aa(contract, services.ledger, services.clock.now(), person=_person(by), **limits))
+    state = operations.start_aa(
+        services.recipe(recipe),
+        services.ledger,
+        services.clock.now(),
+        person=_person(by),
+        users=users or 0,
+        hours=hours or 0.0,
+    )
+    _say(recipe, state)
 
 
 @app.command()
