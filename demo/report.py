@@ -67,7 +67,7 @@ def _show_size(screen: Screen, told: Sequence[Told]) -> None:
 
 
 def _show_shoppers(screen: Screen, services: Services, told: Sequence[Told]) -> None:
-    from recflow.experiments.gate import read_release
+    from recflow.experiments.gate import plan_release, read_release
     from recflow.experiments.report import summarise
 
     rows = []
@@ -77,7 +77,8 @@ def _show_shoppers(screen: Screen, services: Services, told: Sequence[Told]) -> 
         if found is None:
             continue
         release, ended = found
-        report = summarise(recipe.online_gate, read_release(services.events, recipe, release, ended.at))
+        plan = plan_release(services.events, recipe, release)
+        report = summarise(plan, read_release(services.events, recipe, release, ended.at))
         for arm in report.arms if report else ():
             value = f"{arm.value:.3f} [{arm.low:.3f}, {arm.high:.3f}]"
             rows.append([day.title, arm.arm, str(arm.users), value, ended.event.reason])

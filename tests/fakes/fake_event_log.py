@@ -79,7 +79,15 @@ def _window(rows: pa.Table, recipe: str, start: datetime, end: datetime) -> pa.T
     return rows.filter(pc.and_(pc.equal(rows["recipe"], recipe), inside))
 
 
-_MEANT = {"anonymous": False, "erased": False, "value": 0.0, "latency_ms": 0.0, "schema_version": 2, "epoch": 1}
+_MEANT = {
+    "at": None,
+    "anonymous": False,
+    "erased": False,
+    "value": 0.0,
+    "latency_ms": 0.0,
+    "schema_version": 2,
+    "epoch": 1,
+}
 
 
 def _complete(rows: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -3,11 +3,13 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from fakes.fake_server import Crash
 from fakes.release_world import HEALTHY, SICK, SILENT, ReleaseWorld
 from recflow.artifacts.decisions import Verdict
 from recflow.artifacts.ledger import EventKind, ReleaseState
+from recflow.domain.releases import ALLOWED_IN_AA, challenger, is_aa
 from recflow.errors import ReleaseRefused, TemporaryError
 from recflow.rollout import operations
 
@@ -23,6 +25,7 @@ class Tally:
     kills: int = 0
     outages: int = 0
     commands: int = 0
+    measured: int = 0
 
     def count(self, end: ReleaseState | None) -> None:
         self.ends[str(end)] = self.ends.get(str(end), 0) + 1
@@ -42,7 +45,17 @@ def play_releases(world: ReleaseWorld, releases: int, seed: int) -> Tally:
         _torment(world, dice, tally)
         _check_rest(world, version)
         tally.count(world.state.last_state)
+        if world.state.stable is not None and dice.random() < 0.4:
+            _measure(world, dice, tally)
+            _check_rest(world, version)
     return tally
+
+
+def _measure(world: ReleaseWorld, dice: random.Random, tally: Tally) -> None:
+    """An A/A of what serves, tormented like any release."""
+    operations.start_aa(world.recipe, world.true_ledger, world.clock.now(), person="ada", hours=0.1)
+    _torment(world, dice, tally)
+    tally.measured += world.state.last_state is ReleaseState.MEASURED
 
 
 def _torment(world: ReleaseWorld, dice: random.Random, tally: Tally) -> None:
@@ -89,6 +102,7 @@ def _command(world: ReleaseWorld, dice: random.Random, tally: Tally) -> None:
         lambda: operations.rollback(world.recipe, world, person="ada", reason="a complaint"),
         lambda: operations.freeze(name, ledger, person="ada", reason="sale"),
         lambda: operations.unfreeze(name, ledger, person="ada"),
+        lambda: operations.start_aa(world.recipe, ledger, world.clock.now(), person="ada", hours=0.1),
     ]
     try:
         dice.choice(commands)()
@@ -107,7 +121,7 @@ def _check_always(world: ReleaseWorld) -> None:
     release = state.release
     if release is not None and release.state in {ReleaseState.ROLLING_BACK, ReleaseState.PACKAGED}:
         assert world.table.arms == ()
-    if state.stable is not None and state.release is None:
+    if state.stable is not None and challenger(state) is None:
         assert world.table.versions == (state.stable.version,)
 
 
@@ -124,12 +138,23 @@ def _check_rest(world: ReleaseWorld, version: str) -> None:
     ended = [event.release_id for event in events if event.kind is EventKind.MOVED and event.to and event.to.terminal]
     assert sorted(opened) == sorted(ended)
     assert len(set(opened)) == len(opened)
+    _check_measured(world)
     serving = {served.version for served in (state.stable, state.previous) if served}
     assert set(world.loaded) == serving
     if state.stable is not None:
         assert world.true_registry.aliases(world.recipe.name) == {"champion": state.stable.version}
     if state.stable is not None and state.stable.version == version and len(serving) > 1:
         _check_earned(world, version)
+
+
+def _check_measured(world: ReleaseWorld) -> None:
+    """No step of an A/A has changed what serves, what may be returned to, or what retires."""
+    newest_first = list(world.true_ledger.entries(world.recipe.name))
+    for after, before in pairwise(newest_first):
+        if is_aa(after.event.release_id):
+            kept = [(state.stable, state.previous, state.retiring) for state in (after.state, before.state)]
+            assert kept[0] == kept[1]
+            assert after.event.to in {ReleaseState.JUDGING, *ALLOWED_IN_AA[ReleaseState.JUDGING]}
 
 
 def _check_earned(world: ReleaseWorld, version: str) -> None:

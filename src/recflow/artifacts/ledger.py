@@ -16,7 +16,7 @@ GENESIS_HASH = "0" * 64
 
 
 class ReleaseState(StrEnum):
-    """Where a release stands; the last five are terminal."""
+    """Where a release stands; the last six are terminal, MEASURED that of an A/A."""
 
     PACKAGED = "packaged"
     CHECKED = "checked"
@@ -32,6 +32,7 @@ class ReleaseState(StrEnum):
     REJECTED = "rejected"
     SUPERSEDED = "superseded"
     ABORTED = "aborted"
+    MEASURED = "measured"
 
     @property
     def terminal(self) -> bool:
@@ -46,6 +47,7 @@ _TERMINAL = frozenset(
         ReleaseState.REJECTED,
         ReleaseState.SUPERSEDED,
         ReleaseState.ABORTED,
+        ReleaseState.MEASURED,
     }
 )
 
@@ -80,7 +82,8 @@ class Served(Frozen):
 class OpenRelease(Frozen):
     """The one release under way. `step` counts canary steps from 0; `held_from` is set only in HELD.
 
-    `met` says whether some shopper was, or may have been, served by the candidate.
+    `met` says whether some shopper was, or may have been, served by the candidate. `users` (both arms) is where an A/A
+    ends, 0 for where the online gate plans to end.
     """
 
     release_id: str
@@ -93,6 +96,7 @@ class OpenRelease(Frozen):
     held_from: ReleaseState | None = None
     first: bool = False
     met: bool = False
+    users: int = 0
     reason: str = ""
 
 
@@ -135,9 +139,9 @@ class LedgerEvent(Frozen):
     """One event before it has a place in the ledger.
 
     Which optional fields are set follows from `kind`: ADOPTED and CANDIDATE_RECORDED carry `candidate`; OPENED
-    carries `release_id`, `candidate`, `plan`, `to`; MOVED carries `release_id`, `to` (`step` for canary steps), the
-    `decision` that it rests on; UNLOADED carries `version`; FROZEN carries `reason`; TOLD says that a person has the
-    card of the entry `untold`.
+    carries `release_id`, `candidate`, `plan`, `to` (`users` for an A/A); MOVED carries `release_id`, `to` (`step` for
+    canary steps), the `decision` that it rests on; UNLOADED carries `version`; FROZEN carries `reason`; TOLD says that
+    a person has the card of the entry `untold`.
     """
 
     kind: EventKind
@@ -148,6 +152,7 @@ class LedgerEvent(Frozen):
     candidate: Candidate | None = None
     plan: Plan | None = None
     first: bool = False
+    users: int = 0
     version: str = ""
     decision: Decision | None = None
 

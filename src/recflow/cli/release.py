@@ -30,6 +30,31 @@ def advance(recipe: RecipeName) -> None:
 
 
 @app.command()
+def aa(
+    recipe: RecipeName,
+    users: Annotated[int | None, typer.Option(min=10, help="Of both arms; default: as the online gate plans.")] = None,
+    hours: Annotated[float | None, typer.Option(min=0.01, help="The longest; default: as the recipe judges.")] = None,
+    by: Person = "",
+) -> None:
+    """Put the serving version into both arms of an experiment, to see how far the judge can be trusted.
+
+    No shopper meets another version. It ends by itself; `recflow release status` shows what it has found.
+    """
+    from recflow.rollout import operations
+
+    services = build_services()
+    state = operations.start_aa(
+        services.recipe(recipe),
+        services.ledger,
+        services.clock.now(),
+        person=_person(by),
+        users=users or 0,
+        hours=hours or 0.0,
+    )
+    _say(recipe, state)
+
+
+@app.command()
 def approve(recipe: RecipeName, reason: Reason = "", by: Person = "") -> None:
     """Let the release that waits for a person go into shadow."""
     from recflow.rollout import operations
@@ -98,6 +123,7 @@ def history(recipe: RecipeName, limit: Annotated[int, typer.Option(help="Newest 
     services = build_services()
     for entry in operations.history(_known(services, recipe), services.ledger, limit=limit):
         print(_line(entry))
+        _print_measured(entry)
 
 
 @app.command()
@@ -108,6 +134,7 @@ def status(recipe: RecipeName) -> None:
     head = services.ledger.head(recipe)
     _say(recipe, head.state if head else LedgerState())
     if head is None or head.state.release is None:
+        _print_last_aa(services, recipe)
         return
     lagging = services.router.acknowledged(recipe, head.state.epoch).lagging
     if lagging:
@@ -184,10 +211,29 @@ def _line(entry: LedgerEntry) -> str:
     return f"{entry.seq:>5}  {entry.at:%Y-%m-%d %H:%M:%S}  {entry.actor:<12} {what}{reason}"
 
 
+def _print_measured(entry: LedgerEntry) -> None:
+    """What an A/A has found, where the entry is its end."""
+    event = entry.event
+    if event.to is ReleaseState.MEASURED and event.decision:
+        for finding in event.decision.findings:
+            print(f"         {finding.verdict if finding.blocking else 'seen'}: {finding.reason}")
+
+
+def _print_last_aa(services: Services, recipe: str) -> None:
+    """The newest A/A, where no later release has ended."""
+    ends = (entry for entry in services.ledger.entries(recipe) if entry.event.to and entry.event.to.terminal)
+    newest = next(ends, None)
+    if newest and newest.event.to is ReleaseState.MEASURED:
+        print(f"  {newest.event.release_id} ended {newest.at:%Y-%m-%d %H:%M:%S}: {newest.event.reason}")
+        _print_measured(newest)
+
+
 def _print_experiment(services: Services, recipe: str, release: OpenRelease, now: datetime) -> None:
-    from recflow.experiments.gate import read_release
+    from recflow.experiments.gate import plan_release, read_release
     from recflow.experiments.report import as_text, summarise
 
     contract = services.recipe(recipe)
-    report = summarise(contract.online_gate, read_release(services.events, contract, release, now))
+    report = summarise(
+        plan_release(services.events, contract, release), read_release(services.events, contract, release, now)
+    )
     print(as_text(report) if report else "no user's outcome window has closed yet")

@@ -1,4 +1,4 @@
-"""Facts of the event log, see `domain.matching`: made once for each file of records, and at the look for open segments."""
+"""Facts of the event log, see `domain.matching`: made once for each file of records, at each look for open segments."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -31,7 +31,7 @@ def complete_facts(connection: duckdb.DuckDBPyConnection, files: EventFiles) -> 
 def lay_out_facts(
     connection: duckdb.DuckDBPyConnection, files: EventFiles, recipe: str, start: datetime, end: datetime
 ) -> None:
-    """Create the views `shown`, `acted` and `exposures` of EventLog.facts; what has no facts yet gets them in memory."""
+    """Create the views `shown`, `acted` and `exposures` of EventLog.facts; what has no facts gets them in memory."""
     searches, new_searches = files.facts(recipe, EXPOSURE.name, start, end)
     acts, new_acts = files.facts(recipe, OUTCOME.name, start - SKEW, end)
     _load(connection, "unfiled", EXPOSURE, recipe, files.segments, [])
@@ -56,7 +56,7 @@ def _number_acts(connection: duckdb.DuckDBPyConnection, files: EventFiles, recip
     span = (first - timedelta(days=ANSWER_DAYS), last + SKEW)
     filed = EXPOSURE.rows([], list(map(str, files.records(recipe, EXPOSURE.name, *span))))
     connection.execute(
-        "CREATE OR REPLACE TEMP TABLE answers AS SELECT DISTINCT ON (request_id) * FROM "
+        "CREATE OR REPLACE TEMP TABLE answers AS SELECT DISTINCT ON (request_id) * FROM "  # noqa: S608
         f"({filed} UNION ALL BY NAME FROM unfiled) SEMI JOIN outcomes USING (request_id)"
     )
     connection.execute(f"CREATE OR REPLACE TEMP TABLE judged AS {JUDGED}")

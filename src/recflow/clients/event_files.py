@@ -24,7 +24,7 @@ class EventFiles:
     """Segments, and the Parquet files that are no copies of them.
 
     A compaction removes a segment when its Parquet is complete. Here segments are opened before Parquet is listed, and
-    an open file can still be read after it was removed: each record is found once, whatever a compaction does meanwhile.
+    an open file can still be read after it was removed: each record is found once, whatever a compaction does.
     """
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:

@@ -54,7 +54,8 @@ select act_hash, md5_number_lower(outcome_id) as id_hash,
     when epoch_us(acts."at") < epoch_us(answers."at") - {SKEW // timedelta(microseconds=1)} then 'before_shown'
     else ''
   end as reason, {_FACTS}
-from acts left join answers on answers.request_id = acts.request_id
+from acts left join answers
+  on answers.request_id = acts.request_id and answers."at" >= acts."at" - interval {ANSWER_DAYS} days
 where coalesce(answers.marked, '') = '' and not coalesce(answers.erased, false)"""  # noqa: S608 - no input in it
 
 # From `judged` and the relation `{acted}` of acts numbered before: those that may be the same, or on the same.

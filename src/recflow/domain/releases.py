@@ -28,16 +28,29 @@ ALLOWED: dict[ReleaseState, set[ReleaseState]] = {
     S.HELD: {S.SHADOW, S.CANARY, S.JUDGING, S.PROMOTING, S.ROLLING_BACK},
     S.ROLLING_BACK: {S.ROLLED_BACK},
 }
+# An A/A moves no shopper to another version: there is nothing to hold, to roll back or to promote.
+ALLOWED_IN_AA: dict[ReleaseState, set[ReleaseState]] = {S.JUDGING: {S.MEASURED, S.SUPERSEDED, S.ABORTED}}
 LIVE = frozenset({S.SHADOW, S.CANARY, S.JUDGING, S.PROMOTING, S.HELD})
 _MET_STATES = frozenset({S.CANARY, S.JUDGING, S.PROMOTING})
 _TOLD_STATES = frozenset({S.HELD, S.ROLLING_BACK, S.REJECTED, S.AWAITING_APPROVAL})
 WAITING = frozenset({S.PACKAGED, S.CHECKED, S.AWAITING_APPROVAL})
-RETURN = "return"
+RETURN, AA = "return", "aa"
 
 
 def is_return(release_id: str) -> bool:
     """Whether the release is a return to the previous version in one step."""
     return release_id.startswith(f"{RETURN}-")
+
+
+def is_aa(release_id: str) -> bool:
+    """Whether the release is an A/A: both arms of its judging are served by stable."""
+    return release_id.startswith(f"{AA}-")
+
+
+def challenger(state: LedgerState) -> OpenRelease | None:
+    """The open release that may replace stable; an A/A does not."""
+    release = state.release
+    return None if release is None or is_aa(release.release_id) else release
 
 
 def fold(state: LedgerState, event: LedgerEvent, *, seq: int, at: datetime) -> LedgerState:
@@ -83,6 +96,8 @@ def _opened(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerState
             "a second release was opened", expected="none open", seen=f"{state.release.release_id} is open"
         )
     assert event.candidate is not None and event.plan is not None and event.to is not None
+    if is_aa(event.release_id):
+        _refuse_aa_unless_stable_twice(state, event)
     release = OpenRelease(
         release_id=event.release_id,
         candidate=event.candidate,
@@ -92,10 +107,24 @@ def _opened(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerState
         entered_at=at,
         first=event.first,
         met=event.to in _MET_STATES,
+        users=event.users,
         reason=event.reason,
     )
     claimed = state.waiting is not None and state.waiting.version == event.candidate.version
     return state.model_copy(update={"release": release, "waiting": None if claimed else state.waiting})
+
+
+def _refuse_aa_unless_stable_twice(state: LedgerState, event: LedgerEvent) -> None:
+    """ReleaseRefused unless the A/A starts judging, with both arms on stable, and no candidate waits."""
+    assert event.candidate is not None
+    stable = state.stable.version if state.stable else "no stable"
+    if event.candidate.version != stable or event.to is not S.JUDGING or state.waiting is not None:
+        waits = f", {state.waiting.version} waits" if state.waiting else ""
+        raise ReleaseRefused(
+            f"A/A {event.release_id} was opened",
+            expected=f"{stable} in both arms of judging, and no candidate that waits",
+            seen=f"{event.candidate.version} in {event.to}{waits}",
+        )
 
 
 def _moved(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerState:
@@ -123,7 +152,7 @@ def _moved(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerState:
 
 def refuse_unless_allowed(release: OpenRelease, to: ReleaseState) -> None:
     """ReleaseRefused unless the machine has an arrow from the release's state to `to`."""
-    allowed = ALLOWED[release.state]
+    allowed = (ALLOWED_IN_AA if is_aa(release.release_id) else ALLOWED)[release.state]
     if release.state is S.HELD:
         allowed = {S.ROLLING_BACK} | ({release.held_from} if release.held_from else set())
     if to not in allowed:

@@ -39,6 +39,13 @@ class RoutingTable(Frozen):
         return ArmRange(arm=Arm.STABLE, version=self.stable, start=0, end=BUCKETS)
 
     @property
+    def shares(self) -> dict[Arm, float]:
+        """The share of users that each arm is to get."""
+        sizes = {arm.arm: arm.end - arm.start for arm in self.arms}
+        sizes[Arm.STABLE] = BUCKETS - sum(sizes.values())
+        return {arm: size / BUCKETS for arm, size in sizes.items() if size}
+
+    @property
     def versions(self) -> tuple[str, ...]:
         """Every version that some request may go to, stable first, without repeats."""
         named = [self.stable, *(arm.version for arm in self.arms), self.shadow]

@@ -1,12 +1,13 @@
-"""An experiment for people: a row an arm, as a table."""
+"""An experiment for people: a row an arm as it was seen, every rule's finding, and what a person should look at."""
 
+from recflow.artifacts.decisions import Finding
 from recflow.artifacts.events import Arm
 from recflow.artifacts.frozen import Frozen
-from recflow.config.sections.gate import OnlineGateSection
-from recflow.experiments.evidence import Evidence
-from recflow.experiments.gate import relative_interval
-from recflow.experiments.metrics import measure
+from recflow.experiments.evidence import Evidence, Heavy
+from recflow.experiments.gate import judge_online
+from recflow.experiments.planning import OnlinePlan
 from recflow.experiments.ratio import Estimate
+from recflow.experiments.rules import pair_of, relative
 from recflow.experiments.sequential import Sequence
 
 
@@ -22,32 +23,44 @@ class ArmRow(Frozen):
 
 
 class ExperimentReport(Frozen):
-    """Both arms, and treatment against control as a share of control (None while control is 0)."""
+    """Both arms as they were seen, and treatment against control as a share of control after adjustment.
+
+    The relative bounds are None while control is 0. `findings` are the gate's; `collisions` counts outcome ids that
+    stood for several acts.
+    """
 
     metric: str
     confidence: float
     arms: tuple[ArmRow, ...]
     relative_low: float | None
     relative_high: float | None
+    findings: tuple[Finding, ...] = ()
+    heaviest: tuple[Heavy, ...] = ()
+    collisions: int = 0
 
 
-def summarise(section: OnlineGateSection, evidence: Evidence) -> ExperimentReport | None:
+def summarise(plan: OnlinePlan, evidence: Evidence) -> ExperimentReport | None:
     """The report of the evidence so far; None before each arm has two users."""
-    pair = measure(evidence, section.success_metric, section.winsorise_quantile)
-    if min(pair.treatment.users, pair.control.users) < 2:
+    pair = pair_of(plan, evidence, plan.section.success_metric)
+    if not (pair.treatment.known and pair.control.known):
         return None
-    low, high = relative_interval(section, pair)
-    rows = tuple(
-        _row(section, evidence, *arm) for arm in ((Arm.CONTROL, pair.control), (Arm.TREATMENT, pair.treatment))
-    )
+    _, low, high = relative(plan, pair)
     return ExperimentReport(
-        metric=section.success_metric, confidence=1 - section.alpha, arms=rows, relative_low=low, relative_high=high
+        metric=plan.section.success_metric,
+        confidence=1 - plan.section.alpha,
+        arms=(_row(plan, evidence, Arm.CONTROL, pair.control), _row(plan, evidence, Arm.TREATMENT, pair.treatment)),
+        relative_low=low,
+        relative_high=high,
+        findings=judge_online(plan, evidence).findings,
+        heaviest=evidence.heaviest,
+        collisions=evidence.collisions,
     )
 
 
-def _row(section: OnlineGateSection, evidence: Evidence, arm: Arm, seen: Estimate) -> ArmRow:
-    half = Sequence(section.alpha, section.planned_users or 5000).half_width(seen.users, seen.variance**0.5)
-    searches = int(evidence.totals["searches"][evidence.treated == (arm is Arm.TREATMENT)].sum())
+def _row(plan: OnlinePlan, evidence: Evidence, arm: Arm, seen: Estimate) -> ArmRow:
+    half = Sequence(plan.section.alpha, plan.planned_users).half_width(seen.users, seen.variance**0.5)
+    mine = evidence.treated if arm is Arm.TREATMENT else ~evidence.treated
+    searches = int(evidence.totals["searches"][mine].sum())
     low, high = seen.value - half, seen.value + half
     return ArmRow(arm=arm, users=seen.users, searches=searches, value=seen.value, low=low, high=high)
 
@@ -60,5 +73,15 @@ def as_text(report: ExperimentReport) -> str:
         for row in report.arms
     ]
     if report.relative_low is not None and report.relative_high is not None:
-        lines.append(f"treatment against control: {report.relative_low:+.1%} … {report.relative_high:+.1%}")
+        lines.append(f"treatment against control, adjusted: {report.relative_low:+.1%} … {report.relative_high:+.1%}")
+    lines += [f"{finding.verdict:<13} {finding.reason}" for finding in report.findings]
+    if report.heaviest:
+        lines.append("most searches: " + ", ".join(map(_heavy, report.heaviest)))
+    if report.collisions:
+        lines.append(f"{report.collisions:,} outcome ids stood for several acts; each act counts")
     return "\n".join(lines)
+
+
+def _heavy(unit: Heavy) -> str:
+    left_out = ", left out as a program" if unit.program else ""
+    return f"{unit.user_key} {unit.searches:,} ({unit.share:.1%} of {unit.arm}{left_out})"

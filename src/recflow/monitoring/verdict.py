@@ -1,5 +1,6 @@
 """What is to be done about what the watch saw: a pure function."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -7,7 +8,7 @@ from recflow.artifacts.frozen import Frozen
 from recflow.artifacts.plans import HealthLimits
 from recflow.config.sections.serving import WatchSection
 from recflow.monitoring.probes import Probe
-from recflow.protocols import TrafficReading
+from recflow.protocols import OutcomeReading, TrafficReading
 
 
 class Role(StrEnum):
@@ -40,6 +41,7 @@ class Surroundings(Frozen):
     `may_return` says that a sick stable may be left for the previous version: no release is open, and stable did not
     itself come by such a return, so that the watch cannot swing to and fro. `candidate_met` says whether shoppers were
     sent to the candidate already; `returning` that the candidate is the version returned to, which no watch sends back.
+    `unmatched` are acts that belong to no answer, by reason, beside the `matched` ones.
     """
 
     silence_s: float | None
@@ -47,12 +49,21 @@ class Surroundings(Frozen):
     may_return: bool
     candidate_met: bool
     returning: bool = False
+    matched: int = 0
+    unmatched: Mapping[str, int] = {}
+    max_unmatched_share: float = 1
+
+    def with_outcomes(self, reading: OutcomeReading, limit: float) -> "Surroundings":
+        """The same with the acts of the outcome window, and the share of them that may belong to no answer."""
+        acts = {"matched": reading.matched, "unmatched": dict(reading.unmatched), "max_unmatched_share": limit}
+        return self.model_copy(update=acts)
 
 
 class Trouble(Frozen):
     """One thing a person may have to know; `roll_back` names the version to leave, empty when leaving helps nothing.
 
     `about` tells troubles of one runbook apart: the version and what is wrong with it, without changing numbers.
+    `command` is what a person runs first.
     """
 
     runbook: str
@@ -60,6 +71,7 @@ class Trouble(Frozen):
     shoppers_affected: bool
     about: str = ""
     roll_back: str = ""
+    command: str = "recflow release status"
 
 
 def judge_watch(
@@ -70,6 +82,7 @@ def judge_watch(
         *(_sick(version, seen, around, health, watch) for version in seen if version.role is not Role.PREVIOUS),
         *(_unreadable(version) for version in seen),
         _silence(around, watch),
+        _unmatched(around, watch),
         _age(around, watch),
     ]
     return tuple(trouble for trouble in troubles if trouble is not None)
@@ -135,6 +148,23 @@ def _silence(around: Surroundings, watch: WatchSection) -> Trouble | None:
         return None
     reason = f"the newest exposure is {around.silence_s / 60:.0f} minutes old"
     return Trouble(runbook="event-log-silent", reason=reason, shoppers_affected=True)
+
+
+def _unmatched(around: Surroundings, watch: WatchSection) -> Trouble | None:
+    """Such acts count for nothing, so nobody is served worse and no version is to blame."""
+    number = sum(around.unmatched.values())
+    acts, limit = number + around.matched, around.max_unmatched_share
+    if acts < watch.min_outcomes or number <= limit * acts:
+        return None
+    by_reason = sorted(around.unmatched.items(), key=lambda item: (-item[1], item[0]))
+    told = ", ".join(f"{reason} {count:,}" for reason, count in by_reason)
+    return Trouble(
+        runbook="outcomes-unmatched",
+        about=by_reason[0][0],
+        reason=f"{number / acts:.1%} of {acts:,} outcomes belong to no answer (limit {limit:.1%}): {told}",
+        shoppers_affected=False,
+        command="recflow watch",
+    )
 
 
 def _age(around: Surroundings, watch: WatchSection) -> Trouble | None:

@@ -8,7 +8,7 @@ from recflow.artifacts.frozen import Frozen
 from recflow.artifacts.ledger import LedgerState, Served
 from recflow.artifacts.refs import Ref
 from recflow.config.recipe import Recipe
-from recflow.domain.releases import LIVE, is_return
+from recflow.domain.releases import LIVE, challenger, is_return
 from recflow.monitoring.probes import probe
 from recflow.monitoring.verdict import Role, Seen, Surroundings, Trouble, judge_watch
 from recflow.protocols import Card, Clock, Ledger, MetricsSource, ModelServer, Notifier
@@ -52,7 +52,8 @@ def watch(recipe: Recipe, services: WatchServices) -> WatchReport:
     head = services.ledger.head(recipe.name)
     state, now = head.state if head else LedgerState(), services.clock.now()
     seen = tuple(_look(recipe, services, *version, now) for version in live_versions(state))
-    troubles = judge_watch(seen, _around(recipe, services, state, now), recipe.rollout.health, recipe.watch)
+    around = _with_outcomes(_around(recipe, services, state, now), recipe, services, now)
+    troubles = judge_watch(seen, around, recipe.rollout.health, recipe.watch)
     report = WatchReport(recipe=recipe.name, seen=seen, troubles=troubles)
     _tell(report, services, now)
     return report
@@ -60,7 +61,7 @@ def watch(recipe: Recipe, services: WatchServices) -> WatchReport:
 
 def live_versions(state: LedgerState) -> list[tuple[Role, str, Ref]]:
     """Every version that shoppers meet or may be sent back to."""
-    release = state.release
+    release = challenger(state)
     served: list[tuple[Role, Served | None]] = [(Role.STABLE, state.stable), (Role.PREVIOUS, state.previous)]
     live = [(role, each.version, each.package) for role, each in served if each is not None]
     if release is None or release.state not in LIVE:
@@ -82,17 +83,24 @@ def _look(recipe: Recipe, services: WatchServices, role: Role, version: str, pac
 
 
 def _around(recipe: Recipe, services: WatchServices, state: LedgerState, now: datetime) -> Surroundings:
-    stable, met = state.stable, state.release is not None and state.release.met
+    stable, release = state.stable, challenger(state)
+    met = release is not None and release.met
     if stable is None:
         return Surroundings(silence_s=None, days_since_promotion=None, may_return=False, candidate_met=met)
     newest = max(services.metrics.newest_event(recipe.name) or stable.since, stable.since)
     return Surroundings(
         silence_s=(now - newest).total_seconds(),
         days_since_promotion=(now - stable.since) / timedelta(days=1),
-        may_return=state.release is None and not is_return(stable.release_id),
+        may_return=release is None and not is_return(stable.release_id),
         candidate_met=met,
-        returning=state.release is not None and is_return(state.release.release_id),
+        returning=release is not None and is_return(release.release_id),
     )
+
+
+def _with_outcomes(around: Surroundings, recipe: Recipe, services: WatchServices, now: datetime) -> Surroundings:
+    start = now - timedelta(seconds=recipe.watch.outcome_window_seconds)
+    reading = services.metrics.outcomes(recipe.name, start, now)
+    return around.with_outcomes(reading, recipe.online_gate.max_unmatched_share)
 
 
 def _tell(report: WatchReport, services: WatchServices, now: datetime) -> None:
@@ -113,6 +121,6 @@ def _card(recipe: str, trouble: Trouble) -> Card:
         title=f"{recipe}: {trouble.runbook.replace('-', ' ')}",
         shoppers_affected=trouble.shoppers_affected,
         cause=trouble.reason,
-        command=f"recflow release status {recipe}",
+        command=f"{trouble.command} {recipe}",
         runbook=trouble.runbook,
     )

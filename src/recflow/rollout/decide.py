@@ -1,12 +1,18 @@
 """What the live evidence says about a candidate: pure functions from readings to decisions."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 
 from recflow.artifacts.decisions import Decision, Finding, Verdict
+from recflow.artifacts.events import Arm
 from recflow.artifacts.plans import HealthLimits
-from recflow.protocols import TrafficReading
+from recflow.protocols import TrafficReading, TrafficShares
 
 V = Verdict
+_LOG_LEVEL = math.log(2e7)  # two sides of 1e-7 a test: five thousand of them in 72 hours err in one release of 2,000
+_LARGEST_UNIT = 0.02  # hardly a shopper makes more than this of a thousand requests; who does is no excuse
+_LEAST_DEVIATION = 0.25  # of an arm's plan, or of what the others are to get: nobody is woken for 1 %
+_FEWEST_REQUESTS = 1000
 
 
 def judge_health(
@@ -73,3 +79,46 @@ def _ratio(limits: HealthLimits, treatment: TrafficReading, control: TrafficRead
 
 def _beside(p95_ms: float | None) -> str:
     return "" if p95_ms is None else f", control {p95_ms:.0f} ms"
+
+
+def traffic_off_plan(planned: Mapping[Arm, float], seen: TrafficShares, *, with_users: bool = True) -> str:
+    """Why the traffic is not split as planned, with its breakdown; empty when chance explains it, or it is too little.
+
+    `planned` has each arm's share of users. An arm's share of the requests adds up each user's share `w` of them where
+    the user falls into the arm, so Bernstein's inequality bounds what chance does, however heavy the tail of users:
+    t = wL/3 + sqrt((wL/3)^2 + 2L p(1 - p) sum(w^2)) for the largest `w` (Bernstein 1924; Boucheron, Lugosi and Massart,
+    Concentration Inequalities, 2013, section 2.8). The level leaves room for a look every minute. Units with more than
+    a fiftieth of the requests count as a fiftieth: one id that is many people, or a program, must not be explained
+    away. Without `with_users` the users are somebody else's to judge.
+    """
+    requests, users = sum(seen.requests.values()), sum(seen.users.values())
+    if requests < _FEWEST_REQUESTS:
+        return ""
+    heavy = [number / requests for _, number in seen.heaviest]
+    excess = sum(w**2 - min(w, _LARGEST_UNIT) ** 2 for w in heavy)
+    squares = max(0.0, sum(seen.squares.values()) / requests**2 - excess)
+    largest = min(max(heavy, default=_LARGEST_UNIT), _LARGEST_UNIT)
+    off = any(_is_off(share, seen.requests.get(arm, 0) / requests, squares, largest) for arm, share in planned.items())
+    if with_users:
+        unit = 1 / users
+        off |= any(_is_off(share, seen.users.get(arm, 0) / users, unit, unit) for arm, share in planned.items())
+    return _breakdown(planned, seen, requests, users, heavy) if off else ""
+
+
+def _is_off(planned: float, seen: float, squares: float, largest: float) -> bool:
+    spread = largest * _LOG_LEVEL / 3
+    chance = spread + math.sqrt(spread**2 + 2 * _LOG_LEVEL * planned * (1 - planned) * squares)
+    return abs(seen - planned) > max(chance, _LEAST_DEVIATION * min(planned, 1 - planned))
+
+
+def _breakdown(planned: Mapping[Arm, float], seen: TrafficShares, requests: int, users: int, heavy: list[float]) -> str:
+    arms = "; ".join(
+        f"{arm} was to get {share:.1%} and got {seen.requests.get(arm, 0) / requests:.1%} of the requests,"
+        f" {seen.users.get(arm, 0) / users:.1%} of the users"
+        for arm, share in planned.items()
+    )
+    units = ", ".join(f"{share:.1%}" for share in heavy)
+    return (
+        f"the traffic is not split as planned: {arms} ({requests:,} requests of {users:,} users;"
+        f" the heaviest alone: {units})"
+    )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from recflow.artifacts.ledger import EventKind, LedgerEntry, LedgerEvent, LedgerState, OpenRelease, ReleaseState
 from recflow.artifacts.refs import Ref
 from recflow.config.recipe import Recipe
-from recflow.domain.releases import LIVE, WAITING
+from recflow.domain.releases import LIVE, WAITING, is_aa
 from recflow.domain.routes import routes
 from recflow.errors import (
     ArtifactCorrupt,
@@ -25,13 +25,13 @@ from recflow.rollout.cards import card_of
 from recflow.rollout.conflicts import retry_on_conflict
 from recflow.rollout.due import halted, moves_forward, next_due
 from recflow.rollout.infra_check import check as infra_check
-from recflow.rollout.opening import open_waiting
+from recflow.rollout.opening import make_way, open_waiting
 from recflow.rollout.services import InfraCheck, OnlineJudge, ReleaseServices
 from recflow.rollout.steps import Proposal, Turn, load, move, propose, refuse_to_load
 
 S = ReleaseState
 CHAMPION = "champion"
-_NEEDS_NO_SERVER = frozenset({S.ROLLING_BACK, S.ROLLED_BACK, S.HELD})
+_NEEDS_NO_SERVER = frozenset({S.ROLLING_BACK, S.ROLLED_BACK, S.HELD, S.MEASURED})
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,10 @@ def _next(turn: Turn) -> Proposal:
     release = turn.state.release
     if release is None:
         return _open(turn, stop)
-    if release.state in WAITING:
-        if stop:
-            return stop
-        if turn.state.waiting is not None:
-            return move(release, S.SUPERSEDED, f"{turn.state.waiting.version} is newer")
+    if release.state in WAITING and stop:
+        return stop
+    if event := make_way(turn.state):
+        return event
     proposal = _propose(turn, release)
     if isinstance(proposal, LedgerEvent) and stop and moves_forward(proposal):
         return stop
@@ -124,7 +123,7 @@ def _keep_loaded(turn: Turn, release: OpenRelease) -> LedgerEvent | None:
     """
     with contextlib.suppress(PermanentError):
         _keep_stable_loaded(turn)
-    if release.state in (S.PACKAGED, S.AWAITING_APPROVAL, S.ROLLING_BACK):
+    if release.state in (S.PACKAGED, S.AWAITING_APPROVAL, S.ROLLING_BACK) or is_aa(release.release_id):
         return None
     candidate = release.candidate
     if candidate.version in turn.services.server.loaded(turn.name):

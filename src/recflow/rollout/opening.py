@@ -1,7 +1,10 @@
-"""Opening a release: its name, and its first entry, which freezes the plan."""
+"""Opening a release: its name, and its first entry, which freezes the plan; and making way for a newer one."""
 
-from recflow.artifacts.ledger import EventKind, LedgerEvent, LedgerState, ReleaseState
+from recflow.artifacts.ledger import Candidate, EventKind, LedgerEvent, LedgerState, ReleaseState, Served
+from recflow.artifacts.plans import Plan
 from recflow.config.recipe import Recipe
+from recflow.domain.releases import AA, WAITING, is_aa
+from recflow.rollout.steps import move
 
 
 def release_id(kind: str, state: LedgerState, version: str) -> str:
@@ -23,4 +26,39 @@ def open_waiting(recipe: Recipe, state: LedgerState) -> LedgerEvent | None:
         plan=recipe.rollout,
         first=first,
         reason="first_release" if first else "",
+    )
+
+
+def open_aa(plan: Plan, state: LedgerState, stable: Served, *, users: int, reason: str) -> LedgerEvent:
+    """The event that opens an A/A: `stable` in both arms, straight to judging."""
+    return LedgerEvent(
+        kind=EventKind.OPENED,
+        release_id=release_id(AA, state, stable.version),
+        to=ReleaseState.JUDGING,
+        candidate=as_candidate(stable),
+        plan=plan,
+        users=users,
+        reason=reason,
+    )
+
+
+def make_way(state: LedgerState) -> LedgerEvent | None:
+    """The event that ends what a waiting candidate comes before: what no shopper has met, and an A/A; None without."""
+    release, waiting = state.release, state.waiting
+    if release is None or waiting is None:
+        return None
+    if is_aa(release.release_id):
+        return move(release, ReleaseState.SUPERSEDED, f"a candidate comes first: {waiting.version}")
+    return move(release, ReleaseState.SUPERSEDED, f"{waiting.version} is newer") if release.state in WAITING else None
+
+
+def as_candidate(served: Served) -> Candidate:
+    """A version that serves or served, as what a release carries."""
+    trained_through = served.trained_through or served.since
+    return Candidate(
+        version=served.version,
+        package=served.package,
+        checkpoint=served.checkpoint,
+        interval_label=f"{trained_through:%Y-%m-%d}",
+        trained_through=trained_through,
     )

@@ -16,13 +16,13 @@ from recflow.artifacts.ledger import (
 )
 from recflow.artifacts.refs import Ref, RefKind
 from recflow.config.recipe import Recipe
-from recflow.domain.releases import LIVE, RETURN, WAITING, is_return
+from recflow.domain.releases import LIVE, RETURN, WAITING, challenger, is_aa, is_return
 from recflow.errors import ReleaseRefused
 from recflow.protocols import Ledger, ModelServer
 from recflow.rollout.candidates import version_id
 from recflow.rollout.conflicts import retry_on_conflict
 from recflow.rollout.due import halted
-from recflow.rollout.opening import open_waiting, release_id
+from recflow.rollout.opening import as_candidate, make_way, open_aa, open_waiting, release_id
 from recflow.rollout.services import ReleaseServices
 from recflow.rollout.steps import move
 from recflow.storage import ArtifactStore
@@ -40,18 +40,51 @@ class Claimed:
 
 
 def claim(recipe: Recipe, ledger: Ledger, now: datetime) -> Claimed:
-    """The open release, or one opened now for the waiting candidate."""
+    """The open release, or one opened now for the waiting candidate, which an A/A makes way for."""
 
     def choose(state: LedgerState) -> LedgerEvent | None:
         busy = state.release is not None or halted(state, recipe.rollout.blackouts, now)
         return None if busy else open_waiting(recipe, state)
 
+    _append(recipe.name, ledger, "", lambda state: None if challenger(state) else make_way(state))
     state = _append(recipe.name, ledger, "", choose)
     if state.release is not None:
         return Claimed(state.release.release_id)
     if state.waiting is not None:
         return Claimed("", f"{state.waiting.version} waits: {halted(state, recipe.rollout.blackouts, now)}")
     return Claimed("", "no candidate is waiting and no release is open")
+
+
+def start_aa(
+    recipe: Recipe, ledger: Ledger, now: datetime, *, person: str, users: int = 0, hours: float = 0.0
+) -> LedgerState:
+    """Put stable into both arms of a judging stage, until `users` of both arms or `hours` (0: as the recipe plans).
+
+    Refused while nothing serves, a release is open, a candidate waits, or nothing may move forward.
+    """
+    judging = recipe.rollout.judging
+    longest = judging.model_copy(update={"max_judging_hours": hours or judging.max_judging_hours})
+    plan = recipe.rollout.model_copy(update={"judging": longest})
+
+    def choose(state: LedgerState) -> LedgerEvent:
+        stop = halted(state, recipe.rollout.blackouts, now)
+        if state.stable is None or state.release or state.waiting or stop:
+            raise _refused_aa(recipe.name, state, stop)
+        return open_aa(plan, state, state.stable, users=users, reason=f"A/A started by {person}")
+
+    return _append(recipe.name, ledger, person, choose)
+
+
+def _refused_aa(recipe: str, state: LedgerState, stop: str) -> ReleaseRefused:
+    seen, action = stop, "start it when releases may move forward again"
+    if state.stable is None:
+        seen, action = "nothing serves yet", "start it after the first release"
+    elif state.release is not None:
+        seen, action = f"{state.release.release_id} is open", "start it when that has ended"
+    elif state.waiting is not None:
+        seen, action = f"{state.waiting.version} waits to be released", "start it after that release"
+    expected = "a stable, no open release and no candidate that waits, outside freezes and blackouts"
+    return ReleaseRefused(f"no A/A of {recipe} can be started", expected=expected, seen=seen, action=action)
 
 
 def approve(recipe: str, ledger: Ledger, *, person: str, reason: str = "") -> LedgerState:
@@ -82,7 +115,7 @@ def resume(recipe: str, ledger: Ledger, *, person: str, reason: str = "") -> Led
 
 
 def abort(recipe: str, ledger: Ledger, *, person: str, reason: str) -> LedgerState:
-    """End the open release: at once before any shopper met it, by rolling back afterwards."""
+    """End the open release: at once before any shopper met it, or an A/A; by rolling back afterwards."""
     return _append(recipe, ledger, person, lambda state: _back(_open(state, "aborted", set(S)), reason))
 
 
@@ -90,8 +123,9 @@ def rollback(recipe: Recipe, services: ReleaseServices, *, person: str, reason: 
     """Roll back the open release, or return to the previous version in one step when none is open.
 
     With `version` nothing happens unless that version is the candidate, or the stable without an open release: a
-    caller that looked earlier cannot hit a release that it has not seen. Asking again changes nothing. A return goes
-    on, unless it is held and a person, who names no version, goes back to what was left.
+    caller that looked earlier cannot hit a release that it has not seen. Asking again changes nothing. An A/A is no
+    release to roll back: it is ended, and stable is left. A return goes on, unless it is held and a person, who names
+    no version, goes back to what was left.
     """
 
     def choose(state: LedgerState) -> LedgerEvent | None:
@@ -104,6 +138,14 @@ def rollback(recipe: Recipe, services: ReleaseServices, *, person: str, reason: 
             return _back(release, reason) if ends else None
         return _return(recipe, services, state, reason)
 
+    def end_aa(state: LedgerState) -> LedgerEvent | None:
+        release = state.release
+        if release is None or not is_aa(release.release_id) or version not in ("", release.candidate.version):
+            return None
+        _previous(recipe.name, state)
+        return move(release, S.ABORTED, reason)
+
+    _append(recipe.name, services.ledger, person, end_aa)
     return _append(recipe.name, services.ledger, person, choose)
 
 
@@ -174,33 +216,27 @@ def _open(state: LedgerState, what: str, allowed: set[ReleaseState] | frozenset[
 def _back(release: OpenRelease, reason: str) -> LedgerEvent | None:
     if release.state is S.ROLLING_BACK:
         return None
-    return move(release, S.ABORTED if release.state in WAITING else S.ROLLING_BACK, reason)
+    at_once = release.state in WAITING or is_aa(release.release_id)
+    return move(release, S.ABORTED if at_once else S.ROLLING_BACK, reason)
 
 
 def _return(recipe: Recipe, services: ReleaseServices, state: LedgerState, reason: str) -> LedgerEvent:
-    previous = state.previous
-    if previous is None:
-        raise ReleaseRefused(f"{recipe.name} cannot return", expected="a previous version", seen="none")
+    previous = _previous(recipe.name, state)
     services.server.load(recipe.name, previous.version, services.artifacts.fetch(previous.package))
     return LedgerEvent(
         kind=EventKind.OPENED,
         release_id=release_id(RETURN, state, previous.version),
         to=S.PROMOTING,
-        candidate=_as_candidate(previous),
+        candidate=as_candidate(previous),
         plan=recipe.rollout,
         reason=reason,
     )
 
 
-def _as_candidate(served: Served) -> Candidate:
-    trained_through = served.trained_through or served.since
-    return Candidate(
-        version=served.version,
-        package=served.package,
-        checkpoint=served.checkpoint,
-        interval_label=f"{trained_through:%Y-%m-%d}",
-        trained_through=trained_through,
-    )
+def _previous(recipe: str, state: LedgerState) -> Served:
+    if state.previous is None:
+        raise ReleaseRefused(f"{recipe} cannot return", expected="a previous version", seen="none")
+    return state.previous
 
 
 def _refuse_adoption(state: LedgerState) -> None:

@@ -10,17 +10,18 @@ from recflow.artifacts.ledger import EventKind, LedgerEntry, LedgerEvent, Ledger
 from recflow.artifacts.refs import Ref, RefKind
 from recflow.config.recipe import Recipe
 from recflow.domain.golden import GoldenRequest, agrees, is_strict, read_golden
-from recflow.domain.releases import is_return
+from recflow.domain.releases import is_aa, is_return
 from recflow.domain.routes import routes
 from recflow.errors import ArtifactCorrupt, ModelWontLoad
 from recflow.protocols import TrafficReading, golden_items
-from recflow.rollout.decide import judge_health
+from recflow.rollout.decide import judge_health, traffic_off_plan
 from recflow.rollout.due import after_canary, after_shadow, canary_step, elapsed_s
 from recflow.rollout.services import InfraCheck, OnlineJudge, ReleaseServices
 
 S = ReleaseState
 V = Verdict
 _TIMEOUT_S = 5.0
+_ROUTED_WITHIN = timedelta(minutes=1)
 Proposal = LedgerEvent | str
 
 
@@ -174,6 +175,8 @@ def _canary(turn: Turn) -> Proposal:
     whole = _health(turn, release.entered_at, step.min_requests)
     if whole.verdict is V.FAIL:
         return move(release, S.ROLLING_BACK, decision=whole)
+    if off := _traffic_off_plan(turn):
+        return move(release, S.HELD, off)
     if whole.passed and elapsed >= step.bake_seconds:
         to, following = after_canary(release)
         return move(release, to, step=following, decision=whole)
@@ -192,7 +195,11 @@ def _canary_without_proof(turn: Turn, whole: Decision) -> Proposal:
 
 def _judging(turn: Turn) -> Proposal:
     release = turn.release
+    if is_aa(release.release_id):
+        return _measuring(turn)
     decision = _judging_health(turn)
+    if off := "" if decision.verdict is V.FAIL else _traffic_off_plan(turn, with_users=False):
+        return move(release, S.HELD, off)
     if decision.passed or (decision.numbers.get("thin") and not decision.numbers.get("hold")):
         decision = turn.judge(turn.recipe, release, turn.now)
     if event := _verdict(release, decision):
@@ -202,6 +209,16 @@ def _judging(turn: Turn) -> Proposal:
         return f"judging: {'; '.join(decision.reasons)}"
     reason = f"no verdict after {judging.max_judging_hours:g} hours ({judging.on_inconclusive}): {_first(decision)}"
     return move(release, _ON_INCONCLUSIVE[judging.on_inconclusive], reason, decision=decision)
+
+
+def _measuring(turn: Turn) -> Proposal:
+    """An A/A ends with what its judge has found, and changes nothing; the health of stable is the watch's affair."""
+    release = turn.release
+    decision = turn.judge(turn.recipe, release, turn.now)
+    over = elapsed_s(release, turn.now) >= release.plan.judging.max_judging_hours * 3600
+    if decision.verdict is V.INCONCLUSIVE and not over:
+        return f"A/A: {_first(decision)}"
+    return move(release, S.MEASURED, decision=decision)
 
 
 def _verdict(release: OpenRelease, decision: Decision) -> LedgerEvent | None:
@@ -283,6 +300,18 @@ def _arms(turn: Turn) -> tuple[str, str]:
 def _health(turn: Turn, start: datetime, min_requests: int) -> Decision:
     treatment, control = (_reading(turn, version, start) for version in _arms(turn))
     return judge_health(turn.release.plan.health, treatment, control, min_requests)
+
+
+def _traffic_off_plan(turn: Turn, *, with_users: bool = True) -> str:
+    """Why the arms' traffic is not as planned; the time in which gateways took the routes does not count.
+
+    The users of two halves are judged by the online gate's sample ratio.
+    """
+    table = routes(turn.name, turn.state)
+    start = min(turn.release.entered_at + _ROUTED_WITHIN, turn.now)
+    metrics = turn.services.metrics
+    seen = metrics.shares(turn.name, experiment=table.experiment, start=start, end=turn.now)
+    return traffic_off_plan(table.shares, seen, with_users=with_users)
 
 
 def _recent_start(turn: Turn) -> datetime:

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
-from recflow.artifacts.ledger import LedgerState
+from recflow.artifacts.decisions import Decision
+from recflow.artifacts.ledger import LedgerState, OpenRelease
 from recflow.artifacts.manifests import Interval
 from recflow.artifacts.refs import Ref
 from recflow.config.recipe import Recipe
+from recflow.domain.releases import is_aa
 from recflow.errors import TemporaryError
 from recflow.rollout import operations
 from recflow.rollout.candidates import Recorded, record_candidate
@@ -47,9 +50,15 @@ def release_progress(services: Services, recipe: str, release_id: str) -> Progre
 
 def advance_release(services: Services, recipe: str) -> Advanced:
     """Do the next due step of the recipe's release."""
+    from recflow.experiments.aa_judge import aa_judge
     from recflow.experiments.gate import online_judge
 
-    return advance(services.recipe(recipe), services, online_judge(services.events))
+    online, aa = online_judge(services.events), aa_judge(services.events)
+
+    def judge(contract: Recipe, release: OpenRelease, now: datetime) -> Decision:
+        return (aa if is_aa(release.release_id) else online)(contract, release, now)
+
+    return advance(services.recipe(recipe), services, judge)
 
 
 def adopt_package(services: Services, recipe: str, package: Ref, *, person: str) -> LedgerState:

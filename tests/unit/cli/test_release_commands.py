@@ -4,6 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fakes.release_world import NAME, ReleaseWorld
+from recflow.artifacts.decisions import Decision, Finding, Verdict
 from recflow.artifacts.ledger import ReleaseState
 from recflow.cli import release as cli
 from recflow.cli.main import run
@@ -75,6 +76,26 @@ def test_status_while_judging_shows_the_experiment(world, call):
     world.record(2)
     world.play(at(S.JUDGING))
     assert "no user's outcome window has closed yet" in call("status", NAME)
+
+
+def test_an_aa_is_started_and_what_it_found_is_shown_until_the_next_release(world, call):
+    version = world.stable(1)
+    assert f"aa-{world.state.seq + 1}-{version} in judging" in call("aa", NAME, "--users", 4000, "--by", "ada")
+    found = Finding(rule="sample_ratio", verdict=Verdict.PASS, reason="the arms are of one size: p = 0.4")
+    world.judge = lambda *_: Decision(gate="aa", verdict=Verdict.PASS, reasons=("4,000 users",), findings=(found,))
+    world.play()
+    for shown in (call("status", NAME), call("history", NAME)):
+        assert "4,000 users" in shown
+        assert "PASS: the arms are of one size: p = 0.4" in shown
+    world.stable(2)
+    assert "4,000 users" not in call("status", NAME)
+
+
+@pytest.mark.parametrize(("option", "value"), [("--users", "3"), ("--hours", "0")])
+def test_an_aa_of_nobody_or_of_no_time_is_refused(world, call, option, value):
+    world.stable(1)
+    with pytest.raises(AssertionError, match="Invalid value"):
+        call("aa", NAME, option, value)
 
 
 def test_history_is_oldest_first_with_person_and_reason(world, call):

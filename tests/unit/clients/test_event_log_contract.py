@@ -2,39 +2,19 @@ from datetime import timedelta
 
 import pytest
 
-from fakes.fake_clock import FakeClock
-from fakes.fake_event_log import FakeEventLog
+from fakes.event_logs import KINDS_OF_LOG, event_log
 from fakes.sample_events import NOON, RECIPE, exposure, outcome
 from recflow.artifacts.events import Exposure, Outcome
-from recflow.clients.event_log import DuckEventLog
 from recflow.clients.event_records import EXPOSURES, OUTCOMES
 
 HOUR = timedelta(hours=1)
 WINDOW = (NOON - HOUR, NOON + HOUR)
 
 
-@pytest.fixture(params=["segments", "parquet", "both", "double"])
+@pytest.fixture(params=KINDS_OF_LOG)
 def log(request, tmp_path):
-    """The log; what a test has appended is read from segments, from Parquet, or half and half."""
-    if request.param == "double":
-        yield FakeEventLog()
-        return
-    log = CompactingLog(tmp_path / "events", request.param)
-    yield log
-    log.close()
-
-
-class CompactingLog(DuckEventLog):
-    def __init__(self, folder, how):
-        super().__init__(folder, FakeClock())
-        self.how, self.appends = how, 0
-
-    def append(self, worker, records):
-        super().append(worker, records)
-        self.appends += 1
-        if self.how == "parquet" or (self.how == "both" and self.appends % 2):
-            self.close()
-            self.compact()
+    with event_log(request.param, tmp_path / "events") as log:
+        yield log
 
 
 def test_an_empty_log_reads_as_empty_tables_with_all_columns(log):

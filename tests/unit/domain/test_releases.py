@@ -7,11 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recflow.artifacts.digests import digest_bytes
+from recflow.artifacts.events import Arm
 from recflow.artifacts.ledger import Candidate, EventKind, LedgerEvent, LedgerState, OpenRelease, ReleaseState, Served
 from recflow.artifacts.plans import CanaryStep, Plan
 from recflow.artifacts.refs import Ref, RefKind
 from recflow.domain.assignment import BUCKETS
-from recflow.domain.releases import fold
+from recflow.domain.releases import fold, is_aa
 from recflow.domain.routes import RoutingTable, routes
 from recflow.errors import ReleaseRefused
 
@@ -112,6 +113,53 @@ class TestArrows:
             fold(state_in(S.PACKAGED), event, seq=10, at=NOW)
 
 
+class TestAA:
+    def test_it_judges_stable_against_itself_and_has_three_ends(self):
+        ends = {}
+        for after in S:
+            state = aa_state()
+            try:
+                ends[after] = fold(state, moved("aa-10-old", after), seq=11, at=NOW)
+            except ReleaseRefused:
+                continue
+        assert set(ends) == {S.MEASURED, S.SUPERSEDED, S.ABORTED}
+        for over in ends.values():
+            assert (over.stable, over.previous, over.retiring) == (served("old"), served("older"), ())
+
+    def test_its_arms_are_two_halves_of_stable(self):
+        table = routes("shop", aa_state())
+        assert [(arm.version, arm.start, arm.end) for arm in table.arms] == [("old", 0, 5_000), ("old", 5_000, 10_000)]
+        assert (table.versions, table.shares) == (("old",), {Arm.TREATMENT: 0.5, Arm.CONTROL: 0.5})
+
+    @pytest.mark.parametrize(
+        ("version", "to", "waiting"),
+        [("older", S.JUDGING, ""), ("old", S.PACKAGED, ""), ("old", S.PROMOTING, ""), ("old", S.JUDGING, "new")],
+    )
+    def test_of_anything_else_than_stable_in_judging_it_is_refused(self, version, to, waiting):
+        with pytest.raises(ReleaseRefused, match="was opened"):
+            aa_state(version, to, waiting)
+
+    def test_before_anything_serves_it_is_refused(self):
+        with pytest.raises(ReleaseRefused, match="no stable in both arms"):
+            fold(LedgerState(), opened_aa("old"), seq=1, at=NOW)
+
+
+def opened_aa(version: str, to: S = S.JUDGING) -> LedgerEvent:
+    return LedgerEvent(
+        kind=EventKind.OPENED, release_id=f"aa-10-{version}", to=to, candidate=candidate(version), plan=PLAN
+    )
+
+
+def moved(release_id: str, to: S) -> LedgerEvent:
+    return LedgerEvent(kind=EventKind.MOVED, release_id=release_id, to=to)
+
+
+def aa_state(version: str = "old", to: S = S.JUDGING, waiting: str = "") -> LedgerState:
+    waits = candidate(waiting) if waiting else None
+    before = LedgerState(seq=9, epoch=7, stable=served("old"), previous=served("older"), waiting=waits)
+    return fold(before, opened_aa(version, to), seq=10, at=NOW)
+
+
 class TestRoutes:
     @pytest.mark.parametrize(
         ("state", "stable", "shadow", "arms"),
@@ -164,6 +212,7 @@ VERSIONS = [f"v{number}" for number in range(4)]
 ACTIONS = [
     *((EventKind.MOVED, state, step) for state in S for step in ((0, 1, 2) if state is S.CANARY else (0,))),
     *((EventKind.OPENED, version, to) for version in VERSIONS for to in (S.PACKAGED, S.PROMOTING)),
+    *((EventKind.OPENED, f"aa {version}", S.JUDGING) for version in VERSIONS),
     *((EventKind.ADOPTED, version, None) for version in VERSIONS),
     *((EventKind.CANDIDATE_RECORDED, version, day) for version in VERSIONS for day in (1, 5, 20)),
     (EventKind.UNLOADED, None, None),
@@ -178,7 +227,9 @@ def event_of(state: LedgerState, action: tuple) -> LedgerEvent:
         release_id = state.release.release_id if state.release else "none"
         return LedgerEvent(kind=kind, release_id=release_id, to=first, step=second)
     if kind is EventKind.OPENED:
-        return LedgerEvent(kind=kind, release_id=f"r{state.seq}", to=second, candidate=candidate(first), plan=PLAN)
+        kept, _, version = first.rpartition(" ")
+        named = f"{kept}-{state.seq}" if kept else f"r{state.seq}"
+        return LedgerEvent(kind=kind, release_id=named, to=second, candidate=candidate(version), plan=PLAN)
     if kind is EventKind.UNLOADED:
         return LedgerEvent(kind=kind, version=state.retiring[0] if state.retiring else "none")
     if kind is EventKind.FROZEN:
@@ -235,6 +286,14 @@ class TestAnyHistory:
                 assert after.stable
             if after.stable:
                 assert routes("shop", after).stable
+
+    @given(choices)
+    @settings(max_examples=60, deadline=None)
+    def test_an_aa_changes_nothing_that_serves(self, numbers):
+        for before, after in pairwise(history(numbers)):
+            if any(state.release and is_aa(state.release.release_id) for state in (before, after)):
+                assert (after.stable, after.previous) == (before.stable, before.previous)
+                assert set(after.retiring) <= set(before.retiring)
 
     @given(choices)
     @settings(max_examples=60, deadline=None)

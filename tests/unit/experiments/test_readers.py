@@ -1,90 +1,318 @@
 from datetime import timedelta
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from fakes.fake_event_log import FakeEventLog
-from fakes.shoppers import EXPERIMENT, START, acted, shown
-from recflow.artifacts.events import Arm, Fallback
+from fakes.shoppers import EXPERIMENT, START, acted, crowd, shown
+from recflow.artifacts.events import Arm, Fallback, ShownItem
+from recflow.config.sections.gate import OnlineSlice
+from recflow.config.sections.outcomes import OutcomeKind, OutcomeMetric, OutcomesSection
+from recflow.experiments.evidence import Design, Heavy
 from recflow.experiments.readers import read_evidence
 
 T, C = Arm.TREATMENT, Arm.CONTROL
+THREE = tuple(ShownItem(item_id=f"i{number}", position=number, score=0) for number in (1, 2, 3))
+DAY_S = 86400
 
 
-def read(*records, now_s=1000, window_s=100):
-    now, window = START + timedelta(seconds=now_s), timedelta(seconds=window_s)
-    return read_evidence(FakeEventLog(records), "shop_search", EXPERIMENT, start=START, now=now, window=window)
+def read(*records, now_s=1000, window_s=100, **design):
+    log = FakeEventLog(records)
+    return look(log, now_s=now_s, window_s=window_s, **design)
 
 
-def row(evidence, user):
-    return next(row for row in evidence.users.to_pylist() if row["user_key"] == user)
+def look(log, *, now_s, window_s, **design):
+    asked = Design("shop_search", EXPERIMENT, START, timedelta(seconds=window_s), **design)
+    return read_evidence(log, asked, START + timedelta(seconds=now_s))
+
+
+def total(evidence, name, part="totals"):
+    return getattr(evidence, part)[name].tolist()
 
 
 def test_a_user_counts_once_the_window_after_the_first_exposure_has_closed():
     early, late = shown("early", T, 0), shown("late", C, 950)
     evidence = read(early, late)
-    assert evidence.users["user_key"].to_pylist() == ["early"]
+    assert evidence.treated.tolist() == [True]
     assert evidence.assigned == {T: 1, C: 1}
+    assert evidence.searches == {T: 1, C: 1}
 
 
-def test_what_happens_after_the_window_changes_nothing():
+def test_users_stand_in_the_order_of_their_first_exposures():
+    evidence = read(shown("c", T, 30), shown("a", C, 20), shown("b", T, 10), shown("a", C, 60), shown("a", C, 61))
+    assert evidence.treated.tolist() == [True, False, True]
+    assert total(evidence, "searches") == [1, 3, 1]
+
+
+def test_what_happens_after_the_window_changes_nothing_and_is_counted_apart():
     first, again = shown("u", T, 0), shown("u", T, 500)
-    evidence = read(first, again, acted(first, 10), acted(first, 300), acted(again, 1))
-    assert row(evidence, "u") | {"searches": 1.0, "clicks": 1.0} == row(evidence, "u")
+    evidence = read(first, again, acted(first, 10), acted(first, 300, "cart"), acted(again, 1))
+    assert (total(evidence, "searches"), total(evidence, "count:click"), total(evidence, "count:cart")) == (
+        [1],
+        [1],
+        [0],
+    )
+    assert (evidence.matched, evidence.unmatched) == (1, {"after_window": 2})
 
 
 def test_returning_inside_the_window_adds_to_the_user():
     first, again = shown("u", T, 0), shown("u", T, 50)
     evidence = read(first, again, acted(first, 10), acted(again, 10))
-    assert (row(evidence, "u")["searches"], row(evidence, "u")["clicks"]) == (2, 2)
+    assert (total(evidence, "searches"), total(evidence, "count:click")) == ([2], [2])
 
 
 def test_an_item_counts_once_a_search_however_often_it_is_clicked():
-    exposure = shown("u", T, 0)
+    exposure = shown("u", T, 0, items=THREE)
     evidence = read(exposure, acted(exposure, 1), acted(exposure, 2), acted(exposure, 3, item_id="i2"))
-    assert row(evidence, "u")["clicks"] == 2
+    assert total(evidence, "count:click") == [2]
 
 
-def test_carts_purchases_and_revenue_are_kept_apart():
+def test_kinds_are_kept_apart_and_add_their_own_values():
+    exposure = shown("u", C, 0, items=THREE)
+    bought = [acted(exposure, 5, "purchase", value=10.0 * number, item_id=f"i{number}") for number in (1, 3)]
+    evidence = read(exposure, acted(exposure, 2, "cart"), *bought)
+    assert [total(evidence, f"count:{kind}") for kind in ("click", "cart", "purchase")] == [[0], [1], [2]]
+    assert total(evidence, "value:purchase") == [40]
+
+
+def test_an_act_of_a_kind_that_the_line_does_not_name_is_no_evidence():
     exposure = shown("u", C, 0)
-    bought = [acted(exposure, 5, "purchase", value=value, item_id=f"i{value}") for value in (10, 30)]
-    seen = row(read(exposure, acted(exposure, 2, "cart"), *bought), "u")
-    assert (seen["clicks"], seen["carts"], seen["purchases"], seen["revenue"]) == (0, 1, 2, 40)
+    kinds = (OutcomeKind(name="booking"),)
+    section = OutcomesSection(kinds=kinds, metrics=(OutcomeMetric(name="booking_rate", kind="booking"),))
+    evidence = read(exposure, acted(exposure, 1, "booking"), acted(exposure, 2, "click"), outcomes=section)
+    assert set(evidence.totals) == {"searches", "fallbacks", "slow", "count:booking", "value:booking"}
+    assert total(evidence, "count:booking") == [1]
+
+
+def test_several_purchases_of_an_item_add_their_values_up_to_the_number_that_the_line_names():
+    exposure = shown("u", C, 0)
+    bought = [acted(exposure, second, "purchase", value=10.0) for second in range(1, 6)]
+    kinds = (OutcomeKind(name="purchase", max_value=100, max_repeats=3),)
+    evidence = read(exposure, *bought, outcomes=OutcomesSection(kinds=kinds, metrics=()))
+    assert (total(evidence, "count:purchase"), total(evidence, "value:purchase")) == ([1], [30])
+
+
+def test_one_order_id_for_three_items_loses_nothing_and_is_told():
+    exposure = shown("u", C, 0, items=THREE)
+    order = [acted(exposure, 5, "purchase", value=10.0, item_id=f"i{n}", outcome_id="order-1") for n in (1, 2, 3)]
+    evidence = read(exposure, *order, *order)
+    assert (total(evidence, "value:purchase"), evidence.collisions) == ([30], 1)
+
+
+def test_thousands_of_acts_on_items_that_nobody_was_shown_change_no_metric():
+    records = crowd(100, {T: 0.4, C: 0.4})
+    victim = next(record for record in records if getattr(record, "arm", None) is T)
+    forged = [acted(victim, 1, item_id=f"never-{number}") for number in range(5000)]
+    clean, forged = read(*records, now_s=9000), read(*records, *forged, now_s=9000)
+    assert total(clean, "count:click") == total(forged, "count:click")
+    assert forged.unmatched == {**clean.unmatched, "not_shown": 5000}
+
+
+@pytest.mark.parametrize(
+    ("act", "reason"),
+    [
+        ({"user_key": "v"}, "other_user"),
+        ({"at": START - timedelta(seconds=200)}, "before_shown"),
+        ({"request_id": "r-unheard-of"}, "unknown_request"),
+        ({"item_id": "i9"}, "not_shown"),
+        ({"at": START + timedelta(seconds=101)}, "after_window"),
+    ],
+)
+def test_an_act_that_belongs_to_no_answer_counts_nowhere_but_under_its_reason(act, reason):
+    exposure = shown("u", T, 0)
+    log = FakeEventLog([exposure, shown("v", C, 0), acted(exposure, 1, **act)])
+    asked = Design("shop_search", EXPERIMENT, START - timedelta(hours=1), timedelta(seconds=100))
+    evidence = read_evidence(log, asked, START + timedelta(seconds=1000))
+    assert total(evidence, "count:click") == [0, 0]
+    assert (evidence.matched, evidence.unmatched) == (0, {reason: 1})
+
+
+def test_an_act_in_the_place_of_another_kind_counts_for_its_own_kind_only():
+    exposure = shown("u", T, 0)
+    evidence = read(exposure, acted(exposure, 1, "cart", outcome_id="o"), acted(exposure, 2, "click", outcome_id="o"))
+    assert (total(evidence, "count:cart"), total(evidence, "count:click"), evidence.collisions) == ([1], [1], 1)
+
+
+def test_who_signs_in_between_exposure_and_act_acts_as_the_exposed():
+    exposure = shown("visitor", T, 0, anonymous=True)
+    evidence = read(exposure, acted(exposure, 9, "purchase", user_key="u", visitor_key="visitor", value=7.0))
+    assert (total(evidence, "value:purchase"), evidence.unmatched) == ([7], {})
 
 
 def test_users_in_both_arms_are_counted_and_left_out():
     evidence = read(shown("u", T, 0), shown("u", C, 10), shown("v", T, 0))
-    assert evidence.in_both == 1
-    assert evidence.users["user_key"].to_pylist() == ["v"]
+    assert (evidence.in_both, evidence.users, evidence.assigned) == (1, 1, {T: 1})
 
 
-@pytest.mark.parametrize("change", [{"marked": "bot"}, {"experiment": "other:judging"}, {"arm": Arm.STABLE}])
-def test_bots_other_stages_and_users_outside_the_arms_are_left_out(change):
+@pytest.mark.parametrize(
+    "change", [{"marked": "bot"}, {"experiment": "other:judging"}, {"arm": Arm.STABLE}, {"erased": True}]
+)
+def test_bots_other_stages_erased_records_and_users_outside_the_arms_are_left_out(change):
     evidence = read(shown("u", T, 0).model_copy(update=change), shown("v", C, 0))
-    assert evidence.users["user_key"].to_pylist() == ["v"]
+    assert evidence.treated.tolist() == [False]
 
 
 def test_a_request_served_by_stable_still_counts_for_the_assigned_arm():
     evidence = read(shown("u", T, 0, fallback=Fallback.TIMEOUT, served_version="v1"))
-    assert row(evidence, "u") | {"arm": "treatment", "fallbacks": 1.0} == row(evidence, "u")
+    assert (evidence.treated.tolist(), total(evidence, "fallbacks")) == ([True], [1])
 
 
 def test_answers_under_stale_routes_are_no_evidence():
     stale = {"fallback": Fallback.STALE_ROUTES, "served_version": "v1"}
-    evidence = read(shown("u", T, 0, **stale), shown("v", C, 0, **stale), shown("v", C, 50))
-    assert evidence.users["user_key"].to_pylist() == ["v"]
-    assert (row(evidence, "v")["searches"], evidence.assigned, len(evidence.latency_ms)) == (1, {C: 1}, 1)
+    lost, kept = shown("v", C, 0, **stale), shown("v", C, 50)
+    evidence = read(shown("u", T, 0, **stale), lost, kept, acted(lost, 1), acted(kept, 1))
+    assert (evidence.assigned, total(evidence, "searches"), total(evidence, "count:click")) == ({C: 1}, [1], [1])
 
 
-def test_latencies_belong_to_the_rows_of_their_users():
-    evidence = read(shown("b", T, 0, latency_ms=20), shown("a", C, 0, latency_ms=10), shown("b", T, 1, latency_ms=30))
-    assert sorted(zip(evidence.latency_user.tolist(), evidence.latency_ms.tolist(), strict=True)) == [
-        (0, 10),
-        (1, 20),
-        (1, 30),
-    ]
+def test_slow_is_beyond_the_controls_p95_by_the_designs_factor():
+    control = [shown(f"c{ms}", C, ms, latency_ms=ms) for ms in range(1, 101)]
+    treated = [shown("t", T, 150 + ms, latency_ms=ms) for ms in (95, 104, 105)]
+    evidence = read(*control, *treated, slow_factor=1.1, window_s=200)
+    assert evidence.control_p95_ms == pytest.approx(95, rel=0.002)
+    assert total(evidence, "slow")[-1] == 1
+    assert total(evidence, "slow")[:-1] == [0] * 100
+
+
+def test_without_control_there_is_no_p95_and_nothing_is_slow():
+    evidence = read(shown("t", T, 0, latency_ms=1e6))
+    assert (evidence.control_p95_ms, total(evidence, "slow")) == (None, [0])
+
+
+def test_who_searches_more_often_than_a_person_is_left_out_of_its_arm_and_counted():
+    program = [shown("program", T, second) for second in range(21)]
+    hasty = [shown("hasty", C, second) for second in range(20)]
+    evidence = read(*program, *hasty, acted(program[0], 5), shown("v", T, 0))
+    assert evidence.programs == {T: 1}
+    assert sorted(zip(evidence.treated.tolist(), total(evidence, "searches"), strict=True)) == [(False, 20), (True, 1)]
+    assert evidence.assigned == {T: 2, C: 1}
+
+
+def test_many_searches_over_many_minutes_are_no_program():
+    patient = [shown("patient", T, 6 * number) for number in range(100)]
+    assert read(*patient, window_s=600).programs == {}
+
+
+def test_a_program_changes_nothing_for_everybody_else():
+    records = crowd(200, {T: 0.4, C: 0.4})
+    alone, beside = read(*records, now_s=9000), read(*records, *(shown("p", C, n / 4) for n in range(4000)), now_s=9000)
+    assert beside.programs == {C: 1}
+    for name, values in alone.totals.items():
+        assert values.tolist() == total(beside, name)
+
+
+def test_the_heaviest_units_are_named_with_their_share_of_their_arm():
+    program = [shown("program", T, second) for second in range(30)]
+    evidence = read(*program, shown("u", T, 0), shown("u", T, 9), *(shown("v", C, at) for at in range(4)))
+    assert evidence.heaviest == (
+        Heavy("program", T, 30, 30 / 32, True),
+        Heavy("v", C, 4, 1.0, False),
+        Heavy("u", T, 2, 2 / 32, False),
+    )
+
+
+def before(evidence, name):
+    return total(evidence, name, "before")
+
+
+def test_what_a_user_did_before_the_own_first_exposure_is_told_apart():
+    old, canary = shown("u", Arm.STABLE, -DAY_S, experiment=""), shown("u", C, -600, experiment="release-1-v2:canary_0")
+    first = shown("u", T, 0)
+    acts = [acted(old, 5, "purchase", value=20.0), acted(canary, 5), acted(first, 5), acted(old, DAY_S + 3, "cart")]
+    evidence = read(old, canary, first, *acts, look_back=timedelta(days=14))
+    assert (before(evidence, "searches"), before(evidence, "count:click"), before(evidence, "count:cart")) == (
+        [2],
+        [1],
+        [0],
+    )
+    assert before(evidence, "value:purchase") == [20]
+    assert total(evidence, "searches") == [1]
+
+
+def test_what_lies_further_back_than_the_design_looks_is_not_read():
+    old = shown("u", Arm.STABLE, -2 * DAY_S, experiment="")
+    assert before(read(old, shown("u", T, 0), look_back=timedelta(days=1)), "searches") == [0]
+
+
+def test_an_experiment_whose_shoppers_are_all_new_has_covariates_of_nothing():
+    evidence = read(shown("u", T, 0), shown("v", C, 0), look_back=timedelta(days=14))
+    assert all(values.tolist() == [0, 0] for values in evidence.before.values())
+    assert set(evidence.before) == set(evidence.totals) - {"fallbacks", "slow"}
+
+
+def test_without_a_look_back_there_are_no_covariates():
+    assert read(shown("u", T, 0)).before == {}
+
+
+def sliced(evidence, name, what="searches"):
+    return evidence.slices[name][what].tolist()
+
+
+def slices(*names, **fields):
+    return tuple(OnlineSlice(name=name, **fields) for name in names)
+
+
+def test_long_and_short_lists_share_out_the_searches_and_their_acts():
+    long, short = shown("u", T, 0, items=THREE), shown("u", T, 5)
+    evidence = read(
+        long,
+        short,
+        acted(long, 1),
+        acted(long, 2, item_id="i2"),
+        acted(short, 1),
+        slices=slices("long_lists", "short_lists", items=3),
+    )
+    assert (sliced(evidence, "long_lists"), sliced(evidence, "short_lists")) == ([1], [1])
+    assert (sliced(evidence, "long_lists", "count:click"), sliced(evidence, "short_lists", "count:click")) == ([2], [1])
+
+
+def test_head_queries_are_the_most_frequent_ones_that_make_up_half_of_the_searches():
+    queries = ["shoe"] * 5 + ["Hat"] * 3 + ["hat"] + ["scarf"] * 2 + ["sock"]
+    records = [shown("u", T, at, query=query) for at, query in enumerate(queries)]
+    evidence = read(*records, slices=slices("head", "tail"))
+    assert (sliced(evidence, "head"), sliced(evidence, "tail")) == ([9], [3])
+
+
+def test_users_who_have_searched_before_are_returning_and_the_others_new():
+    old = shown("u", Arm.STABLE, -60, experiment="")
+    evidence = read(
+        old,
+        shown("u", T, 0),
+        shown("v", C, 1),
+        look_back=timedelta(days=1),
+        slices=slices("new_users", "returning_users"),
+    )
+    assert (sliced(evidence, "returning_users"), sliced(evidence, "new_users")) == ([1, 0], [0, 1])
 
 
 def test_an_empty_log_is_evidence_of_nothing():
-    evidence = read()
-    assert evidence.users.num_rows == evidence.in_both == 0
-    assert evidence.assigned == {}
+    evidence = read(look_back=timedelta(days=1), slices=slices("head", "new_users"))
+    assert (evidence.users, evidence.in_both, evidence.assigned, evidence.heaviest) == (0, 0, {}, ())
+
+
+def test_a_hundred_thousand_acts_of_one_user_are_one_row():
+    exposure = shown("u", T, 0)
+    acts = 100_000
+    log = FakeEventLog([exposure])
+    fields = {
+        "request_id": exposure.request_id,
+        "recipe": "shop_search",
+        "user_key": "u",
+        "kind": "purchase",
+        "item_id": "i1",
+    }
+    columns = {name: pa.array([value]).take(pa.array(np.zeros(acts, int))) for name, value in fields.items()}
+    numbers = [f"o-{number}" for number in range(acts)]
+    told = pa.array([exposure.at] * acts, pa.timestamp("us", tz="UTC"))
+    log.feed(pa.table({}), pa.table({**columns, "outcome_id": numbers, "at": told, "value": np.full(acts, 2.0)}))
+    evidence = look(log, now_s=1000, window_s=100)
+    assert (total(evidence, "value:purchase"), evidence.matched) == ([20], acts)
+
+
+def test_tables_that_are_fed_are_read_like_records():
+    records = crowd(50, {T: 0.4, C: 0.4})
+    written, fed = FakeEventLog(records), FakeEventLog()
+    window = ("shop_search", START - timedelta(days=1), START + timedelta(days=1))
+    fed.feed(written.exposures(*window), written.outcomes(*window))
+    one, two = (look(log, now_s=9000, window_s=100) for log in (written, fed))
+    assert [values.tolist() for values in one.totals.values()] == [values.tolist() for values in two.totals.values()]

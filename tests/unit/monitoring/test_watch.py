@@ -7,7 +7,7 @@ from fakes.release_world import HEALTHY, SICK, SILENT, ReleaseWorld
 from fakes.tiny_model import overlap
 from recflow.artifacts.ledger import ReleaseState
 from recflow.monitoring.watch import live_versions, watch
-from recflow.protocols import TrafficReading
+from recflow.protocols import OutcomeReading, TrafficReading
 from recflow.rollout import operations
 
 S = ReleaseState
@@ -131,6 +131,30 @@ def test_a_log_that_fell_silent_is_told(world):
     world.clock.tick(world.recipe.watch.max_silence_seconds + 61)
     world.metrics.set = dict.fromkeys(world.metrics.set, SILENT)
     assert [trouble.runbook for trouble in look(world).troubles] == ["event-log-silent"]
+
+
+def test_outcomes_without_an_answer_are_told_and_blame_no_version(world):
+    version = canary(world)
+    world.metrics.acts = OutcomeReading(800, {"not_shown": 20, "unknown_request": 180})
+    report = look(world)
+    assert (report.roll_back, [trouble.runbook for trouble in report.troubles]) == (None, ["outcomes-unmatched"])
+    card = world.true_notifier.cards[-1]
+    assert "20.0% of 1,000 outcomes belong to no answer (limit 10.0%): unknown_request 180, not_shown 20" in card.cause
+    assert (card.shoppers_affected, card.command) == (False, f"recflow watch {world.recipe.name}")
+    assert world.state.release.candidate.version == version
+
+
+@pytest.mark.parametrize("acts", [OutcomeReading(900, {"not_shown": 100}), OutcomeReading(0, {"not_shown": 99})])
+def test_a_share_within_the_limit_and_few_outcomes_wake_nobody(world, acts):
+    world.metrics.acts = acts
+    assert look(world).troubles == ()
+
+
+def test_outcomes_of_another_kind_of_fault_are_told_again(world):
+    for reason in ("not_shown", "not_shown", "other_user"):
+        world.metrics.acts = OutcomeReading(100, {reason: 100})
+        look(world)
+    assert [card.runbook for card in world.true_notifier.cards].count("outcomes-unmatched") == 2
 
 
 def test_many_days_without_a_promotion_are_told(world):

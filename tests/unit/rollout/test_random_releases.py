@@ -12,3 +12,4 @@ def test_releases_survive_kills_outages_and_peoples_commands(tmp_path, seed):
     assert sum(tally.ends.values()) == 10
     assert tally.kills > 0
     assert tally.outages > 0
+    assert tally.measured > 0

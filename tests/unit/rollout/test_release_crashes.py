@@ -42,12 +42,20 @@ def return_in_one_step(world: ReleaseWorld) -> None:
     world.play()
 
 
+def measure_stable(world: ReleaseWorld) -> None:
+    world.play()
+    if world.state.last_state is not S.MEASURED:
+        operations.start_aa(world.recipe, world.ledger, world.clock.now(), person="ada")
+    world.play()
+
+
 SCENARIOS: dict[str, Scenario] = {
     "promote": promote,
     "roll back after judging": roll_back,
     "roll back a canary": roll_back_a_canary,
     "reject": reject,
     "return in one step": return_in_one_step,
+    "measure stable against itself": measure_stable,
 }
 
 

@@ -94,8 +94,14 @@ class OnlineGateSection(Frozen):
     min_events_per_arm: int = Field(
         default=50, ge=1, le=1_000_000, description="Below it the sequence's cover is not kept."
     )
+    harm_users: int = Field(
+        default=3200,
+        ge=50,
+        le=1_000_000_000,
+        description="Users at the last of five looks for harm: a tenth fewer clicks is seen by then.",
+    )
     outcome_window_seconds: float = Field(
-        default=1800, ge=0, le=2_592_000, description="A user counts once this has passed since the first exposure."
+        default=1800, ge=0, le=604_800, description="A user counts once this has passed since the first exposure."
     )
     covariate_days: int = Field(
         default=14, ge=0, le=90, description="How far back a user's own earlier acts explain the later ones; 0: not."

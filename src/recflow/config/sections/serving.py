@@ -49,6 +49,15 @@ class WatchSection(Frozen):
     max_silence_seconds: float = Field(
         default=3600, gt=0, le=2_592_000, description="An event log this old is an alert."
     )
+    outcome_window_seconds: float = Field(
+        default=3600, gt=0, le=604_800, description="Acts of the last hour: fewer follow a search than searches come."
+    )
+    min_outcomes: int = Field(
+        default=100,
+        ge=1,
+        le=1_000_000_000,
+        description="Of fewer acts no share is known; its limit is online_gate.max_unmatched_share.",
+    )
     probe_atol: float = Field(default=0.05, gt=0, le=100, description="Golden scores may move by this much.")
     max_days_without_promotion: int = Field(default=14, ge=1, le=3650)
 
