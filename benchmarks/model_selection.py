@@ -144,7 +144,7 @@ def _write_parent(folder: Path) -> None:
 
 
 def _read(data: Path) -> list[Row]:
-    """Every judgement as a row of a data set, in an order by hash so that ties are broken by chance."""
+    """Every judgement as a row of a data set, in an order by hash: training meets no order of the file's."""
     delivered = CrowdFlower(data, days=1, first_day=date.fromisoformat(_DAY.label)).rows(_DAY).to_pylist()
     delivered.sort(key=lambda row: hashlib.sha256(row["event_id"].encode()).digest())
     same = {"weight": 1.0, "day": _DAY.label, "frequency": ""}

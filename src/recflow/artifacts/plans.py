@@ -1,17 +1,21 @@
 """The plan of a release: how long, how many, how strict. Frozen into the release's first ledger entry."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field
 
 from recflow.artifacts.frozen import Frozen
 
+_YEAR_S = 365 * 86_400  # what waits longer waits for ever
+
 
 class ShadowPlan(Frozen):
     """Mirrored requests whose answers nobody sees. The stage ends when both minimums are reached."""
 
-    min_seconds: float = Field(default=600, ge=0, description="Long enough to meet more than one traffic pattern.")
-    min_requests: int = Field(default=200, ge=0, description="Fewer answers say nothing about p95.")
+    min_seconds: float = Field(
+        default=600, ge=0, le=_YEAR_S, description="Long enough to meet more than one traffic pattern."
+    )
+    min_requests: int = Field(default=200, ge=0, le=1_000_000_000, description="Fewer answers say nothing about p95.")
 
 
 class CanaryStep(Frozen):
@@ -20,37 +24,47 @@ class CanaryStep(Frozen):
     percent: float = Field(
         ge=0.1, le=50, description="In percent: 5 is one user in twenty. More than 50 leaves no room for a control."
     )
-    bake_seconds: float = Field(default=1800, ge=0, description="Half an hour shows leaks and slow failures.")
-    min_requests: int = Field(default=200, ge=1, description="Requests in each arm before a reading counts.")
+    bake_seconds: float = Field(
+        default=1800, ge=0, le=_YEAR_S, description="Half an hour shows leaks and slow failures."
+    )
+    min_requests: int = Field(
+        default=200, ge=1, le=1_000_000_000, description="Requests in each arm before a reading counts."
+    )
 
 
 class JudgingPlan(Frozen):
     """The 50/50 stage that the online gate reads, one stage by itself, never pooled with the ramp."""
 
-    max_judging_hours: float = Field(default=72, gt=0, description="After it the verdict is INCONCLUSIVE.")
+    max_judging_hours: float = Field(default=72, gt=0, le=8760, description="After it the verdict is INCONCLUSIVE.")
     on_inconclusive: Literal["keep_stable", "promote", "hold"] = Field(
         default="keep_stable", description="Without proof the model that serves today goes on serving."
     )
-    look_every_seconds: float = Field(default=300, gt=0, description="The sequence allows a look at any time.")
+    look_every_seconds: float = Field(
+        default=300, gt=0, le=_YEAR_S, description="The sequence allows a look at any time."
+    )
 
 
 class HealthLimits(Frozen):
     """What a live candidate must hold while it bakes, and a served version for ever."""
 
-    max_error_rate: float = Field(default=0.01, ge=0, le=1, description="Share of requests answered by fallback.")
-    max_p95_ms: float = Field(default=250, gt=0, description="Below the gateway's deadline of 300 ms.")
-    max_p95_ratio: float = Field(default=1.5, gt=1, description="Against the equal-size control.")
-    no_data_grace_seconds: float = Field(default=900, gt=0, description="Then the release is held and a person told.")
+    max_error_rate: float = Field(default=0.01, ge=0, lt=1, description="Share of requests answered by fallback.")
+    max_p95_ms: float = Field(default=250, gt=0, le=600_000, description="Below the gateway's deadline of 300 ms.")
+    max_p95_ratio: float = Field(default=1.5, gt=1, le=10_000, description="Against the equal-size control.")
+    no_data_grace_seconds: float = Field(
+        default=900, gt=0, le=_YEAR_S, description="Then the release is held and a person told."
+    )
 
 
 class InfraLimits(Frozen):
     """What the server itself must show before any shopper sees the candidate."""
 
-    max_p95_ms: float = Field(default=200, gt=0, description="One request of 20 items, one client.")
-    max_memory_mb: float = Field(default=1024, gt=0, description="Growth of the server by this version.")
-    load_timeout_s: float = Field(default=120, gt=0, description="Load and warm-up together.")
-    batch_sizes: tuple[int, ...] = Field(default=(1, 5, 20), description="Items per golden request.")
-    atol: float = Field(default=0.05, gt=0, description="int8 moves with its batch-mates; fp32 passes 1e-4.")
+    max_p95_ms: float = Field(default=200, gt=0, le=600_000, description="One request of 20 items, one client.")
+    max_memory_mb: float = Field(default=1024, gt=0, le=10_000_000, description="Growth of the server by this version.")
+    load_timeout_s: float = Field(default=120, gt=0, le=86_400, description="Load and warm-up together.")
+    batch_sizes: tuple[Annotated[int, Field(ge=1, le=10_000)], ...] = Field(
+        default=(1, 5, 20), min_length=1, description="Items per golden request."
+    )
+    atol: float = Field(default=0.05, gt=0, le=100, description="int8 moves with its batch-mates; fp32 passes 1e-4.")
 
 
 class Blackout(Frozen):
@@ -74,5 +88,7 @@ class Plan(Frozen):
     canary: tuple[CanaryStep, ...] = (CanaryStep(percent=5),)
     judging: JudgingPlan = JudgingPlan()
     health: HealthLimits = HealthLimits()
-    hold_grace_seconds: float = Field(default=86_400, gt=0, description="A held release rolls back after a day alone.")
+    hold_grace_seconds: float = Field(
+        default=86_400, gt=0, le=_YEAR_S, description="A held release rolls back after a day alone."
+    )
     blackouts: tuple[Blackout, ...] = Field(default=(), description="Sales days and holidays of the shop.")

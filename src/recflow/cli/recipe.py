@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from recflow.config.recipe import Recipe
-from recflow.config.recipe_loader import check_recipe, load_recipe, read_recipe_text
+from recflow.config.recipe_loader import check_recipe, line_of, load_recipe, read_recipe_text
 from recflow.errors import BadConfiguration
 from recflow.packaging.post_processing import refuse_unservable
 
@@ -17,15 +17,30 @@ app = typer.Typer(help="Check recipes, and print their schema.", no_args_is_help
 @app.command()
 def check(path: Annotated[Path, typer.Argument(help="The recipe's file.")]) -> None:
     """Report every mistake of a recipe with its line; exit code 78 when there is one."""
-    recipe, mistakes = check_recipe(read_recipe_text(path), path.name)
+    text = read_recipe_text(path)
+    recipe, mistakes = check_recipe(text, path.name)
     for mistake in mistakes:
         print(f"{path}: {mistake}")
     if recipe is None:
         raise typer.Exit(BadConfiguration.exit_code)
     recipe = load_recipe(path)
     refuse_unservable(recipe.packaging)
+    _refuse_unreadable(recipe, path, text)
     print(f"{path}: recipe {recipe.name} is right, digest {recipe.digest[:12]}")
     print(f"{path}: {_margins(recipe)}")
+
+
+def _refuse_unreadable(recipe: Recipe, path: Path, text: str) -> None:
+    """What the base model cannot honour, with its line."""
+    from recflow.config.settings import read_settings
+    from recflow.training.bases import base_folder, refuse_too_long
+
+    try:
+        refuse_too_long(recipe.training, base_folder(recipe.training.base_model, read_settings().base_models))
+    except BadConfiguration as error:
+        key = "max_tokens" if "max_tokens" in error.what else "base_model"
+        print(f"{path}: line {line_of(text, ('training', key))}: training.{key}: {error.what}")
+        raise
 
 
 def _margins(recipe: Recipe) -> str:

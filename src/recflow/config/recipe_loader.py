@@ -52,6 +52,11 @@ def check_recipe(text: str, source: str) -> tuple[Recipe | None, list[str]]:
         return None, sorted((_explain(tree, detail) for detail in error.errors()), key=_line_number)
 
 
+def line_of(text: str, location: tuple[Any, ...]) -> int:
+    """The line of a key in a recipe's sound text, or of its nearest section that is written there."""
+    return _line(_tree(text, "recipe"), location)
+
+
 def recipe_paths(folder: Path) -> dict[str, Path]:
     """Every recipe file of a folder by its name, in name order."""
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}

@@ -1,6 +1,5 @@
 """The encoder: one transformer for queries and items, mean pooling, unit length."""
 
-import importlib
 import json
 import logging
 import os
@@ -14,7 +13,8 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from recflow.domain.judged import JudgedQuery
-from recflow.errors import BadConfiguration, PermanentError
+from recflow.errors import PermanentError
+from recflow.training.bases import base_folder
 from recflow.training.features import feature_names, features_of, texts_of
 
 TokenIds = tuple[int, ...]
@@ -42,20 +42,8 @@ class Encoders:
         self._base_models, self.threads = base_models, threads
 
     def base_folder(self, name: str) -> Path:
-        """A base model's folder: a path, one below `base_models`, or that of a package with `get_model_path()`."""
-        candidates = [Path(name), *([self._base_models / name] if self._base_models else [])]
-        for folder in candidates:
-            if (folder / "config.json").exists():
-                return folder
-        try:
-            return Path(importlib.import_module(name.replace("-", "_").lower()).get_model_path())
-        except (ImportError, AttributeError, ValueError) as error:
-            raise BadConfiguration(
-                f"base model {name} was not found",
-                expected="a folder with config.json, or an installed package with get_model_path()",
-                seen=", ".join(map(str, candidates)),
-                action="install the package or set RECFLOW_BASE_MODELS",
-            ) from error
+        """A base model's folder, as `bases.base_folder` finds it."""
+        return base_folder(name, self._base_models)
 
     def load(self, folder: Path, *, dropout: float = 0.0) -> Encoder:
         """The encoder of a folder of safetensors; PermanentError when its files cannot be read."""

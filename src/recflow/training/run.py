@@ -15,6 +15,7 @@ from recflow.domain.judged import JudgedQuery, read_judged
 from recflow.errors import RecflowError
 from recflow.protocols import ModelRegistry
 from recflow.stages import StageContext, StageOutput
+from recflow.training.bases import refuse_too_long
 from recflow.training.batches import TokenisedQuery
 from recflow.training.blend import fit_blend
 from recflow.training.encoder import Encoder, Encoders, Tokenizer
@@ -28,10 +29,12 @@ log = logging.getLogger(__name__)
 def run(context: StageContext, *, registry: ModelRegistry, encoders: Encoders) -> StageOutput:
     """Train on the train split, stop by the validation split; write `encoder/`, `scorer.json`, `training.json`.
 
-    In a gang every process trains; the first one writes. BadData for an empty split or missing labels.
+    In a gang every process trains; the first one writes. BadData for an empty split or missing
+    labels, BadConfiguration for texts longer than the base model reads.
     """
     section = context.recipe.training
     dataset = context.folder("dataset")
+    refuse_too_long(section, encoders.base_folder(section.base_model))
     train, validation = _held_apart(read_judged(dataset, "train"), read_judged(dataset, "validation", required=False))
     start = starting_folder(context, encoders)
     with join_gang(encoders.threads) as gang:

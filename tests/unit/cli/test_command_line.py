@@ -216,6 +216,22 @@ class TestRecipe:
         assert run(["recipe", "check", str(home / "shop.yaml")]) == 78
         assert "post.py" in capsys.readouterr().err
 
+    @pytest.mark.parametrize("written", [300, 4096])
+    def test_texts_longer_than_the_base_model_reads_are_refused_with_their_line(self, home, capsys, written):
+        (home / "base").mkdir()
+        (home / "base" / "config.json").write_text('{"max_position_embeddings": 256}')
+        base = f"training:\n  base_model: {home / 'base'}\n  max_tokens: "
+        (home / "shop.yaml").write_text(f"name: shop\nowner: ada\n{base}{written}\n")
+        assert run(["recipe", "check", str(home / "shop.yaml")]) == 78
+        assert "line 5: training.max_tokens" in capsys.readouterr().out
+        (home / "shop.yaml").write_text(f"name: shop\nowner: ada\n{base}256\n")
+        assert run(["recipe", "check", str(home / "shop.yaml")]) == 0
+
+    def test_a_base_model_that_is_not_there_is_refused_with_its_line(self, home, capsys):
+        (home / "shop.yaml").write_text("name: shop\nowner: ada\ntraining:\n  base_model: no-such-model\n")
+        assert run(["recipe", "check", str(home / "shop.yaml")]) == 78
+        assert "line 4: training.base_model: base model no-such-model was not found" in capsys.readouterr().out
+
     def test_a_recipe_that_is_not_called_as_its_file_is_refused(self, home, capsys):
         (home / "shop.yaml").write_text("name: shopp\nowner: ada\n")
         assert run(["recipe", "check", str(home / "shop.yaml")]) == 78

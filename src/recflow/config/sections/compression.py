@@ -17,7 +17,7 @@ class CompressionSection(Frozen):
     """
 
     variants: tuple[Variant, ...] = ("fp32", "int8", "int8_blocks")
-    opset: int = Field(default=18, ge=17)
+    opset: int = Field(default=18, ge=17, le=30)
     fp32_atol: float = Field(default=1e-4, gt=0, lt=1, description="Trained against exported, on scores.")
     min_agreement: float = Field(
         default=0.99, gt=0, le=1, description="Share of item pairs in the same order, trained against variant."
@@ -25,4 +25,4 @@ class CompressionSection(Frozen):
     max_ndcg_drop: float = Field(
         default=0.005, gt=0, lt=1, description="Point drop of a variant against the trained model."
     )
-    golden_queries: int = Field(default=20, ge=1, description="Test queries kept as golden requests.")
+    golden_queries: int = Field(default=20, ge=1, le=1000, description="Test queries kept as golden requests.")

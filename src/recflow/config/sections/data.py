@@ -13,7 +13,9 @@ class SourceSection(Frozen):
 
     adapter: Literal["crowdflower", "shop", "gateway_log"] = "shop"
     path: str = Field(default="", description="Folder of the events; relative to RECFLOW_SOURCE_ROOT.")
-    days: int = Field(default=30, ge=1, description="crowdflower only: rows have no date and are spread over days.")
+    days: int = Field(
+        default=30, ge=1, le=3650, description="crowdflower only: rows have no date and are spread over days."
+    )
     first_day: date = Field(default=date(2011, 1, 1), description="crowdflower only: the first of those days.")
 
 
@@ -35,25 +37,32 @@ class DataSection(Frozen):
     source: SourceSection = SourceSection()
     checks: tuple[CheckRule, ...] = ()
     max_quarantined_share: float = Field(
-        default=0.2, ge=0, le=1, description="More bad rows than this is a broken feed, not bad luck: BadData."
+        default=0.2, ge=0, lt=1, description="More bad rows than this is a broken feed, not bad luck: BadData."
     )
-    max_duplicate_share: float = Field(default=0.2, ge=0, le=1, description="30 % duplicates is a replayed feed.")
+    max_duplicate_share: float = Field(default=0.2, ge=0, lt=1, description="30 % duplicates is a replayed feed.")
     max_rows_ratio: float = Field(
-        default=5.0, gt=1, description="Rows against the median of the last partitions; ten times is a broken feed."
+        default=5.0,
+        gt=1,
+        le=1000,
+        description="Rows against the median of the last partitions; ten times is a broken feed.",
     )
-    max_requests_per_minute: int = Field(default=20, ge=1, description="Of one user: more is a program, not a person.")
-    min_rows: int = Field(default=50, ge=1, description="Fewer rows than this is not a day.")
+    max_requests_per_minute: int = Field(
+        default=20, ge=1, le=10_000, description="Of one user: more is a program, not a person."
+    )
+    min_rows: int = Field(default=50, ge=1, le=1_000_000_000, description="Fewer rows than this is not a day.")
 
 
 class LabelSection(Frozen):
     """How grades 0 … 3 come from behaviour where no person judged."""
 
-    attribution_minutes: int = Field(default=30, gt=0, description="Outcomes later than this are not this search's.")
+    attribution_minutes: int = Field(
+        default=30, gt=0, le=43_200, description="Outcomes later than this are not this search's."
+    )
     position_bias_eta: float = Field(
-        default=1.0, ge=0, description="Examination at position k is taken as k**-eta; 0 means no correction."
+        default=1.0, ge=0, le=5, description="Examination at position k is taken as k**-eta; 0 means no correction."
     )
     min_examined: float = Field(
-        default=3.0, gt=0, description="Expected examinations a pair needs before it has a label."
+        default=3.0, gt=0, le=1_000_000, description="Expected examinations a pair needs before it has a label."
     )
 
 
@@ -63,7 +72,9 @@ class SplitSection(Frozen):
     test_percent: int = Field(default=20, ge=1, le=50, description="Queries that no training ever sees.")
     validation_percent: int = Field(default=10, ge=1, le=30, description="Queries for early stopping.")
     salt: str = Field(default="split-1", description="Changing it invalidates every comparison with the past.")
-    evaluation_days: int = Field(default=30, ge=1, description="Test rows come from this many newest partitions.")
+    evaluation_days: int = Field(
+        default=30, ge=1, le=3650, description="Test rows come from this many newest partitions."
+    )
     replay_share: float = Field(
-        default=0.5, ge=0, description="Rows from partitions before the parent's, as a share of the new rows."
+        default=0.5, ge=0, le=100, description="Rows from partitions before the parent's, as a share of the new rows."
     )

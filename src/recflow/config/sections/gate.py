@@ -30,7 +30,7 @@ class SliceRule(Frozen):
     """A named part of the test rows. Missing: FAIL. Too small: NOT_EVALUATED, blocking only when required."""
 
     name: Literal["head", "torso", "tail", "with_description", "without_description"]
-    min_queries: int = Field(default=20, ge=2)
+    min_queries: int = Field(default=20, ge=2, le=1_000_000)
     required: bool = False
 
 
@@ -46,10 +46,10 @@ class OfflineGateSection(Frozen):
         description="How far below a floor the bound may lie: as fine as the queries can tell.",
     )
     slices: tuple[SliceRule, ...] = ()
-    min_queries: int = Field(default=20, ge=2, description="Fewer test queries: INCONCLUSIVE.")
+    min_queries: int = Field(default=20, ge=2, le=1_000_000, description="Fewer test queries: INCONCLUSIVE.")
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    bootstrap_samples: int = Field(default=2000, ge=200)
-    seed: int = Field(default=20110101, description="The same evidence always gives the same verdict.")
+    bootstrap_samples: int = Field(default=2000, ge=200, le=100_000)
+    seed: int = Field(default=20110101, ge=0, lt=2**32, description="The same evidence always gives the same verdict.")
 
 
 class Guardrail(Frozen):
@@ -74,7 +74,7 @@ class OnlineSlice(Frozen):
     """
 
     name: Literal["long_lists", "short_lists", "head", "tail", "new_users", "returning_users"]
-    items: int = Field(default=10, ge=2, description="Lists of at least this many items are long.")
+    items: int = Field(default=10, ge=2, le=1000, description="Lists of at least this many items are long.")
 
 
 class OnlineGateSection(Frozen):
@@ -86,11 +86,16 @@ class OnlineGateSection(Frozen):
     slices: tuple[OnlineSlice, ...] = Field(default=(), description="Each can stop a candidate, none promotes one.")
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
     planned_users: int | None = Field(
-        default=None, ge=10, description="Users of both arms at the planned end; None: from the line's own traffic."
+        default=None,
+        ge=10,
+        le=1_000_000_000,
+        description="Users of both arms at the planned end; None: from the line's own traffic.",
     )
-    min_events_per_arm: int = Field(default=50, ge=1, description="Below it the sequence's cover is not kept.")
+    min_events_per_arm: int = Field(
+        default=50, ge=1, le=1_000_000, description="Below it the sequence's cover is not kept."
+    )
     outcome_window_seconds: float = Field(
-        default=1800, ge=0, description="A user counts once this has passed since the first exposure."
+        default=1800, ge=0, le=2_592_000, description="A user counts once this has passed since the first exposure."
     )
     covariate_days: int = Field(
         default=14, ge=0, le=90, description="How far back a user's own earlier acts explain the later ones; 0: not."

@@ -17,7 +17,7 @@ class PackagingSection(Frozen):
         default="", description="Filled in when the recipe is read: the file's text, so that the recipe is whole."
     )
     max_batch_size: int = Field(default=16, ge=1, le=128, description="Requests that Triton may join.")
-    max_queue_delay_us: int = Field(default=500, ge=0, description="How long Triton waits for company.")
+    max_queue_delay_us: int = Field(default=500, ge=0, le=1_000_000, description="How long Triton waits for company.")
     instances: int = Field(default=1, ge=1, le=16)
     threads: int = Field(default=1, ge=1, le=64, description="onnxruntime threads an instance.")
 
@@ -25,29 +25,32 @@ class PackagingSection(Frozen):
 class ServingSection(Frozen):
     """The gateway's limits for this route."""
 
-    max_items: int = Field(default=200, ge=1)
-    max_query_characters: int = Field(default=512, ge=1)
-    max_body_bytes: int = Field(default=256 * 1024, ge=1024)
-    deadline_ms: int = Field(default=300, ge=10)
-    max_in_flight: int = Field(default=64, ge=1, description="More requests at once are answered 429.")
+    max_items: int = Field(default=200, ge=1, le=10_000)
+    max_query_characters: int = Field(default=512, ge=1, le=100_000)
+    max_body_bytes: int = Field(default=256 * 1024, ge=1024, le=64 * 1024 * 1024)
+    deadline_ms: int = Field(default=300, ge=10, le=60_000)
+    max_in_flight: int = Field(default=64, ge=1, le=100_000, description="More requests at once are answered 429.")
 
 
 class WatchSection(Frozen):
     """What is looked at every few minutes while a version serves."""
 
-    window_seconds: float = Field(default=300, gt=0)
-    min_requests: int = Field(default=20, ge=1, description="Fewer requests say nothing.")
-    max_silence_seconds: float = Field(default=3600, gt=0, description="An event log this old is an alert.")
-    probe_atol: float = Field(default=0.05, gt=0, description="Golden scores may move by this much.")
-    max_days_without_promotion: int = Field(default=14, ge=1)
+    window_seconds: float = Field(default=300, gt=0, le=86_400)
+    min_requests: int = Field(default=20, ge=1, le=1_000_000, description="Fewer requests say nothing.")
+    max_silence_seconds: float = Field(
+        default=3600, gt=0, le=2_592_000, description="An event log this old is an alert."
+    )
+    probe_atol: float = Field(default=0.05, gt=0, le=100, description="Golden scores may move by this much.")
+    max_days_without_promotion: int = Field(default=14, ge=1, le=3650)
 
 
 class RetentionSection(Frozen):
     """How long what no release needs is kept; what serves, served before or is on its way is kept for ever."""
 
-    keep_days: float = Field(default=30, ge=0, description="Old enough to look into last month's decisions.")
+    keep_days: float = Field(default=30, ge=0, le=36_500, description="Old enough to look into last month's decisions.")
     grace_hours: float = Field(
         default=12,
         ge=0,
+        le=8760,
         description="Garbage must be seen by two passes this far apart: a publishing run looks like it.",
     )

@@ -1,0 +1,78 @@
+"""A number that is written in another unit is refused: every number of a recipe has a least and a largest value."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from recflow.config.recipe import Recipe
+from recflow.config.recipe_loader import check_recipe
+
+SCHEMA = Recipe.model_json_schema()
+# Fields that have no bounds, each with its reason.
+FREE: dict[str, str] = {}
+HEAD = "name: shop_search\nowner: ada\n"
+
+
+def numbers(field: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Each numeric form that a field may take, alone or in a list."""
+    for form in (field, *field.get("anyOf", ()), *([field["items"]] if "items" in field else ())):
+        if form.get("type") in ("integer", "number"):
+            yield form
+
+
+def numeric_fields() -> dict[str, list[dict[str, Any]]]:
+    models = {**SCHEMA["$defs"], "Recipe": SCHEMA}
+    fields = {f"{model}.{name}": f for model, plan in models.items() for name, f in plan.get("properties", {}).items()}
+    return {name: found for name, field in fields.items() if (found := list(numbers(field)))}
+
+
+FIELDS = numeric_fields()
+
+
+@pytest.mark.parametrize("name", sorted(FIELDS.keys() - FREE.keys()))
+def test_a_number_has_both_bounds(name):
+    for form in FIELDS[name]:
+        assert form.keys() & {"minimum", "exclusiveMinimum"}
+        assert form.keys() & {"maximum", "exclusiveMaximum"}
+
+
+def test_there_are_numbers_to_look_at():
+    assert len(FIELDS) > 60
+    assert FREE.keys() <= FIELDS.keys()
+
+
+# A step of the optimiser; and replayed rows may be several times the new ones.
+NOT_OF_A_WHOLE = {"TrainingSection.learning_rate", "SplitSection.replay_share"}
+PARTS_OF_A_WHOLE = ("share", "margin", "drop", "_rate", "quantile", "confidence", "agreement", "alpha")
+
+
+SHARES = [name for name in sorted(FIELDS.keys() - NOT_OF_A_WHOLE) if any(part in name for part in PARTS_OF_A_WHOLE)]
+
+
+@pytest.mark.parametrize("name", SHARES)
+def test_a_share_a_rate_or_a_margin_is_at_most_a_whole(name):
+    for form in FIELDS[name]:
+        assert form.get("maximum", form.get("exclusiveMaximum")) <= 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "offline_gate:\n  changes:\n    - {metric: ndcg@10, max_drop: 3}\n",
+        "offline_gate:\n  confidence: 95\n",
+        "offline_gate:\n  values:\n    - {metric: mrr, minimum: 60}\n",
+        "online_gate:\n  max_relative_drop: 5\n",
+        "rollout:\n  canary:\n    - {percent: 0.005}\n",
+        "rollout:\n  health: {max_error_rate: 1}\n",
+        "rollout:\n  infra: {batch_sizes: [0]}\n",
+        "rollout:\n  judging: {max_judging_hours: .inf}\n",
+        "data:\n  max_quarantined_share: 20\n",
+        "compression:\n  max_ndcg_drop: 1\n",
+        "training:\n  max_tokens: 4096\n",
+    ],
+)
+def test_a_number_in_another_unit_is_a_mistake_with_its_line(text):
+    recipe, mistakes = check_recipe(HEAD + text, "shop_search.yaml")
+    assert recipe is None
+    assert mistakes[0].startswith(f"line {2 + text.count(chr(10))}: ")
