@@ -56,7 +56,8 @@ def simulate(seed: int, users: int, effects: Effects = Effects()) -> FakeEventLo
         ids = np.char.add(f"{part}-", np.arange(len(searches.user)).astype(str))
         running = part == "now"
         log.feed(
-            _exposures(random, ids, searches, treated if running else None), _outcomes(random, ids, searches, taste, effects)
+            _exposures(random, ids, searches, treated if running else None),
+            _outcomes(random, ids, searches, taste, effects),
         )
     return log
 
@@ -65,7 +66,9 @@ def _searches(random, number, entered, touched) -> _Searches:
     """The first of a user's searches as it enters, the others inside the outcome window."""
     user = np.repeat(np.arange(len(number)), number)
     first = np.r_[True, user[1:] != user[:-1]] if len(user) else np.zeros(0, dtype=bool)
-    return _Searches(user, entered[user] + np.where(first, 0, random.uniform(1, WINDOW_S - 100, len(user))), touched[user])
+    return _Searches(
+        user, entered[user] + np.where(first, 0, random.uniform(1, WINDOW_S - 100, len(user))), touched[user]
+    )
 
 
 def _exposures(random, ids, searches, treated) -> pa.Table:

@@ -28,6 +28,8 @@ def check(path: Annotated[Path, typer.Argument(help="The recipe's file.")]) -> N
     _refuse_unreadable(recipe, path, text)
     print(f"{path}: recipe {recipe.name} is right, digest {recipe.digest[:12]}")
     print(f"{path}: {_margins(recipe)}")
+    for line in _plan(recipe, short=True):
+        print(f"{path}: {line}")
 
 
 def _refuse_unreadable(recipe: Recipe, path: Path, text: str) -> None:
@@ -58,6 +60,28 @@ def _margins(recipe: Recipe) -> str:
         f"{name} {value:g} is {'wide enough' if value >= attained else 'too fine'}" for name, value in margins.items()
     ]
     return f"{queries} held-out queries can tell a margin of {attained:.3f}: {', '.join(said)}"
+
+
+@app.command()
+def plan(recipe: Annotated[str, typer.Argument(help="A recipe's file, or the name of an installed one.")]) -> None:
+    """Say how long an experiment takes, how each guardrail is judged, and who would pass, before anything starts."""
+    from recflow.wiring import build_services
+
+    path = Path(recipe)
+    for line in _plan(load_recipe(path) if path.is_file() else build_services().recipe(recipe)):
+        print(line)
+
+
+def _plan(recipe: Recipe, *, short: bool = False) -> list[str]:
+    """The lines of an experiment that would start now; `short`: without each guardrail's."""
+    from recflow.experiments.forecast import plan_lines
+    from recflow.experiments.planning import plan_online
+    from recflow.experiments.traffic import read_traffic
+    from recflow.wiring import build_services
+
+    services, hours = build_services(), recipe.rollout.judging.max_judging_hours
+    traffic = read_traffic(services.events, recipe, services.clock.now(), hours)
+    return plan_lines(plan_online(recipe.online_gate, recipe.outcomes, recipe.rollout.kind, traffic), short=short)
 
 
 @app.command()

@@ -1,16 +1,14 @@
 """Facts of the event log, see `domain.matching`: made once for each file of records, at each look for open segments."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import duckdb
 
 from recflow.clients.event_files import EventFiles, publish
 from recflow.clients.event_records import EXPOSURE, OUTCOME, RecordKind, paths_sql
-from recflow.domain.matching import ACTED, ANSWER_DAYS, JUDGED, KNOWN, NONE_ACTED, SHOWN, SKEW, window_views
-
-_EPOCH = datetime.fromtimestamp(0, tz=UTC)
+from recflow.domain.matching import ACTED, ANSWER_DAYS, JUDGED, KNOWN, NONE_ACTED, SHOWN, SKEW, moment, window_views
 
 
 def complete_facts(connection: duckdb.DuckDBPyConnection, files: EventFiles) -> None:
@@ -52,7 +50,7 @@ def _with_files(table: str, parts: Sequence[Path]) -> str:
 def _number_acts(connection: duckdb.DuckDBPyConnection, files: EventFiles, recipe: str) -> None:
     """From `outcomes` to the acts of `numbered`, compared with the answers and the acts that are filed already."""
     [times] = connection.execute('SELECT epoch_us(min("at")), epoch_us(max("at")) FROM outcomes').fetchall()
-    first, last = (_EPOCH + timedelta(microseconds=time or 0) for time in times)
+    first, last = (moment(time or 0) for time in times)
     span = (first - timedelta(days=ANSWER_DAYS), last + SKEW)
     filed = EXPOSURE.rows([], list(map(str, files.records(recipe, EXPOSURE.name, *span))))
     connection.execute(
@@ -61,7 +59,7 @@ def _number_acts(connection: duckdb.DuckDBPyConnection, files: EventFiles, recip
     )
     connection.execute(f"CREATE OR REPLACE TEMP TABLE judged AS {JUDGED}")
     [(oldest,)] = connection.execute("SELECT min(shown_us) FROM judged").fetchall()
-    day = _EPOCH + timedelta(microseconds=oldest or 0)
+    day = moment(oldest or 0)
     acts = files.facts(recipe, OUTCOME.name, day)[0] if oldest else []
     known = KNOWN.format(acted=_parquet(acts) if acts else NONE_ACTED, oldest=oldest or 0)
     connection.execute(f"CREATE OR REPLACE TEMP TABLE known AS {known}")

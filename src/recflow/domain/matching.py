@@ -16,7 +16,7 @@ and more say that the id stands for several.
 Facts name users and queries by 64 bits of MD5, which no version of a database changes, and times in microseconds.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 # The clocks of two gateways may differ by this much: acts that seem so much too early count as at the time shown.
 SKEW = timedelta(minutes=2)
@@ -94,3 +94,8 @@ def window_views(shown: str, acted: str, start: datetime, end: datetime) -> str:
 def microseconds(moment: datetime) -> int:
     """Since the epoch, as facts have times."""
     return (moment - datetime.fromtimestamp(0, tz=moment.tzinfo)) // timedelta(microseconds=1)
+
+
+def moment(since_epoch_us: int) -> datetime:
+    """The moment of a fact's time, in UTC."""
+    return datetime.fromtimestamp(0, tz=UTC) + timedelta(microseconds=since_epoch_us)

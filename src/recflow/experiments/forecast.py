@@ -95,12 +95,14 @@ def level(plan: OnlinePlan, metric: str, margin: float) -> float:
     return max(plan.section.alpha, NormalDist().cdf(SURE - MARGINS * margin / error))
 
 
-def plan_lines(plan: OnlinePlan) -> list[str]:
-    """The plan for people: how long, how each guardrail is judged and why, who passes, what nobody reports."""
-    lines = [
-        _length(plan),
-        *(_guardrail(plan, rule.metric, rule.max_relative_drop) for rule in plan.section.guardrails),
-    ]
+def plan_lines(plan: OnlinePlan, *, short: bool = False) -> list[str]:
+    """The plan for people: how long, how each guardrail is judged and why, who passes, what nobody reports.
+
+    `short` leaves out the guardrails.
+    """
+    lines = [_length(plan)]
+    if not short:
+        lines += [_guardrail(plan, rule.metric, rule.max_relative_drop) for rule in plan.section.guardrails]
     lines += [f"nobody reported {kind} before: let the shop send it, or judge by others" for kind in plan.unreported]
     told = chances(plan)
     if told:

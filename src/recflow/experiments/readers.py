@@ -5,6 +5,7 @@ otherwise. Everything is counted for the arm a user was *assigned* to, whatever 
 table are left out: in both arms stable alone gives them. Which acts count is decided in `domain.matching`.
 """
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 import duckdb
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from recflow.artifacts.events import Arm, Fallback
 from recflow.config.sections.gate import OnlineSlice
-from recflow.domain.matching import microseconds
+from recflow.domain.matching import microseconds, moment
 from recflow.experiments.evidence import Design, Evidence, Heavy, Totals
 from recflow.protocols import EventLog
 
@@ -27,66 +28,76 @@ create temp table seen as
 select user_hash, min(shown_us) as first_us, bool_or(arm = 'treatment') as treated, count(*) as searches,
   bool_or(arm = 'treatment') and bool_or(arm = 'control') as in_both
 from shown where shown_us >= $start and {_HERE} group by user_hash"""  # noqa: S608 - no input in it
-_INSIDE = f"""
-create temp table inside as
-select user_hash, shown_us, latency_ms, fallback <> '' as fell, items, query_hash
-from shown join seen using (user_hash)
-where not in_both and shown_us >= $start and {_HERE} and shown_us <= first_us + $window"""  # noqa: S608
-# Only who has more searches at all can have more of them in one minute.
-_PROGRAMS = f"""
-create temp table programs as
-select distinct user_hash from inside
-semi join (select user_hash from inside group by user_hash having count(*) > $limit) using (user_hash)
-group by user_hash, shown_us // {_MINUTE_US} having count(*) > $limit"""  # noqa: S608
 _UNITS = """
 create temp table units as
-select user_hash, first_us, treated, (row_number() over (order by first_us, user_hash) - 1)::integer as unit
-from seen anti join programs using (user_hash) where not in_both and first_us + $window <= $now"""
+select user_hash, first_us, treated, searches, first_us + $window <= $now as entered,
+  (row_number() over (order by first_us, user_hash) - 1)::integer as unit
+from seen where not in_both"""
+_INSIDE = f"""
+create temp table inside as
+select unit, entered and not treated as beside, (shown_us // {_MINUTE_US})::integer as minute, latency_ms,
+  fallback <> '' as fell, items, query_hash
+from shown join units using (user_hash)
+where shown_us >= $start and {_HERE} and shown_us <= first_us + $window"""  # noqa: S608
+# Only who has more searches at all can have more of them in one minute.
+_PROGRAMS = """
+create temp table programs as
+select distinct unit from inside
+semi join (select unit from inside group by unit having count(*) > $limit) using (unit)
+group by unit, minute having count(*) > $limit"""
+_EVERYBODY = """
+select treated, entered, programs.unit is not null as program, searches
+from units left join programs using (unit) order by units.unit"""
 _LATENCIES = f"""
 select (round({_FINE} * ln(greatest(latency_ms, 0) + 1)))::integer as bin, count(*) as searches
-from inside join units using (user_hash) where not treated group by bin order by bin"""  # noqa: S608
+from inside where beside and unit not in (from programs) group by bin order by bin"""  # noqa: S608
 _SEARCHES = """
 select unit, count(*) as searches, count(*) filter (fell) as fallbacks, count(*) filter (latency_ms > $slow) as slow
-from inside join units using (user_hash) where {part} group by unit"""
+from inside where {part} group by unit"""
 _ACTS = f"""
 create temp table acts as
-select unit, kind, nth, value, items, query_hash from acted join units using (user_hash)
-where reason = '' and {_HERE} and shown_us >= $start and acted_us <= first_us + $window"""  # noqa: S608
-_ACTED = """
-select unit, number, count(*) filter (nth = 1) as acts, sum(value) filter (nth <= max_repeats) as value
-from acts join kinds using (kind) where {part} group by unit, number"""
-_SEARCHES_BEFORE = """
+select unit, kind, nth, value, items, query_hash, acted_us > first_us + $window as late
+from acted join units using (user_hash) where reason = '' and shown_us >= $start and {_HERE}"""  # noqa: S608
+_ACTED = "select unit, {sums} from acts where not late and {part} group by unit"
+# Before the start everybody's acts are from before the own first exposure: no need to look at each.
+_SEARCHES_BEFORE = (
+    """
+select unit, earlier.searches from (
+  select user_hash, count(*) as searches from shown where shown_us < $start group by user_hash
+) earlier join units using (user_hash)""",
+    """
 select unit, count(*) as searches from shown join units using (user_hash)
-where shown_us < first_us group by unit"""
-_ACTED_BEFORE = """
-select unit, number, count(*) filter (nth = 1) as acts, sum(value) filter (nth <= max_repeats) as value
-from acted join kinds using (kind) join units using (user_hash)
-where reason = '' and acted_us < first_us group by unit, number"""
+where shown_us >= $start and shown_us < first_us group by unit""",
+)
+_ACTED_BEFORE = (
+    """
+select unit, {names} from (
+  select user_hash, {sums} from acted where reason = '' and acted_us < $start group by user_hash
+) join units using (user_hash)""",
+    """
+select unit, {sums} from acted join units using (user_hash)
+where reason = '' and acted_us >= $start and acted_us < first_us group by unit""",
+)
 # The most frequent queries that make up half of the searches: those before which less than half are counted.
 _HEAD = """
 create or replace temp table head as
 select query_hash from (
-  select query_hash, searches, sum(searches) over (order by searches desc, query_hash) - searches as above,
+  select query_hash, sum(searches) over (order by searches desc, query_hash) - searches as above,
     sum(searches) over () as whole
   from (select query_hash, count(*) as searches from shown group by query_hash)
 ) where above < whole / 2"""
-_MATCHED = f"""
-select case when reason = '' and acted_us > first_us + $window then 'after_window' else reason end as why, count(*)
-from acted left join seen using (user_hash)
-where acted_us >= $start and (reason = 'unknown_request' or ({_HERE})) group by why"""  # noqa: S608
-_COLLISIONS = """
-select count(*) from acted where id_nth = 2 and acted_us >= $start and experiment = $experiment"""
-_HEAVY = """
-select user_hash, treated, seen.searches, first_us, user_hash in (select user_hash from programs) as program
-from seen where not in_both order by seen.searches desc, user_hash limit 3"""
-_KEYS = """
-select distinct md5_number_lower(user_key), user_key from exposures
-where list_contains($times, epoch_us("at")) and list_contains($hashes, md5_number_lower(user_key))"""
+_UNMATCHED = """
+select reason, count(*) from acted
+where reason <> '' and acted_us >= $start and (reason = 'unknown_request' or experiment = $experiment)
+group by reason"""
+_COLLISIONS = "select count(*) from acted where id_nth = 2 and acted_us >= $start and experiment = $experiment"
 _SEARCHED = f"select arm = 'treatment', count(*) from shown where shown_us >= $start and {_HERE} group by 1"  # noqa: S608
-_PROGRAMS_BY_ARM = "select treated, count(*) from programs join seen using (user_hash) group by treated"
-_KINDS = """
-create temp table kinds as
-select unnest($kinds) as kind, unnest($repeats) as max_repeats, generate_subscripts($kinds, 1) - 1 as number"""
+_HEAVY = """
+select user_hash, first_us, treated, searches, unit in (from programs) as program
+from units order by searches desc, unit limit 3"""
+_KEY = """
+select user_key from exposures
+where "at" = $first and md5_number_lower(user_key) = $user"""
 _SLICES = {
     "long_lists": "items >= {items}",
     "short_lists": "items < {items}",
@@ -105,7 +116,10 @@ def read_evidence(events: EventLog, design: Design, now: datetime) -> Evidence:
 
 
 class _Look:
-    """One look's questions to the facts; each builds on those before it."""
+    """One look's questions to the facts; each builds on those before it.
+
+    A unit is the number of a user in the order of first exposures, of everybody seen in one arm only.
+    """
 
     def __init__(self, facts: duckdb.DuckDBPyConnection, design: Design, now: datetime) -> None:
         self._facts, self._design = facts, design
@@ -116,44 +130,44 @@ class _Look:
             "now": microseconds(now),
             "window": design.window // timedelta(microseconds=1),
             "limit": design.max_searches_per_minute,
-            "kinds": [kind.name for kind in design.outcomes.kinds],
-            "repeats": [kind.max_repeats for kind in design.outcomes.kinds],
         }
-        for sql in (_SEEN, _INSIDE, _PROGRAMS, _UNITS, _KINDS, _ACTS):
+        for number, kind in enumerate(design.outcomes.kinds):
+            self._known |= {f"kind{number}": kind.name, f"repeats{number}": kind.max_repeats}
+        for sql in (_SEEN, _UNITS, _INSIDE, _PROGRAMS, _ACTS):
             self._ask(sql)
-        self._treated = np.asarray(
-            self._ask("select treated from units order by unit").fetchnumpy()["treated"], np.bool_
-        )
+        self._units = self._ask(_EVERYBODY).fetchnumpy()
+        self._kept = np.flatnonzero(self._units["entered"] & ~self._units["program"])
 
     def evidence(self) -> Evidence:
         """Everything that the design asks for."""
-        self._known["slow"] = (p95 := self._control_p95()) and p95 * self._design.slow_factor
+        p95 = self._control_p95()
+        self._known["slow"] = None if p95 is None else p95 * self._design.slow_factor
         before = self._before() if self._design.look_back else {}
-        why = dict(self._ask(_MATCHED).fetchall())
-        [(collisions,)] = self._ask(_COLLISIONS).fetchall()
-        [(in_both,)] = self._ask("select count(*) from seen where in_both").fetchall()
+        unmatched = dict(self._ask(_UNMATCHED).fetchall())
+        late = self._count("select count(*) from acts where late")
         return Evidence(
-            treated=self._treated,
+            treated=self._units["treated"][self._kept],
             totals=self._totals(),
             before=before,
             slices={part.name: self._slice(part, before) for part in self._design.slices},
             control_p95_ms=p95,
-            assigned=self._by_arm("select treated, count(*) from seen where not in_both group by treated"),
-            searches=self._by_arm(_SEARCHED),
-            in_both=in_both,
-            programs=self._by_arm(_PROGRAMS_BY_ARM),
+            assigned=_by_arm(self._units["treated"]),
+            searches={_arm(treated): count for treated, count in self._ask(_SEARCHED).fetchall()},
+            in_both=self._count("select count(*) from seen where in_both"),
+            programs=_by_arm(self._units["treated"][self._units["entered"] & self._units["program"]]),
             heaviest=self._heaviest(),
-            matched=why.pop("", 0),
-            unmatched=why,
-            collisions=collisions,
+            matched=self._count("select count(*) from acts where not late"),
+            unmatched=unmatched | ({"after_window": late} if late else {}),
+            collisions=self._count(_COLLISIONS),
         )
 
     def _ask(self, sql: str, **more: object) -> duckdb.DuckDBPyConnection:
         given = {**self._known, **more}
         return self._facts.execute(sql, {name: value for name, value in given.items() if f"${name}" in sql})
 
-    def _by_arm(self, sql: str) -> dict[Arm, int]:
-        return {_arm(treated): count for treated, count in self._ask(sql).fetchall()}
+    def _count(self, sql: str) -> int:
+        [(count,)] = self._ask(sql).fetchall()
+        return int(count)
 
     def _control_p95(self) -> float | None:
         """The smallest latency that at least 95 % of the control's searches do not exceed."""
@@ -164,33 +178,43 @@ class _Look:
         return float(np.expm1(found["bin"][np.searchsorted(counted, 0.95 * counted[-1])] / _FINE))
 
     def _totals(self, part: str = "true") -> Totals:
-        totals = self._spread(_SEARCHES.format(part=part), ("searches", "fallbacks", "slow"))
-        return totals | self._spread_acts(_ACTED.format(part=part))
+        return self._add(("searches", "fallbacks", "slow"), _SEARCHES.format(part=part)) | self._add_acts(
+            _ACTED.format(part=part, sums=self._sums)
+        )
 
     def _before(self) -> Totals:
-        return self._spread(_SEARCHES_BEFORE, ("searches",)) | self._spread_acts(_ACTED_BEFORE)
+        acts = (sql.format(sums=self._sums, names=", ".join(self._columns)) for sql in _ACTED_BEFORE)
+        return self._add(("searches",), *_SEARCHES_BEFORE) | self._add_acts(*acts)
 
-    def _spread(self, sql: str, names: tuple[str, ...]) -> dict[str, NDArray[np.float64]]:
-        found = self._ask(sql).fetchnumpy()
-        return {name: self._by_unit(found["unit"], found[name]) for name in names}
+    @property
+    def _columns(self) -> list[str]:
+        numbers = range(len(self._design.outcomes.kinds))
+        return [f"{what}{number}" for number in numbers for what in ("acts", "value")]
 
-    def _spread_acts(self, sql: str) -> dict[str, NDArray[np.float64]]:
-        found = self._ask(sql).fetchnumpy()
-        totals = {}
-        for number, kind in enumerate(self._design.outcomes.kinds):
-            mine = found["number"] == number
-            totals[f"count:{kind.name}"] = self._by_unit(found["unit"][mine], found["acts"][mine])
-            totals[f"value:{kind.name}"] = self._by_unit(found["unit"][mine], found["value"][mine])
-        return totals
+    @property
+    def _sums(self) -> str:
+        return ", ".join(
+            f"count(*) filter (kind = $kind{number} and nth = 1) as acts{number}, "
+            f"coalesce(sum(value) filter (kind = $kind{number} and nth <= $repeats{number}), 0) as value{number}"
+            for number in range(len(self._design.outcomes.kinds))
+        )
 
-    def _by_unit(self, units: NDArray[np.int32], values: NDArray[np.float64]) -> NDArray[np.float64]:
-        spread = np.zeros(len(self._treated))
-        spread[units] = values
-        return spread
+    def _add_acts(self, *parts: str) -> dict[str, NDArray[np.float64]]:
+        names = [f"{what}:{kind.name}" for kind in self._design.outcomes.kinds for what in ("count", "value")]
+        return dict(zip(names, self._add(self._columns, *parts).values(), strict=True))
+
+    def _add(self, columns: Iterable[str], *parts: str) -> dict[str, NDArray[np.float64]]:
+        """The columns of each part, which have one row a unit at most, added up for the users who are kept."""
+        totals = {name: np.zeros(len(self._units["treated"])) for name in columns}
+        for sql in parts:
+            found = self._ask(sql).fetchnumpy()
+            for name, total in totals.items():
+                total[found["unit"]] += found[name]
+        return {name: total[self._kept] for name, total in totals.items()}
 
     def _slice(self, part: OnlineSlice, before: Totals) -> Totals:
         if part.name in {"new_users", "returning_users"}:
-            returning = before.get("searches", np.zeros(len(self._treated))) > 0
+            returning = before.get("searches", np.zeros(len(self._kept))) > 0
             chosen = returning if part.name == "returning_users" else ~returning
             return {name: np.where(chosen, values, 0.0) for name, values in self._totals().items()}
         if part.name in {"head", "tail"}:
@@ -198,14 +222,17 @@ class _Look:
         return self._totals(_SLICES[part.name].format(items=part.items))
 
     def _heaviest(self) -> tuple[Heavy, ...]:
-        searched = self._by_arm(_SEARCHED)
-        found = self._ask(_HEAVY).fetchall()
-        hashes, times = [row[0] for row in found], [row[3] for row in found]
-        keys = dict(self._ask(_KEYS, hashes=hashes, times=times).fetchall()) if found else {}
-        return tuple(
-            Heavy(keys[user], _arm(treated), searches, searches / searched[_arm(treated)], program)
-            for user, treated, searches, _, program in found
-        )
+        found = []
+        for user, first, treated, searches, program in self._ask(_HEAVY).fetchall():
+            [(key,)] = self._ask(_KEY, user=user, first=moment(first)).fetchmany(1)
+            arm = int(self._units["searches"][self._units["treated"] == treated].sum())
+            found.append(Heavy(key, _arm(treated), searches, searches / arm, program))
+        return tuple(found)
+
+
+def _by_arm(treated: NDArray[np.bool_]) -> dict[Arm, int]:
+    counts = {Arm.TREATMENT: int(treated.sum()), Arm.CONTROL: int((~treated).sum())}
+    return {arm: count for arm, count in counts.items() if count}
 
 
 def _arm(treated: bool) -> Arm:
