@@ -52,7 +52,7 @@ class EventFiles:
         return made, [part for part in self.records(recipe, kind, start, end) if self.facts_of(part) not in named]
 
     def _parts(self, tree: str, recipe: str, kind: str, start: datetime | None, end: datetime | None) -> list[Path]:
-        first, last = (moment and day_folder(moment) for moment in (start, end))
+        first, last = (day_folder(moment) if moment else None for moment in (start, end))
         return [
             path
             for folder in sorted(kind_folder(self._folder / tree, recipe, kind).glob("day=*"))

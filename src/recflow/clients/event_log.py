@@ -140,7 +140,7 @@ def _window_rows(kind: RecordKind, names: Sequence[str], rows: str) -> str:
 @contextmanager
 def _connected() -> Iterator[duckdb.DuckDBPyConnection]:
     with TemporaryDirectory(prefix="recflow-events-") as folder:
-        config = {
+        config: dict[str, str | bool | int | float | list[str]] = {
             "TimeZone": "UTC",
             "autoinstall_known_extensions": "false",
             "memory_limit": _MEMORY,

@@ -135,8 +135,12 @@ class _Look:
             self._known |= {f"kind{number}": kind.name, f"repeats{number}": kind.max_repeats}
         for sql in (_SEEN, _UNITS, _INSIDE, _PROGRAMS, _ACTS):
             self._ask(sql)
-        self._units = self._ask(_EVERYBODY).fetchnumpy()
-        self._kept = np.flatnonzero(self._units["entered"] & ~self._units["program"])
+        everybody = self._ask(_EVERYBODY).fetchnumpy()
+        self._treated, entered, program = (
+            np.asarray(everybody[name], dtype=np.bool_) for name in ("treated", "entered", "program")
+        )
+        self._searched = np.asarray(everybody["searches"], dtype=np.int64)
+        self._kept, self._programs = np.flatnonzero(entered & ~program), entered & program
 
     def evidence(self) -> Evidence:
         """Everything that the design asks for."""
@@ -146,15 +150,15 @@ class _Look:
         unmatched = dict(self._ask(_UNMATCHED).fetchall())
         late = self._count("select count(*) from acts where late")
         return Evidence(
-            treated=self._units["treated"][self._kept],
+            treated=self._treated[self._kept],
             totals=self._totals(),
             before=before,
             slices={part.name: self._slice(part, before) for part in self._design.slices},
             control_p95_ms=p95,
-            assigned=_by_arm(self._units["treated"]),
+            assigned=_by_arm(self._treated),
             searches={_arm(treated): count for treated, count in self._ask(_SEARCHED).fetchall()},
             in_both=self._count("select count(*) from seen where in_both"),
-            programs=_by_arm(self._units["treated"][self._units["entered"] & self._units["program"]]),
+            programs=_by_arm(self._treated[self._programs]),
             heaviest=self._heaviest(),
             matched=self._count("select count(*) from acts where not late"),
             unmatched=unmatched | ({"after_window": late} if late else {}),
@@ -205,7 +209,7 @@ class _Look:
 
     def _add(self, columns: Iterable[str], *parts: str) -> dict[str, NDArray[np.float64]]:
         """The columns of each part, which have one row a unit at most, added up for the users who are kept."""
-        totals = {name: np.zeros(len(self._units["treated"])) for name in columns}
+        totals = {name: np.zeros(len(self._treated)) for name in columns}
         for sql in parts:
             found = self._ask(sql).fetchnumpy()
             for name, total in totals.items():
@@ -225,7 +229,7 @@ class _Look:
         found = []
         for user, first, treated, searches, program in self._ask(_HEAVY).fetchall():
             [(key,)] = self._ask(_KEY, user=user, first=moment(first)).fetchmany(1)
-            arm = int(self._units["searches"][self._units["treated"] == treated].sum())
+            arm = int(self._searched[self._treated == treated].sum())
             found.append(Heavy(key, _arm(treated), searches, searches / arm, program))
         return tuple(found)
 
