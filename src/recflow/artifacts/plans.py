@@ -1,4 +1,7 @@
-"""The plan of a release: how long, how many, how strict. Frozen into the release's first ledger entry."""
+"""The plan of a release: how long, how many, how strict. Frozen into the release's first ledger entry.
+
+Bounds here must let pass whatever a ledger may hold already; what a recipe may not ask for is refused in `recipe.py`.
+"""
 
 from typing import Annotated, Literal
 
@@ -22,7 +25,7 @@ class CanaryStep(Frozen):
     """A share of users for the candidate, and an equal share as its control."""
 
     percent: float = Field(
-        ge=0.1, le=50, description="In percent: 5 is one user in twenty. More than 50 leaves no room for a control."
+        gt=0, le=50, description="In percent: 5 is one user in twenty. More than 50 leaves no room for a control."
     )
     bake_seconds: float = Field(
         default=1800, ge=0, le=_YEAR_S, description="Half an hour shows leaks and slow failures."
@@ -47,7 +50,7 @@ class JudgingPlan(Frozen):
 class HealthLimits(Frozen):
     """What a live candidate must hold while it bakes, and a served version for ever."""
 
-    max_error_rate: float = Field(default=0.01, ge=0, lt=1, description="Share of requests answered by fallback.")
+    max_error_rate: float = Field(default=0.01, ge=0, le=1, description="Share of requests answered by fallback.")
     max_p95_ms: float = Field(default=250, gt=0, le=600_000, description="Below the gateway's deadline of 300 ms.")
     max_p95_ratio: float = Field(default=1.5, gt=1, le=10_000, description="Against the equal-size control.")
     no_data_grace_seconds: float = Field(

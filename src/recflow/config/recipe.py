@@ -1,10 +1,10 @@
 """The recipe: one model line's whole contract, typed, complete and frozen."""
 
 from datetime import date
-from typing import Annotated, Self
+from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from recflow.artifacts.digests import digest_json
 from recflow.artifacts.frozen import Frozen
@@ -15,6 +15,8 @@ from recflow.config.sections.gate import OfflineGateSection, OnlineGateSection
 from recflow.config.sections.outcomes import SERVING_METRICS, OutcomesSection
 from recflow.config.sections.serving import PackagingSection, RetentionSection, ServingSection, WatchSection
 from recflow.config.sections.training import TrainingSection
+
+SMALLEST_CANARY = 0.1  # percent; ten of the ten thousand buckets
 
 
 def _known_zone(name: str) -> str:
@@ -49,24 +51,34 @@ class Recipe(Frozen):
     compression: CompressionSection = CompressionSection()
     packaging: PackagingSection = PackagingSection()
     offline_gate: OfflineGateSection = OfflineGateSection()
-    online_gate: OnlineGateSection = OnlineGateSection()
+    online_gate: OnlineGateSection = Field(default=OnlineGateSection(), validate_default=True)
     rollout: Plan = Plan()
     serving: ServingSection = ServingSection()
     watch: WatchSection = WatchSection()
     retention: RetentionSection = RetentionSection()
 
-    @model_validator(mode="after")
-    def _judged_by_known_metrics(self) -> Self:
-        made = [metric.name for metric in self.outcomes.metrics]
-        if self.online_gate.success_metric not in made:
-            raise ValueError(
-                f"online_gate.success_metric: {self.online_gate.success_metric} is none of {', '.join(made)}"
-            )
-        for rule in self.online_gate.guardrails:
-            if rule.metric not in (*made, *SERVING_METRICS):
-                known = ", ".join((*made, *SERVING_METRICS))
-                raise ValueError(f"online_gate.guardrails: {rule.metric} is none of {known}")
-        return self
+    @field_validator("online_gate")
+    @classmethod
+    def _judged_by_known_metrics(cls, gate: OnlineGateSection, info: ValidationInfo) -> OnlineGateSection:
+        outcomes = info.data.get("outcomes", OutcomesSection())
+        made = tuple(metric.name for metric in outcomes.metrics)
+        for name, known in (
+            (gate.success_metric, made),
+            *((rule.metric, made + SERVING_METRICS) for rule in gate.guardrails),
+        ):
+            if name not in known:
+                raise ValueError(f"{name} is no metric of this recipe: {', '.join(known)}")
+        return gate
+
+    @field_validator("rollout")
+    @classmethod
+    def _met_by_somebody(cls, plan: Plan) -> Plan:
+        for step in plan.canary:
+            if step.percent < SMALLEST_CANARY:
+                raise ValueError(f"canary.percent: {step.percent:g} % is nobody; percent: 5 is one user in twenty")
+        if plan.health.max_error_rate == 1:
+            raise ValueError("health.max_error_rate: 1 lets every request fail; 0.01 is one in a hundred")
+        return plan
 
     @property
     def digest(self) -> str:

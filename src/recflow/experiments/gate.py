@@ -56,6 +56,7 @@ def read_release(events: EventLog, recipe: Recipe, release: OpenRelease, now: da
         window=timedelta(seconds=section.outcome_window_seconds),
         outcomes=recipe.outcomes,
         look_back=timedelta(days=section.covariate_days),
+        max_searches_per_minute=recipe.data.max_requests_per_minute,
         slow_factor=1 + min(slow, default=0.1),
         slices=section.slices,
     )

@@ -164,7 +164,7 @@ class Gateway:
 
     def _tell(self, exposure: Exposure, unit: Unit) -> None:
         self.instruments.answered(exposure, nobody=unit.nobody)
-        self.remarks[exposure.recipe].note(exposure, nobody=unit.nobody)
+        self.remarks[exposure.recipe].note(nobody=unit.nobody)
 
     @contextmanager
     def _admitted(self, recipe: Recipe) -> Iterator[None]:

@@ -63,8 +63,6 @@ def test_a_share_a_rate_or_a_margin_is_at_most_a_whole(name):
         "offline_gate:\n  confidence: 95\n",
         "offline_gate:\n  values:\n    - {metric: mrr, minimum: 60}\n",
         "online_gate:\n  max_relative_drop: 5\n",
-        "rollout:\n  canary:\n    - {percent: 0.005}\n",
-        "rollout:\n  health: {max_error_rate: 1}\n",
         "rollout:\n  infra: {batch_sizes: [0]}\n",
         "rollout:\n  judging: {max_judging_hours: .inf}\n",
         "data:\n  max_quarantined_share: 20\n",
@@ -76,3 +74,10 @@ def test_a_number_in_another_unit_is_a_mistake_with_its_line(text):
     recipe, mistakes = check_recipe(HEAD + text, "shop_search.yaml")
     assert recipe is None
     assert mistakes[0].startswith(f"line {2 + text.count(chr(10))}: ")
+
+
+@pytest.mark.parametrize("rollout", ["canary: [{percent: 0.005}]", "health: {max_error_rate: 1}"])
+def test_what_a_ledger_may_hold_and_a_recipe_may_not_ask_for_is_refused_with_its_section(rollout):
+    recipe, mistakes = check_recipe(f"{HEAD}rollout:\n  {rollout}\n", "shop_search.yaml")
+    assert recipe is None
+    assert mistakes[0].startswith(f"line 3: rollout: Value error, {rollout.split(':')[0]}.")

@@ -252,12 +252,6 @@ def test_a_few_ids_of_nobody_are_counted_and_are_no_problem(world):
     assert "ids_of_nobody_total{" in metrics
 
 
-def test_a_server_that_does_not_pass_on_its_shoppers_agent_is_told_that_nobody_is_in_an_experiment(world):
-    problems, metrics = many(world, [ask()] * 20, headers={"user-agent": "python-requests/2.32.3"})
-    assert "pass on their User-Agent" in problems[0]
-    assert 'marked_total{marked="bot",recipe="search_relevance"} 20.0' in metrics
-
-
 def test_two_gateways_in_one_process_count_apart(world):
     world.rank()
     assert "requests_total{" not in world.call("GET", "/metrics").text

