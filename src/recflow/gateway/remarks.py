@@ -23,7 +23,5 @@ class Remarks:
         count = len(self._latest)
         if count < _ENOUGH or (nobodys := sum(self._latest) / count) < _NOBODYS_SHARE:
             return []
-        return [
-            f"{self._recipe}: {nobodys:.0%} of the last {count} requests had an id that stands for nobody"
-            " (such as undefined or guest): it is taken as missing, send null"
-        ]
+        told = f"{self._recipe}: {nobodys:.0%} of the last {count} requests had an id that stands for nobody"
+        return [f"{told} (such as undefined or guest): it is taken as missing, send null"]
