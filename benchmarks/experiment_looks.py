@@ -119,6 +119,7 @@ def _run(code: str, folder: str) -> str:
 def write_log(folder: Path, exposures: int) -> None:
     """The facts of this many exposures, and what the heaviest users are looked up in."""
     with duckdb.connect(config={"temp_directory": str(folder / "spill")}) as connection:
+        connection.execute("set enable_progress_bar = false")
         for day in range(DAYS):
             for low in range(0, exposures // DAYS, A_FILE):
                 high = min(exposures // DAYS, low + A_FILE)

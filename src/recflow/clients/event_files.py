@@ -61,6 +61,11 @@ class EventFiles:
             if path.stem not in self._copied
         ]
 
+    def lack_facts(self) -> bool:
+        """Whether any file of records has no facts yet."""
+        kinds = [folder.name.removeprefix("kind=") for folder in (self._folder / RECORDS).glob("recipe=*/kind=*")]
+        return any(self.facts(recipe, kind)[1] for recipe in self.recipes() for kind in set(kinds))
+
     def recipes(self) -> Iterator[str]:
         """Recipes with records in Parquet."""
         for folder in sorted((self._folder / RECORDS).glob("recipe=*")):

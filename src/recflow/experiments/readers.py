@@ -59,24 +59,25 @@ create temp table acts as
 select unit, kind, nth, value, items, query_hash, acted_us > first_us + $window as late
 from acted join units using (user_hash) where reason = '' and shown_us >= $start and {_HERE}"""  # noqa: S608
 _ACTED = "select unit, {sums} from acts where not late and {part} group by unit"
-# Before the start everybody's acts are from before the own first exposure: no need to look at each.
+# Before the start all acts are from before the own first exposure, and what is of the experiment never is: no need to
+# compare the times of each.
 _SEARCHES_BEFORE = (
     """
 select unit, earlier.searches from (
   select user_hash, count(*) as searches from shown where shown_us < $start group by user_hash
 ) earlier join units using (user_hash)""",
-    """
+    f"""
 select unit, count(*) as searches from shown join units using (user_hash)
-where shown_us >= $start and shown_us < first_us group by unit""",
+where shown_us >= $start and not ({_HERE}) and shown_us < first_us group by unit""",  # noqa: S608
 )
 _ACTED_BEFORE = (
     """
 select unit, {names} from (
   select user_hash, {sums} from acted where reason = '' and acted_us < $start group by user_hash
 ) join units using (user_hash)""",
-    """
-select unit, {sums} from acted join units using (user_hash)
-where reason = '' and acted_us >= $start and acted_us < first_us group by unit""",
+    f"""
+select unit, {{sums}} from acted join units using (user_hash)
+where reason = '' and acted_us >= $start and not ({_HERE}) and acted_us < first_us group by unit""",  # noqa: S608
 )
 # The most frequent queries that make up half of the searches: those before which less than half are counted.
 _HEAD = """
