@@ -1,24 +1,31 @@
 """A look at an experiment: from an event log of ten and of a hundred million exposures to evidence, with covariates.
 
-The shape: 17 days, of which the last three are the experiment; sessions of four searches in twenty minutes; 25 searches
-a user, about a tenth of them inside a window; an act on every second search (80 % clicks, 15 % carts, 5 % purchases).
-Facts are written in bulk as a compaction writes them; a million records go through the real compaction beside them.
+The shape: 17 days, of which the last three are the experiment; sessions of four searches in a quarter of an hour; 25
+searches a user, about a tenth of them inside a window of half an hour; an act on every second search (80 % clicks, 15 %
+carts, 5 % purchases). Facts are written in bulk, in files of a million, as a compaction writes them for a segment; the
+records have the columns by which the heaviest users are named. Each look is a process of its own.
 """
 
-import resource
+import json
 import subprocess
 import sys
 import tempfile
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
+from recflow.clients.event_files import FACTS, RECORDS, day_folder, kind_folder
+from recflow.clients.event_records import EXPOSURE, OUTCOME
+
 RECIPE, EXPERIMENT = "shop_search", "release-1-v2:judging"
 FIRST = datetime(2011, 1, 1, tzinfo=UTC)
-DAYS, BEFORE = 17, 14
+DAYS, BEFORE, A_USER, A_FILE = 17, 14, 25, 1_000_000
 START, NOW = FIRST + timedelta(days=BEFORE), FIRST + timedelta(days=DAYS)
-A_FILE = 1_000_000
+# Exposures, seconds; and MiB for the largest.
+SIZES = {10_000_000: 2.0, 100_000_000: 20.0}
+MEMORY_MB = 2048
 
 _SEARCHES = """
 create or replace temp table searches as
@@ -38,5 +45,100 @@ select hash(i, {day}, 2) as act_hash, hash(i, {day}, 3) as id_hash, hash(i, {day
   (chance % 20 = 0)::double * 20 as value, '' as reason, {columns}, 1::integer as nth, 1::integer as id_nth
 from searches where i % 2 = 0 order by user_hash"""
 _RECORDS = """
-select 'r' || {day} || '-' || i as request_id, user_key, '{recipe}' as recipe, make_timestamp(shown_us) at time zone 'UTC' as "at"
+select 'r' || {day} || '-' || i as request_id, user_key, '{recipe}' as recipe,
+  make_timestamp(shown_us) at time zone 'UTC' as "at"
 from searches order by shown_us"""
+
+_LOOK = f"""
+import json, resource, sys, time
+from datetime import timedelta
+from pathlib import Path
+from benchmarks.experiment_looks import EXPERIMENT, NOW, RECIPE, START
+from recflow.clients.clock import SystemClock
+from recflow.clients.event_log import DuckEventLog
+from recflow.experiments.evidence import Design
+from recflow.experiments.readers import read_evidence
+log = DuckEventLog(Path(sys.argv[1]), SystemClock())
+design = Design(RECIPE, EXPERIMENT, START, timedelta(minutes=30), look_back=timedelta(days={BEFORE}))
+begin = time.perf_counter()
+found = read_evidence(log, design, NOW)
+seconds = time.perf_counter() - begin
+mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+print(json.dumps(dict(seconds=seconds, mb=mb, users=found.users, inside=int(found.totals["searches"].sum()))))
+"""
+# The way of before: every record once, by its id.
+_DISTINCT = """
+import sys, time, duckdb
+begin = time.perf_counter()
+with duckdb.connect() as connection:
+    records = f"read_parquet('{sys.argv[1]}/**/*.parquet')"
+    connection.sql(f"select distinct on (request_id) * from {records} order by request_id").to_arrow_table()
+print(time.perf_counter() - begin)
+"""
+
+
+def measure(quick: bool) -> list[dict[str, Any]]:
+    """Seconds and MiB of a look by the number of exposures; beside the smallest, what deduplicating alone took."""
+    sizes = {size // 100 if quick else size: limit for size, limit in SIZES.items()}
+    results = [figure for size, limit in sizes.items() for figure in _measured(size, limit)]
+    return [*results, _against_distinct(min(sizes) // 10)]
+
+
+def _measured(exposures: int, limit_s: float) -> list[dict[str, Any]]:
+    with tempfile.TemporaryDirectory() as folder:
+        write_log(Path(folder), exposures)
+        look = json.loads(_run(_LOOK, folder))
+    size = f"{exposures / 1e6:g} million exposures"
+    shape = {"users": look["users"], "searches_inside_windows": look["inside"]}
+    common = {"against": f"{size}, with covariates", "better": "lower", **shape}
+    name = f"experiment_look_{exposures // 1000}k"
+    seconds = {"name": name, "value": round(look["seconds"], 2), "unit": "s", "target": limit_s, **common}
+    return [seconds, {"name": f"{name}_memory", "value": look["mb"], "unit": "MiB", "target": MEMORY_MB, **common}]
+
+
+def _against_distinct(exposures: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        write_log(Path(folder), exposures)
+        look, distinct = json.loads(_run(_LOOK, folder))["seconds"], float(_run(_DISTINCT, f"{folder}/{RECORDS}"))
+    return {
+        "name": "experiment_look_against_distinct",
+        "value": round(look / distinct, 2),
+        "unit": "times as long",
+        "target": None,
+        "better": "lower",
+        "against": f"distinct on over {exposures / 1e6:g} million narrow records, which looks did first before",
+        "look_s": round(look, 2),
+        "distinct_s": round(distinct, 2),
+    }
+
+
+def _run(code: str, folder: str) -> str:
+    return subprocess.run([sys.executable, "-c", code, folder], check=True, capture_output=True, text=True).stdout
+
+
+def write_log(folder: Path, exposures: int) -> None:
+    """The facts of this many exposures, and what the heaviest users are looked up in."""
+    with duckdb.connect(config={"temp_directory": str(folder / "spill")}) as connection:
+        connection.execute("set enable_progress_bar = false")
+        for day in range(DAYS):
+            for low in range(0, exposures // DAYS, A_FILE):
+                high = min(exposures // DAYS, low + A_FILE)
+                _write_file(connection, folder, day, low, high, users=exposures // A_USER)
+
+
+def _write_file(
+    connection: duckdb.DuckDBPyConnection, folder: Path, day: int, low: int, high: int, *, users: int
+) -> None:
+    moment = FIRST + timedelta(days=day)
+    midnight = int(moment.timestamp()) * 1_000_000
+    connection.execute(_SEARCHES.format(day=day, users=users, start_us=midnight, low=low, high=high))
+    columns = _COLUMNS.format(day=day, before=BEFORE, experiment=EXPERIMENT)
+    for tree, kind, sql in (
+        (FACTS, EXPOSURE, _SHOWN),
+        (FACTS, OUTCOME, _ACTED),
+        (RECORDS, EXPOSURE, _RECORDS),
+    ):
+        path = kind_folder(folder / tree, RECIPE, kind.name) / day_folder(moment) / f"w-{low}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows = sql.format(columns=columns, day=day, recipe=RECIPE)
+        connection.execute(f"copy ({rows}) to '{path}' (format parquet, compression zstd)")

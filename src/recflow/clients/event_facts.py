@@ -6,7 +6,7 @@ from pathlib import Path
 
 import duckdb
 
-from recflow.clients.event_files import EventFiles, publish
+from recflow.clients.event_files import EventFiles, day_folder, publish
 from recflow.clients.event_records import EXPOSURE, OUTCOME, RecordKind, paths_sql
 from recflow.domain.matching import ACTED, ANSWER_DAYS, JUDGED, KNOWN, NONE_ACTED, SHOWN, SKEW, moment, window_views
 
@@ -17,13 +17,14 @@ def complete_facts(connection: duckdb.DuckDBPyConnection, files: EventFiles) -> 
         for part in files.facts(recipe, EXPOSURE.name)[1]:
             _load(connection, "answers", EXPOSURE, recipe, [], [part])
             publish(connection.sql(SHOWN).to_arrow_table(), files.facts_of(part))
-        parts = files.facts(recipe, OUTCOME.name)[1]
+        filed, parts = files.facts(recipe, OUTCOME.name)
         if parts:
             _load(connection, "unfiled", EXPOSURE, recipe, files.segments, [])
         for part in parts:
             _load(connection, "outcomes", OUTCOME, recipe, [], [part])
-            _number_acts(connection, files, recipe)
+            _number_acts(connection, files, recipe, filed)
             publish(connection.sql("SELECT * FROM numbered").to_arrow_table(), files.facts_of(part))
+            filed.append(files.facts_of(part))
 
 
 def lay_out_facts(
@@ -31,13 +32,15 @@ def lay_out_facts(
 ) -> None:
     """Create the views `shown`, `acted` and `exposures` of EventLog.facts; what has no facts gets them in memory."""
     searches, new_searches = files.facts(recipe, EXPOSURE.name, start, end)
-    acts, new_acts = files.facts(recipe, OUTCOME.name, start - SKEW, end)
+    # Listed once: what a compaction files meanwhile must not seem to have been told before.
+    filed_acts, new_acts = files.facts(recipe, OUTCOME.name)
     _load(connection, "unfiled", EXPOSURE, recipe, files.segments, [])
     _load(connection, "answers", EXPOSURE, recipe, [], new_searches)
     connection.execute("INSERT INTO answers FROM unfiled")
     connection.execute(f"CREATE TEMP TABLE new_shown AS {SHOWN}")
     _load(connection, "outcomes", OUTCOME, recipe, files.segments, new_acts)
-    _number_acts(connection, files, recipe)
+    _number_acts(connection, files, recipe, filed_acts)
+    acts = [part for part in filed_acts if day_folder(start - SKEW) <= part.parent.name <= day_folder(end)]
     filed = EXPOSURE.rows([], list(map(str, files.records(recipe, EXPOSURE.name, start, end))))
     connection.execute(f"CREATE TEMP VIEW exposures AS {filed} UNION ALL BY NAME FROM unfiled")
     connection.execute(window_views(_with_files("new_shown", searches), _with_files("numbered", acts), start, end))
@@ -47,7 +50,9 @@ def _with_files(table: str, parts: Sequence[Path]) -> str:
     return f"(FROM {table} UNION ALL BY NAME FROM {_parquet(parts)})" if parts else table
 
 
-def _number_acts(connection: duckdb.DuckDBPyConnection, files: EventFiles, recipe: str) -> None:
+def _number_acts(
+    connection: duckdb.DuckDBPyConnection, files: EventFiles, recipe: str, filed_acts: Sequence[Path]
+) -> None:
     """From `outcomes` to the acts of `numbered`, compared with the answers and the acts that are filed already."""
     [times] = connection.execute('SELECT epoch_us(min("at")), epoch_us(max("at")) FROM outcomes').fetchall()
     first, last = (moment(time or 0) for time in times)
@@ -59,8 +64,8 @@ def _number_acts(connection: duckdb.DuckDBPyConnection, files: EventFiles, recip
     )
     connection.execute(f"CREATE OR REPLACE TEMP TABLE judged AS {JUDGED}")
     [(oldest,)] = connection.execute("SELECT min(shown_us) FROM judged").fetchall()
-    day = moment(oldest or 0)
-    acts = files.facts(recipe, OUTCOME.name, day)[0] if oldest else []
+    day = day_folder(moment(oldest or 0))
+    acts = [part for part in filed_acts if day <= part.parent.name] if oldest else []
     known = KNOWN.format(acted=_parquet(acts) if acts else NONE_ACTED, oldest=oldest or 0)
     connection.execute(f"CREATE OR REPLACE TEMP TABLE known AS {known}")
     connection.execute(f"CREATE OR REPLACE TEMP TABLE numbered AS {ACTED}")

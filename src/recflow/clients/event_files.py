@@ -52,7 +52,7 @@ class EventFiles:
         return made, [part for part in self.records(recipe, kind, start, end) if self.facts_of(part) not in named]
 
     def _parts(self, tree: str, recipe: str, kind: str, start: datetime | None, end: datetime | None) -> list[Path]:
-        first, last = (moment and day_folder(moment) for moment in (start, end))
+        first, last = (day_folder(moment) if moment else None for moment in (start, end))
         return [
             path
             for folder in sorted(kind_folder(self._folder / tree, recipe, kind).glob("day=*"))
@@ -60,6 +60,11 @@ class EventFiles:
             for path in sorted(folder.glob("*.parquet"))
             if path.stem not in self._copied
         ]
+
+    def lack_facts(self) -> bool:
+        """Whether any file of records has no facts yet."""
+        kinds = [folder.name.removeprefix("kind=") for folder in (self._folder / RECORDS).glob("recipe=*/kind=*")]
+        return any(self.facts(recipe, kind)[1] for recipe in self.recipes() for kind in set(kinds))
 
     def recipes(self) -> Iterator[str]:
         """Recipes with records in Parquet."""

@@ -83,7 +83,9 @@ class DuckEventLog:
 
     def _complete(self) -> None:
         with ExitStack() as stack, _reading():
-            complete_facts(stack.enter_context(_connected()), EventFiles(self._folder, stack))
+            files = EventFiles(self._folder, stack)
+            if files.lack_facts():
+                complete_facts(stack.enter_context(_connected()), files)
 
     def _compact_one(self, path: Path) -> int:
         with disk_errors(f"{path.name} could not be compacted"), finished(path) as done:
@@ -140,7 +142,7 @@ def _window_rows(kind: RecordKind, names: Sequence[str], rows: str) -> str:
 @contextmanager
 def _connected() -> Iterator[duckdb.DuckDBPyConnection]:
     with TemporaryDirectory(prefix="recflow-events-") as folder:
-        config = {
+        config: dict[str, str | bool | int | float | list[str]] = {
             "TimeZone": "UTC",
             "autoinstall_known_extensions": "false",
             "memory_limit": _MEMORY,
@@ -148,6 +150,7 @@ def _connected() -> Iterator[duckdb.DuckDBPyConnection]:
             "preserve_insertion_order": "false",
         }
         with duckdb.connect(config=config) as connection:
+            connection.execute("SET enable_progress_bar = false")
             yield connection
 
 

@@ -59,24 +59,25 @@ create temp table acts as
 select unit, kind, nth, value, items, query_hash, acted_us > first_us + $window as late
 from acted join units using (user_hash) where reason = '' and shown_us >= $start and {_HERE}"""  # noqa: S608
 _ACTED = "select unit, {sums} from acts where not late and {part} group by unit"
-# Before the start everybody's acts are from before the own first exposure: no need to look at each.
+# Before the start all acts are from before the own first exposure, and what is of the experiment never is: no need to
+# compare the times of each.
 _SEARCHES_BEFORE = (
     """
 select unit, earlier.searches from (
   select user_hash, count(*) as searches from shown where shown_us < $start group by user_hash
 ) earlier join units using (user_hash)""",
-    """
+    f"""
 select unit, count(*) as searches from shown join units using (user_hash)
-where shown_us >= $start and shown_us < first_us group by unit""",
+where shown_us >= $start and not ({_HERE}) and shown_us < first_us group by unit""",  # noqa: S608
 )
 _ACTED_BEFORE = (
     """
 select unit, {names} from (
   select user_hash, {sums} from acted where reason = '' and acted_us < $start group by user_hash
 ) join units using (user_hash)""",
-    """
-select unit, {sums} from acted join units using (user_hash)
-where reason = '' and acted_us >= $start and acted_us < first_us group by unit""",
+    f"""
+select unit, {{sums}} from acted join units using (user_hash)
+where reason = '' and acted_us >= $start and not ({_HERE}) and acted_us < first_us group by unit""",  # noqa: S608
 )
 # The most frequent queries that make up half of the searches: those before which less than half are counted.
 _HEAD = """
@@ -135,8 +136,12 @@ class _Look:
             self._known |= {f"kind{number}": kind.name, f"repeats{number}": kind.max_repeats}
         for sql in (_SEEN, _UNITS, _INSIDE, _PROGRAMS, _ACTS):
             self._ask(sql)
-        self._units = self._ask(_EVERYBODY).fetchnumpy()
-        self._kept = np.flatnonzero(self._units["entered"] & ~self._units["program"])
+        everybody = self._ask(_EVERYBODY).fetchnumpy()
+        self._treated, entered, program = (
+            np.asarray(everybody[name], dtype=np.bool_) for name in ("treated", "entered", "program")
+        )
+        self._searched = np.asarray(everybody["searches"], dtype=np.int64)
+        self._kept, self._programs = np.flatnonzero(entered & ~program), entered & program
 
     def evidence(self) -> Evidence:
         """Everything that the design asks for."""
@@ -146,15 +151,15 @@ class _Look:
         unmatched = dict(self._ask(_UNMATCHED).fetchall())
         late = self._count("select count(*) from acts where late")
         return Evidence(
-            treated=self._units["treated"][self._kept],
+            treated=self._treated[self._kept],
             totals=self._totals(),
             before=before,
             slices={part.name: self._slice(part, before) for part in self._design.slices},
             control_p95_ms=p95,
-            assigned=_by_arm(self._units["treated"]),
+            assigned=_by_arm(self._treated),
             searches={_arm(treated): count for treated, count in self._ask(_SEARCHED).fetchall()},
             in_both=self._count("select count(*) from seen where in_both"),
-            programs=_by_arm(self._units["treated"][self._units["entered"] & self._units["program"]]),
+            programs=_by_arm(self._treated[self._programs]),
             heaviest=self._heaviest(),
             matched=self._count("select count(*) from acts where not late"),
             unmatched=unmatched | ({"after_window": late} if late else {}),
@@ -205,7 +210,7 @@ class _Look:
 
     def _add(self, columns: Iterable[str], *parts: str) -> dict[str, NDArray[np.float64]]:
         """The columns of each part, which have one row a unit at most, added up for the users who are kept."""
-        totals = {name: np.zeros(len(self._units["treated"])) for name in columns}
+        totals = {name: np.zeros(len(self._treated)) for name in columns}
         for sql in parts:
             found = self._ask(sql).fetchnumpy()
             for name, total in totals.items():
@@ -225,7 +230,7 @@ class _Look:
         found = []
         for user, first, treated, searches, program in self._ask(_HEAVY).fetchall():
             [(key,)] = self._ask(_KEY, user=user, first=moment(first)).fetchmany(1)
-            arm = int(self._units["searches"][self._units["treated"] == treated].sum())
+            arm = int(self._searched[self._treated == treated].sum())
             found.append(Heavy(key, _arm(treated), searches, searches / arm, program))
         return tuple(found)
 

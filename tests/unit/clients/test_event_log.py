@@ -117,6 +117,48 @@ def test_a_compaction_interrupted_before_the_segment_goes_changes_nothing(log, f
     assert (log.compact(), ids(log), log.outcomes(RECIPE, *WINDOW).num_rows) == (2, ["r-1"], 1)
 
 
+def fact_counts(log):
+    with log.facts(RECIPE, *WINDOW) as facts:
+        return facts.execute("select (select count(*) from shown), count(*), max(nth) from acted").fetchall()[0]
+
+
+def test_facts_are_one_a_record_while_a_segment_and_its_parquet_are_both_there(log, folder, clock):
+    path = write_and_close(folder, clock, exposure("r-1"), outcome("o-1"))
+    kept = path.read_bytes()
+    log.compact()
+    path.write_bytes(kept)
+    assert fact_counts(log) == (1, 1, 1)
+    log.compact()
+    assert fact_counts(log) == (1, 1, 1)
+
+
+def test_an_act_on_an_answer_in_the_open_segment_of_another_worker_counts_at_compaction(log, folder, clock):
+    log.append("w1", [exposure("r-1")])
+    write_and_close(folder, clock, outcome("o-1"))
+    assert log.compact() == 1
+    assert fact_counts(log) == (1, 1, 1)
+
+
+def test_facts_that_were_removed_are_made_again(log, folder, clock):
+    write_and_close(folder, clock, exposure("r-1"), outcome("o-1"))
+    log.compact()
+    [removed] = folder.glob("facts/recipe=*/kind=outcome/day=*/*.parquet")
+    removed.unlink()
+    assert fact_counts(log) == (1, 1, 1)
+    assert removed.exists()
+
+
+def test_facts_are_complete_at_every_moment_of_a_compaction(log, folder, clock):
+    for number in range(6):
+        write_and_close(folder, clock, exposure(f"r-{number}"), outcome(f"o-{number}", request_id=f"r-{number}"))
+    thread = threading.Thread(target=DuckEventLog(folder, clock).compact)
+    thread.start()
+    while thread.is_alive():
+        assert fact_counts(log) == (6, 6, 1)
+    thread.join()
+    assert (fact_counts(log), segments(folder)) == ((6, 6, 1), [])
+
+
 def test_a_compacted_file_and_its_name_are_on_the_disk_before_its_segment_goes(log, folder, clock, monkeypatch):
     path = write_and_close(folder, clock, exposure("r-1"))
     synced = []
