@@ -44,7 +44,7 @@ def _chance(plan: OnlinePlan, drop: float) -> Chance:
     walk = _Walk(plan, users, plan.noise[section.success_metric], drop, random)
     harmed, passed = walk.worse() | walk.worse_at(looks), walk.holds(margin)
     for rule in section.guardrails:
-        if noise := plan.noise.get(rule.metric):
+        if (noise := plan.noise.get(rule.metric)) is not None:
             walk = _Walk(plan, users, noise, drop, random)
             if plan.modes[rule.metric].name == "not_shown_worse":
                 passed &= walk.not_worse(MARGINS * rule.max_relative_drop)
@@ -92,7 +92,7 @@ class _Walk:
 def level(plan: OnlinePlan, metric: str, margin: float) -> float:
     """The level at which a guardrail is judged once, as far as the noise before the start tells it."""
     error = 2 * plan.noise[metric] / math.sqrt(plan.planned_users)
-    return max(plan.section.alpha, NormalDist().cdf(SURE - MARGINS * margin / error))
+    return max(plan.section.alpha, NormalDist().cdf(SURE - MARGINS * margin / error) if error else 0.0)
 
 
 def plan_lines(plan: OnlinePlan, *, short: bool = False) -> list[str]:

@@ -139,7 +139,7 @@ def noise_of(evidence: Evidence, plan: OnlinePlan, name: str) -> float | None:
     together = replace(evidence, treated=np.zeros(evidence.users, dtype=np.bool_))
     seen = measure(together, plan.made_of(name), plan.section.winsorise_quantile).control
     noise = math.sqrt(seen.variance * seen.users) / seen.value if seen.value > 0 else math.inf
-    return noise if math.isfinite(noise) and noise > 0 else None
+    return noise if math.isfinite(noise) else None
 
 
 def users_to_show(noise: float, margin: float, alpha: float) -> int:

@@ -85,10 +85,12 @@ def explain(numerators: Totals, denominators: Totals, covariates: Totals) -> Tot
 
     Columns that are constant, not finite or made of others add nothing.
     """
+    if len(numerators) < _USERS_A_COVARIATE * covariates.shape[1]:
+        return None
     shown = float(denominators.sum())
     spread = covariates.std(axis=0)
     useful = np.isfinite(spread) & (spread > 1e-9 * np.abs(covariates).max(axis=0, initial=0.0))
-    if shown == 0 or not useful.any() or len(numerators) < _USERS_A_COVARIATE * covariates.shape[1]:
+    if shown == 0 or not useful.any():
         return None
     residuals = (numerators - float(numerators.sum()) / shown * denominators) / (shown / len(numerators))
     columns = (covariates[:, useful] - covariates[:, useful].mean(axis=0)) / spread[useful]
