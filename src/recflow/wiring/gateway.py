@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from recflow.config.recipe import Recipe
 from recflow.config.recipe_loader import sound_recipes
 from recflow.config.settings import Settings
-from recflow.domain.request_ids import SigningKeys
+from recflow.domain.request_ids import LONGEST_SECRET, SigningKeys
 from recflow.errors import BadConfiguration
 from recflow.wiring.services import Services
 
@@ -75,8 +75,8 @@ def read_tokens(path: Path | None) -> tuple[str, ...]:
 def read_keys(path: Path | None) -> SigningKeys:
     """The signing keys of a file, one a line, newest first; none without a file.
 
-    BadConfiguration for a file that everybody on this host can read or change, and for one without a key or with a
-    short one: what is easily had or guessed signs nothing.
+    BadConfiguration for a file that everybody on this host can read or change, and for one without a key, or with one
+    that is too short, too long or a sentence: what is easily had or guessed signs nothing.
     """
     if path is None:
         return SigningKeys()
@@ -87,10 +87,14 @@ def read_keys(path: Path | None) -> SigningKeys:
     make_one = f"put what `openssl rand -hex 32` prints on the first line of {path}"
     if not keys:
         raise _unfit_keys("a key a line", "no key", make_one)
-    if any(len(key) < _SHORTEST_KEY or len(key.split()) > 1 for key in keys):
+    if not all(map(_is_fit, keys)):
         lengths = ", ".join(f"{len(key)} characters" + " with spaces" * (len(key.split()) > 1) for key in keys)
-        raise _unfit_keys(f"keys of {_SHORTEST_KEY} characters or more, without spaces", lengths, make_one)
+        raise _unfit_keys(f"keys of {_SHORTEST_KEY} to {LONGEST_SECRET} characters, no spaces", lengths, make_one)
     return SigningKeys(tuple(key.encode() for key in keys), accepts_unsigned=_UNSIGNED in lines)
+
+
+def _is_fit(key: str) -> bool:
+    return len(key) >= _SHORTEST_KEY and len(key.encode()) <= LONGEST_SECRET and len(key.split()) == 1
 
 
 def _unfit_keys(expected: str, seen: str, action: str) -> BadConfiguration:

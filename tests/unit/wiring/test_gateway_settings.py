@@ -47,6 +47,7 @@ def test_a_line_says_that_ids_without_a_signature_are_still_accepted(tmp_path):
         (b"\n \n", 0o600, "no key"),
         (b"unsigned\n", 0o600, "no key"),
         (b"k" * 31, 0o600, "31 characters"),
+        (b"k" * 65, 0o600, "65 characters"),
         (b"k" * 32 + b"\nshort\n", 0o600, "32 characters, 5 characters"),
         (b"# the key of november, made by operations\n", 0o600, "with spaces"),
         (b"\xff\xfe", 0o600, "decode"),
