@@ -31,6 +31,8 @@ class Fallback(StrEnum):
     STALE_ROUTES = "stale_routes"
 
 
+# Marks a shopper without any id: served by stable and outside experiments, while the clicks are good labels.
+UNIDENTIFIED = "unidentified"
 OutcomeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$", description="As the recipe's outcomes name it.")]
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from recflow.artifacts.events import Arm, Fallback
 from recflow.domain.routes import RoutingTable
 
-FORCED, BOT, UNIDENTIFIED = "forced", "bot", "unidentified"
+FORCED, BOT = "forced", "bot"
 
 
 @dataclass(frozen=True)

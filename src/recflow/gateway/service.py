@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from recflow.artifacts.events import Exposure, Fallback, Outcome, ShownItem
+from recflow.artifacts.events import UNIDENTIFIED, Exposure, Fallback, Outcome, ShownItem
 from recflow.config.recipe import Recipe
 from recflow.domain.ranking import order
 from recflow.domain.request_ids import SigningKeys, new_issue
@@ -17,7 +17,7 @@ from recflow.domain.routes import RoutingTable
 from recflow.domain.units import Unit
 from recflow.gateway.admitting import Admission
 from recflow.gateway.answering import Answer, Deadline, Question, answer, ask
-from recflow.gateway.assigning import UNIDENTIFIED, Assignment, assign
+from recflow.gateway.assigning import Assignment, assign
 from recflow.gateway.instruments import Instruments
 from recflow.gateway.messages import OutcomeRequest, RankRequest, Refusal
 from recflow.gateway.recording import Recorder

@@ -18,7 +18,7 @@ def holder(keys, text, *user_keys):
 def test_an_id_says_which_line_answered_and_when_to_the_millisecond():
     at = NOON + timedelta(milliseconds=7)
     told = read_request_id(str(SigningKeys((OLD,)).request_id("search", new_issue(at), "u-1")))
-    assert (told.recipe, told.at) == ("search", at)
+    assert (told.recipe, told.issued_s) == ("search", at.timestamp())
 
 
 def test_no_two_ids_are_the_same():

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from recflow.artifacts.digests import digest_file, digest_json
+from recflow.artifacts.events import UNIDENTIFIED
 from recflow.artifacts.manifests import Interval
 from recflow.data.rows import COLUMNS, DELIVERED
 from recflow.data.sources.catalogue import Item, catalogue_files, read_catalogue
@@ -17,7 +18,7 @@ from recflow.protocols import EventLog
 _NO_ITEM = Item(title="", description="")
 _EXPOSURE = ("request_id", "at", "user_key", "marked", "query", "items", "erased")
 # Whose requests teach: shoppers', and those of people without any id, each of which is a user of its own.
-_SHOPPERS = ("", "unidentified")
+_SHOPPERS = ("", UNIDENTIFIED)
 
 
 class GatewayLog:
