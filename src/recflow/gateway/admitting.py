@@ -8,11 +8,10 @@ from datetime import datetime, timedelta
 
 from recflow.artifacts.events import Outcome
 from recflow.config.recipe import Recipe
+from recflow.domain.matching import SKEW
 from recflow.domain.request_ids import RequestId, SigningKeys, read_request_id
 from recflow.gateway.limiting import Limiter
 from recflow.gateway.messages import OutcomeRequest, Refusal, check_kind
-
-SKEW_S = 120
 
 
 class Admission:
@@ -48,7 +47,7 @@ class Admission:
         holder = self._keys.holder(request_id, user_keys)
         if holder is None:
             raise Refusal(422, "unknown_request", "request_id was not issued to this user")
-        if self._keys.needs_signature(request_id) and request_id.issued_s > now.timestamp() + SKEW_S:
+        if self._keys.needs_signature(request_id) and request_id.issued_s > now.timestamp() + SKEW.total_seconds():
             raise Refusal(422, "unknown_request", "request_id was issued in the future: do the gateways' clocks agree?")
         return holder
 
