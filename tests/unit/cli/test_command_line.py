@@ -208,6 +208,17 @@ class TestRecipe:
         assert run(["recipe", "check", str(home / "shop.yaml")]) == 0
         assert "40 held-out queries can tell a margin of 0.028" in capsys.readouterr().out
 
+    def test_the_plan_of_an_experiment_is_printed_before_anything_starts(self, home, capsys):
+        recipe = home / "shop.yaml"
+        recipe.write_text("name: shop\nowner: ada\nonline_gate: {guardrails: [{metric: purchase_rate}]}\n")
+        assert run(["plan", str(recipe)]) == 0
+        [length, guardrail, chances] = capsys.readouterr().out.splitlines()
+        assert length.startswith("no earlier traffic: planned for 5,000 users")
+        assert guardrail.startswith("purchase_rate: chosen by both arms together at 640 users")
+        assert chances.startswith("who passes is not known")
+        assert run(["recipe", "check", str(recipe)]) == 0
+        assert f"{recipe}: {length}\n{recipe}: {chances}\n" in capsys.readouterr().out
+
     @pytest.mark.parametrize("code", [None, "import numpy\n\ndef process(scores):\n    return scores\n"])
     def test_a_post_processing_that_cannot_be_served_is_found_before_the_night(self, home, capsys, code):
         if code:
