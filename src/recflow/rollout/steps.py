@@ -222,11 +222,17 @@ def _measuring(turn: Turn) -> Proposal:
 
 
 def _verdict(release: OpenRelease, decision: Decision) -> LedgerEvent | None:
-    """The move that a decision asks for; None when it is not decided yet."""
+    """The move that a decision asks for; None when it is not decided yet.
+
+    An experiment that can no longer pass ends at once, and is never promoted: its guardrail was judged, and not passed.
+    """
     if hold := decision.numbers.get("hold"):
         return move(release, S.HELD, str(hold), decision=decision)
     if decision.verdict is V.FAIL:
         return move(release, S.ROLLING_BACK, decision=decision)
+    if settled := decision.numbers.get("settled"):
+        held = release.plan.judging.on_inconclusive == "hold"
+        return move(release, S.HELD if held else S.ROLLING_BACK, f"undecided for good: {settled}", decision=decision)
     return move(release, S.PROMOTING, decision=decision) if decision.passed else None
 
 

@@ -274,6 +274,18 @@ def test_no_verdict_in_time_ends_as_the_plan_says(world, answer, end):
     assert (S.HELD in world.path) == (answer == "hold")
 
 
+@pytest.mark.parametrize(("answer", "end"), [("promote", S.ROLLING_BACK), ("hold", S.HELD)])
+def test_an_experiment_that_can_no_longer_pass_ends_at_once_and_is_never_promoted(world, answer, end):
+    with_plan(world, judging=QUICK.judging.model_copy(update={"on_inconclusive": answer}))
+    world.stable(1)
+    world.record(2)
+    world.play(at(S.JUDGING))
+    world.judge = lambda *_: decide(Verdict.INCONCLUSIVE, settled="revenue_per_user may be worse")
+    world.advance()
+    assert world.state.release.state is end
+    assert "revenue_per_user may be worse" in world.state.release.reason
+
+
 def test_a_mismatched_sample_holds_the_release(world):
     world.stable(1)
     world.record(2)
