@@ -91,20 +91,3 @@ def _noise(plan: OnlinePlan, evidence: Evidence, name: str) -> MetricNoise:
     error = 2 * noise / evidence.users**0.5
     margin = Sequence(plan.section.alpha, plan.planned_users).margin(evidence.users, error)
     return MetricNoise(metric=name, relative_error=error, margin=margin)
-
-
-def as_lines(report: AAReport) -> list[str]:
-    """The report for people."""
-    said = [
-        f"{report.users:,} users, arms as planned: p = {report.ratio_p:.2g}, at any look",
-        f"split again {report.splits} times, {report.looks} looks each, for false alarms (at most {report.alpha:.0%}):",
-        f"  rolled back {report.rolled_back:.1%}, promoted as better {report.promoted_as_better:.1%}",
-    ]
-    for seen in report.noise:
-        known = seen.relative_error is not None and seen.margin is not None
-        said.append(
-            f"{seen.metric}: standard error {seen.relative_error:.1%}, so many users show a margin of {seen.margin:.1%}"
-            if known
-            else f"{seen.metric}: nobody has reported it"
-        )
-    return [*said, f"the arms as they were: {report.decision.verdict}: {'; '.join(report.decision.reasons)}"]

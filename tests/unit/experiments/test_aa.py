@@ -3,7 +3,7 @@ from dataclasses import replace
 from fakes.made_evidence import made, planned
 from recflow.artifacts.events import Arm
 from recflow.config.sections.gate import Guardrail
-from recflow.experiments.aa import aa_report, as_lines
+from recflow.experiments.aa import aa_report
 
 PLAN = planned(planned_users=3000, guardrails=(Guardrail(metric="purchase_rate"), Guardrail(metric="cart_rate")))
 
@@ -24,10 +24,9 @@ def test_arms_that_are_no_halves_are_seen():
     assert aa_report(PLAN, replace(made(600), assigned={Arm.TREATMENT: 200, Arm.CONTROL: 400}), splits=1).ratio_p < 1e-6
 
 
-def test_the_same_evidence_gives_the_same_report_and_people_can_read_it():
+def test_the_same_evidence_gives_the_same_report():
     evidence = made(1000)
     assert aa_report(PLAN, evidence, splits=3) == aa_report(PLAN, evidence, splits=3)
-    assert "split again 3 times" in as_lines(aa_report(PLAN, evidence, splits=3))[1]
 
 
 def test_nobody_yet_is_a_report_that_says_so():
