@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fakes.made_evidence import made
+from fakes.made_evidence import made, with_totals
 from recflow.config.sections.gate import Guardrail, OnlineGateSection
 from recflow.config.sections.outcomes import OutcomesSection
 from recflow.experiments.forecast import chances, plan_lines
@@ -20,6 +20,12 @@ def plan(users=40_000, *, traffic=True, purchases=0.03, rules=RULES, kind="refre
 
 def test_a_line_that_few_visit_plans_for_those_who_come_within_the_judging_hours():
     assert plan(1800).planned_users == 1800
+
+
+@pytest.mark.parametrize("clicks", [True, False])
+def test_hardly_any_earlier_traffic_still_plans_for_a_hundred_users(clicks):
+    sample = made(3) if clicks else with_totals(made(3), count_click=np.zeros(3), count_purchase=np.zeros(3))
+    assert plan_online(OnlineGateSection(), OutcomesSection(), "refresh", Traffic(3, 72, sample)).planned_users == 100
 
 
 def test_a_busy_line_plans_for_no_more_than_the_margins_need():
