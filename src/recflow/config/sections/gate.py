@@ -84,7 +84,7 @@ class OnlineGateSection(Frozen):
     max_relative_drop: float = Field(default=0.05, gt=0, lt=1, description="Non-inferiority margin of a refresh.")
     guardrails: tuple[Guardrail, ...] = ()
     slices: tuple[OnlineSlice, ...] = Field(default=(), description="Each can stop a candidate, none promotes one.")
-    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    alpha: float = Field(default=0.05, ge=1e-6, lt=0.5)
     planned_users: int | None = Field(
         default=None,
         ge=10,
