@@ -32,8 +32,12 @@ def advance(recipe: RecipeName) -> None:
 @app.command()
 def aa(
     recipe: RecipeName,
-    users: Annotated[int | None, typer.Option(min=10, help="Of both arms; default: as the online gate plans.")] = None,
-    hours: Annotated[float | None, typer.Option(min=0.01, help="The longest; default: as the recipe judges.")] = None,
+    users: Annotated[
+        int | None, typer.Option(min=10, max=1_000_000_000, help="Of both arms; default: as the online gate plans.")
+    ] = None,
+    hours: Annotated[
+        float | None, typer.Option(min=0.01, max=8760, help="The longest; default: as the recipe judges.")
+    ] = None,
     by: Person = "",
 ) -> None:
     """Put the serving version into both arms of an experiment, to see how far the judge can be trusted.

@@ -62,12 +62,12 @@ class Recipe(Frozen):
     def _judged_by_known_metrics(cls, gate: OnlineGateSection, info: ValidationInfo) -> OnlineGateSection:
         outcomes = info.data.get("outcomes", OutcomesSection())
         made = tuple(metric.name for metric in outcomes.metrics)
-        for name, known in (
-            (gate.success_metric, made),
-            *((rule.metric, made + SERVING_METRICS) for rule in gate.guardrails),
+        for where, name, known in (
+            ("success_metric", gate.success_metric, made),
+            *(("guardrails", rule.metric, made + SERVING_METRICS) for rule in gate.guardrails),
         ):
             if name not in known:
-                raise ValueError(f"{name} is no metric of this recipe: {', '.join(known)}")
+                raise ValueError(f"{where}: {name} is no metric of this recipe: {', '.join(known)}")
         return gate
 
     @field_validator("rollout")

@@ -32,6 +32,8 @@ def answer(scorer: Any, process: Process, requests: Sequence[Request]) -> list[A
 def _finish(process: Process, scores: Sequence[float]) -> Answer:
     try:
         final = [float(score) for score in process(list(scores))]
+    except SystemExit as error:
+        return RuntimeError(f"post-processing ends its process: exit({error.code!r})")
     except Exception as error:  # noqa: BLE001 - the recipe's own code: its failure is this request's only
         return error
     if len(final) != len(scores):

@@ -60,11 +60,11 @@ def _load_process(path: Path) -> Process:
         return list
     try:
         return cast("Process", _load(path).process)
-    except Exception as error:  # noqa: BLE001 - the recipe's own code, whatever it raises
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the recipe's own code, whatever it raises
         return _refusing(error)
 
 
-def _refusing(error: Exception) -> Process:
+def _refusing(error: BaseException) -> Process:
     def process(scores: list[float]) -> NoReturn:
         raise error
 

@@ -39,6 +39,11 @@ def aa_decision(section: OnlineGateSection, report: AAReport) -> Decision:
     """FAIL where the judge errs more often than its level, or the arms differ in size: trust no experiment."""
     findings = (*_errors(report), _ratio(section, report), _arms(report), *_noise(report))
     failed = tuple(finding.reason for finding in findings if finding.blocking and finding.verdict is V.FAIL)
+    judged = any(finding.rule == section.success_metric for finding in report.decision.findings)
+    if not failed and not judged:
+        # A judge that had nothing to judge by raised no false alarm, which says nothing of it.
+        silent = f"nothing was judged: {'; '.join(report.decision.reasons)}"
+        return Decision(gate=GATE, verdict=V.INCONCLUSIVE, reasons=(silent,), findings=findings)
     calm = (
         f"{report.users:,} users in two equal arms: {report.rolled_back:.1%} rolled back and "
         f"{report.promoted_as_better:.1%} promoted as better in {report.splits} splits of them"

@@ -39,7 +39,7 @@ def chances(plan: OnlinePlan) -> tuple[Chance, ...]:
 def _chance(plan: OnlinePlan, drop: float) -> Chance:
     section, random = plan.section, np.random.default_rng(_SEED)
     looks = look_users(plan.harm_users)
-    users = np.union1d(np.linspace(plan.planned_users / _STEPS, plan.planned_users, _STEPS), looks)
+    users = np.union1d(np.ceil(np.linspace(plan.planned_users / _STEPS, plan.planned_users, _STEPS)), looks)
     margin = section.max_relative_drop if plan.kind == "refresh" else 0.0
     walk = _Walk(plan, users, plan.noise[section.success_metric], drop, random)
     harmed, passed = walk.worse() | walk.worse_at(looks), walk.holds(margin)
@@ -74,9 +74,10 @@ class _Walk:
         return self._seen + margin + self._margin(self._plan.harm_alpha) < 0
 
     def worse_at(self, looks: tuple[int, ...]) -> Runs:
-        bounds = np.full(len(self._users), np.inf)
-        bounds[np.searchsorted(self._users, looks)] = boundaries(LOOKS_SHARE * self._plan.section.alpha)
-        return self._seen < -bounds * self._errors
+        at, worse = np.searchsorted(self._users, looks), np.zeros_like(self._seen, dtype=np.bool_)
+        bounds = np.array(boundaries(LOOKS_SHARE * self._plan.section.alpha))
+        worse[:, at] = self._seen[:, at] < -bounds * self._errors[at]
+        return worse
 
     def not_worse(self, far: float) -> Runs:
         """The verdict at the planned end, at that look and before it nothing."""

@@ -116,7 +116,8 @@ def plan_online(
     section: OnlineGateSection, outcomes: OutcomesSection, kind: Kind, traffic: Traffic | None
 ) -> OnlinePlan:
     """The plan by the line's own traffic; without any, for 5,000 users unless the recipe says how many."""
-    users = section.planned_users or (traffic.users if traffic else 0) or USERS_WITHOUT_TRAFFIC
+    came = max(_FEWEST_USERS, traffic.users) if traffic and traffic.users else USERS_WITHOUT_TRAFFIC
+    users = section.planned_users or came
     plan = OnlinePlan(section, outcomes, kind, users, section.harm_users, {})
     noise: dict[str, float] = {}
     if traffic and traffic.users:

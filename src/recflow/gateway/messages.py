@@ -12,8 +12,14 @@ from recflow.config.sections.serving import ServingSection
 from recflow.domain.text import normalise
 from recflow.domain.units import ANONYMOUS, UNIDENTIFIED, Unit, unit_of
 
+
+def _null_as(default: Any) -> BeforeValidator:
+    """What programs send as null is missing."""
+    return BeforeValidator(lambda given: default if given is None else given)
+
+
 _Id = Annotated[str, Field(max_length=128)]
-_Text = Annotated[str, BeforeValidator(lambda text: "" if text is None else text)]
+_Text = Annotated[str, _null_as("")]
 
 
 class Refusal(Exception):
@@ -68,8 +74,8 @@ class RankRequest(Message):
 
     query: str
     items: list[Item]
-    marked: Literal["", "bot", "employee"] = ""
-    context: Annotated[dict[_Name, _Said], BeforeValidator(_as_text)] = Field(
+    marked: Annotated[Literal["", "bot", "employee"], _null_as("")] = ""
+    context: Annotated[dict[_Name, _Said], BeforeValidator(_as_text), _null_as({})] = Field(
         default_factory=dict,
         max_length=20,
         description="What is known of the request: device, page … Nothing personal.",
@@ -87,8 +93,8 @@ class OutcomeRequest(Message):
     request_id: Annotated[str, Field(min_length=1, max_length=128)]
     kind: OutcomeName
     item_id: Annotated[str, Field(min_length=1, max_length=128)]
-    value: Annotated[float, BeforeValidator(_no_flag), Field(ge=0)] = 0.0
-    outcome_id: _Id = ""
+    value: Annotated[float, BeforeValidator(_no_flag), _null_as(0.0), Field(ge=0)] = 0.0
+    outcome_id: Annotated[_Id, _null_as("")] = ""
 
     def key(self, user_key: str) -> str:
         """The outcome's id, given or derived, for the user it counts for."""

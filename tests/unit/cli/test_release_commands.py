@@ -91,8 +91,10 @@ def test_an_aa_is_started_and_what_it_found_is_shown_until_the_next_release(worl
     assert "4,000 users" not in call("status", NAME)
 
 
-@pytest.mark.parametrize(("option", "value"), [("--users", "3"), ("--hours", "0")])
-def test_an_aa_of_nobody_or_of_no_time_is_refused(world, call, option, value):
+@pytest.mark.parametrize(
+    ("option", "value"), [("--users", "3"), ("--hours", "0"), ("--hours", "9000"), ("--hours", "inf")]
+)
+def test_an_aa_of_nobody_of_no_time_or_without_end_is_refused(world, call, option, value):
     world.stable(1)
     with pytest.raises(AssertionError, match="Invalid value"):
         call("aa", NAME, option, value)

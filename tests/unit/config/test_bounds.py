@@ -81,3 +81,20 @@ def test_what_a_ledger_may_hold_and_a_recipe_may_not_ask_for_is_refused_with_its
     recipe, mistakes = check_recipe(f"{HEAD}rollout:\n  {rollout}\n", "shop_search.yaml")
     assert recipe is None
     assert mistakes[0].startswith(f"line 3: rollout: Value error, {rollout.split(':')[0]}.")
+
+
+@pytest.mark.parametrize(
+    ("gate", "reason"),
+    [
+        ("{success_metric: clicks}", "success_metric: clicks is no metric of this recipe: ctr"),
+        ("{guardrails: [{metric: clicks}]}", "guardrails: clicks is no metric of this recipe: ctr"),
+        ("{guardrails: [{metric: ctr}]}", "guardrails: ctr is the success metric"),
+        ("{guardrails: [{metric: p95_ms}, {metric: p95_ms, max_relative_drop: 0.5}]}", "guardrails: two have one name"),
+        ("{slices: [{name: long_lists, items: 5}, {name: long_lists, items: 50}]}", "slices: two have one name"),
+        ("{covariate_days: 0, slices: [{name: returning_users}]}", "slices: without covariate_days"),
+    ],
+)
+def test_a_rule_that_would_not_be_judged_as_it_is_written_is_a_mistake(gate, reason):
+    recipe, mistakes = check_recipe(f"{HEAD}online_gate: {gate}\n", "shop_search.yaml")
+    assert recipe is None
+    assert [reason in mistake for mistake in mistakes] == [True]

@@ -86,6 +86,7 @@ def test_the_serving_package_is_judged_by_its_own_post_processing(judge):
         ("return [float('inf'), *scores[1:]]", "1 of 8 scores are no numbers"),
         ("raise KeyError('x')", "KeyError: 'x'"),
         ("return None", "TypeError"),
+        ("raise SystemExit(0)", "post-processing ends its process: exit(0)"),
     ],
 )
 def test_post_processing_that_fails_on_held_out_queries_fails_the_candidate_with_their_number(judge, body, seen):
@@ -95,10 +96,11 @@ def test_post_processing_that_fails_on_held_out_queries_fails_the_candidate_with
     assert seen in decision.reasons[0]
 
 
-def test_post_processing_that_does_not_load_answers_nothing(judge):
-    decision = judge.decide(judge.package("1 / 0\n\n\ndef process(scores):\n    return scores\n"))
+@pytest.mark.parametrize(("line", "seen"), [("1 / 0", "ZeroDivisionError"), ("raise SystemExit(0)", "exit(0)")])
+def test_post_processing_that_does_not_load_answers_nothing(judge, line, seen):
+    decision = judge.decide(judge.package(f"{line}\n\n\ndef process(scores):\n    return scores\n"))
     assert decision.verdict is Verdict.FAIL
-    assert "ZeroDivisionError" in decision.reasons[0]
+    assert seen in decision.reasons[0]
 
 
 def test_a_query_that_the_scorer_cannot_read_is_counted_and_the_others_are_judged(tmp_path):

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from recflow.artifacts.decisions import Decision, Verdict
+from fakes.made_evidence import made, planned, with_totals
+from recflow.artifacts.decisions import Decision, Finding, Verdict
 from recflow.artifacts.events import Arm
 from recflow.config.sections.gate import OnlineGateSection
 from recflow.config.sections.outcomes import OutcomesSection
@@ -17,7 +18,12 @@ from recflow.experiments.planning import plan_online
 V = Verdict
 START = datetime(2011, 1, 5, tzinfo=UTC)
 REPORT = AAReport(
-    decision=Decision(gate="online_gate", verdict=V.FAIL, reasons=("ctr is worse",)),
+    decision=Decision(
+        gate="online_gate",
+        verdict=V.FAIL,
+        reasons=("ctr is worse",),
+        findings=(Finding(rule="ctr", verdict=V.FAIL, reason="ctr is worse"),),
+    ),
     users=20_000,
     ratio_p=0.4,
     alpha=0.05,
@@ -64,6 +70,21 @@ def test_false_alarms_beyond_chance_and_unequal_arms_are_what_fails_it(changes, 
 
 def test_false_alarms_within_the_chance_of_so_many_splits_fail_nothing():
     assert decide(rolled_back=0.09).passed
+
+
+@pytest.mark.parametrize(
+    ("evidence", "reason"),
+    [
+        (replace(with_totals(made(300), count_click=np.zeros(300)), before={}), "no click has been reported"),
+        (made(20), "a look needs 50"),
+        (with_totals(made(300), count_click=np.full(300, np.inf)), "adds up to no number"),
+    ],
+)
+def test_a_judge_that_had_nothing_to_judge_by_is_not_trusted_for_its_silence(evidence, reason):
+    plan = planned(planned_users=300)
+    decision = aa_judge.aa_decision(plan.section, aa_report(plan, evidence, splits=5))
+    assert decision.verdict is V.INCONCLUSIVE
+    assert reason in decision.reasons[0]
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fakes.made_evidence import made
+from fakes.made_evidence import made, with_totals
 from recflow.config.sections.gate import Guardrail, OnlineGateSection
 from recflow.config.sections.outcomes import OutcomesSection
 from recflow.experiments.forecast import chances, plan_lines
@@ -20,6 +20,23 @@ def plan(users=40_000, *, traffic=True, purchases=0.03, rules=RULES, kind="refre
 
 def test_a_line_that_few_visit_plans_for_those_who_come_within_the_judging_hours():
     assert plan(1800).planned_users == 1800
+
+
+@pytest.mark.parametrize("clicks", [True, False])
+def test_hardly_any_earlier_traffic_still_plans_for_a_hundred_users(clicks):
+    sample = made(3) if clicks else with_totals(made(3), count_click=np.zeros(3), count_purchase=np.zeros(3))
+    assert plan_online(OnlineGateSection(), OutcomesSection(), "refresh", Traffic(3, 72, sample)).planned_users == 100
+
+
+@pytest.mark.parametrize("section", [{"planned_users": 10, "harm_users": 50}, {"alpha": 1e-6}, {"alpha": 0.499}])
+def test_the_smallest_and_largest_numbers_of_a_recipe_have_a_plan_with_chances(section):
+    assert plan_lines(plan(rules=RULES[:2], **section))[-1].startswith("promoted: ")
+
+
+def test_shoppers_who_all_do_the_same_have_a_plan_that_surely_promotes_an_equal_candidate():
+    same = with_totals(made(4000), searches=np.ones(4000), count_click=np.ones(4000))
+    certain = plan_online(OnlineGateSection(), OutcomesSection(), "refresh", Traffic(4000, 72.0, same))
+    assert [chance.promoted for chance in chances(certain)] == [1, 0, 0]
 
 
 def test_a_busy_line_plans_for_no_more_than_the_margins_need():

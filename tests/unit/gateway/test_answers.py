@@ -68,6 +68,11 @@ def test_a_null_id_is_a_missing_one(world):
     assert [seen.user_key for seen in world.exposures] == ["anonymous:cookie", "u-1"]
 
 
+def test_what_need_not_be_said_may_be_null(world):
+    assert world.rank(ask(marked=None, context=None)).status_code == 200
+    assert world.act(outcome_id=None, value=None).json() == world.act().json()
+
+
 def test_the_exposure_keeps_what_the_shop_says_of_the_request_as_text(world):
     said = {"device": "phone", "page": 2, "price": 9.5, "logged_in": True, "campaign": None}
     assert world.rank(ask(context=said)).status_code == 200

@@ -1,8 +1,8 @@
 """What a candidate must show offline before it may be released."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from recflow.artifacts.events import OutcomeName
 from recflow.artifacts.frozen import Frozen
@@ -84,7 +84,7 @@ class OnlineGateSection(Frozen):
     max_relative_drop: float = Field(default=0.05, gt=0, lt=1, description="Non-inferiority margin of a refresh.")
     guardrails: tuple[Guardrail, ...] = ()
     slices: tuple[OnlineSlice, ...] = Field(default=(), description="Each can stop a candidate, none promotes one.")
-    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    alpha: float = Field(default=0.05, ge=1e-6, lt=0.5)
     planned_users: int | None = Field(
         default=None,
         ge=10,
@@ -101,7 +101,7 @@ class OnlineGateSection(Frozen):
         description="Users at the last of five looks for harm: a tenth fewer clicks is seen by then.",
     )
     outcome_window_seconds: float = Field(
-        default=1800, ge=0, le=604_800, description="A user counts once this has passed since the first exposure."
+        default=1800, ge=1, le=604_800, description="A user counts once this has passed since the first exposure."
     )
     covariate_days: int = Field(
         default=14, ge=0, le=90, description="How far back a user's own earlier acts explain the later ones; 0: not."
@@ -115,3 +115,15 @@ class OnlineGateSection(Frozen):
     ratio_stop_p: float = Field(default=0.001, gt=0, lt=1, description="Sample-ratio mismatch below it: HOLD.")
     ratio_warn_p: float = Field(default=0.01, gt=0, lt=1)
     max_users_in_both: float = Field(default=0.01, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _each_rule_once(self) -> Self:
+        guarded, slices = [rule.metric for rule in self.guardrails], [part.name for part in self.slices]
+        if self.success_metric in guarded:
+            raise ValueError(f"guardrails: {self.success_metric} is the success metric, which fails when it is worse")
+        for what, names in (("guardrails", guarded), ("slices", slices)):
+            if len(set(names)) < len(names):
+                raise ValueError(f"{what}: two have one name: {', '.join(names)}")
+        if not self.covariate_days and {"new_users", "returning_users"} & set(slices):
+            raise ValueError("slices: without covariate_days nobody is known to have searched before")
+        return self
