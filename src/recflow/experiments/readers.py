@@ -27,7 +27,7 @@ _SEEN = f"""
 create temp table seen as
 select user_hash, min(shown_us) as first_us, bool_or(arm = 'treatment') as treated, count(*) as searches,
   bool_or(arm = 'treatment') and bool_or(arm = 'control') as in_both
-from shown where shown_us >= $start and {_HERE} group by user_hash"""  # noqa: S608 - no input in it
+from shown where {_HERE} group by user_hash"""  # noqa: S608 - no input in it
 _UNITS = """
 create temp table units as
 select user_hash, first_us, treated, searches, first_us + $window <= $now as entered,
@@ -38,7 +38,7 @@ create temp table inside as
 select unit, entered and not treated as beside, (shown_us // {_MINUTE_US})::integer as minute, latency_ms,
   fallback <> '' as fell, items, query_hash
 from shown join units using (user_hash)
-where shown_us >= $start and {_HERE} and shown_us <= first_us + $window"""  # noqa: S608
+where {_HERE} and shown_us <= first_us + $window"""  # noqa: S608
 # Only who has more searches at all can have more of them in one minute.
 _PROGRAMS = """
 create temp table programs as
@@ -56,28 +56,23 @@ select unit, count(*) as searches, count(*) filter (fell) as fallbacks, count(*)
 from inside where {part} group by unit"""
 _ACTS = f"""
 create temp table acts as
-select unit, kind, nth, value, items, query_hash, acted_us > first_us + $window as late
+select unit, kind, nth, value, 1 as acts, items, query_hash, acted_us > first_us + $window as late
 from acted join units using (user_hash) where reason = '' and shown_us >= $start and {_HERE}"""  # noqa: S608
 _ACTED = "select unit, {sums} from acts where not late and {part} group by unit"
-# Before the start all acts are from before the own first exposure, and what is of the experiment never is: no need to
-# compare the times of each.
+# Before the start everything is from before the own first exposure.
 _SEARCHES_BEFORE = (
     """
-select unit, earlier.searches from (
-  select user_hash, count(*) as searches from shown where shown_us < $start group by user_hash
-) earlier join units using (user_hash)""",
+select unit, sum(earlier.searches)::double as searches
+from searches_before earlier join units using (user_hash) group by unit""",
     f"""
 select unit, count(*) as searches from shown join units using (user_hash)
-where shown_us >= $start and not ({_HERE}) and shown_us < first_us group by unit""",  # noqa: S608
+where not ({_HERE}) and shown_us < first_us group by unit""",  # noqa: S608
 )
 _ACTED_BEFORE = (
-    """
-select unit, {names} from (
-  select user_hash, {sums} from acted where reason = '' and acted_us < $start group by user_hash
-) join units using (user_hash)""",
+    "select unit, {sums} from acts_before join units using (user_hash) group by unit",
     f"""
-select unit, {{sums}} from acted join units using (user_hash)
-where reason = '' and acted_us >= $start and not ({_HERE}) and acted_us < first_us group by unit""",  # noqa: S608
+select unit, {{sums}} from (select *, 1 as acts from acted) join units using (user_hash)
+where reason = '' and not ({_HERE}) and acted_us < first_us group by unit""",  # noqa: S608
 )
 # The most frequent queries that make up half of the searches: those before which less than half are counted.
 _HEAD = """
@@ -89,10 +84,10 @@ select query_hash from (
 ) where above < whole / 2"""
 _UNMATCHED = """
 select reason, count(*) from acted
-where reason <> '' and acted_us >= $start and (reason = 'unknown_request' or experiment = $experiment)
+where reason <> '' and (reason = 'unknown_request' or experiment = $experiment)
 group by reason"""
-_COLLISIONS = "select count(*) from acted where id_nth = 2 and acted_us >= $start and experiment = $experiment"
-_SEARCHED = f"select arm = 'treatment', count(*) from shown where shown_us >= $start and {_HERE} group by 1"  # noqa: S608
+_COLLISIONS = "select count(*) from acted where id_nth = 2 and experiment = $experiment"
+_SEARCHED = f"select arm = 'treatment', count(*) from shown where {_HERE} group by 1"  # noqa: S608
 _HEAVY = """
 select user_hash, first_us, treated, searches, unit in (from programs) as program
 from units order by searches desc, unit limit 3"""
@@ -112,7 +107,7 @@ def read_evidence(events: EventLog, design: Design, now: datetime) -> Evidence:
 
     A user counts once the design's window has passed since the first exposure, with the searches and acts inside it.
     """
-    with events.facts(design.recipe, design.start - design.look_back, now) as facts:
+    with events.facts(design.recipe, design.start, now, look_back=design.look_back) as facts:
         return _Look(facts, design, now).evidence()
 
 
@@ -134,6 +129,7 @@ class _Look:
         }
         for number, kind in enumerate(design.outcomes.kinds):
             self._known |= {f"kind{number}": kind.name, f"repeats{number}": kind.max_repeats}
+            self._known |= {f"most{number}": kind.max_value}
         for sql in (_SEEN, _UNITS, _INSIDE, _PROGRAMS, _ACTS):
             self._ask(sql)
         everybody = self._ask(_EVERYBODY).fetchnumpy()
@@ -188,7 +184,7 @@ class _Look:
         )
 
     def _before(self) -> Totals:
-        acts = (sql.format(sums=self._sums, names=", ".join(self._columns)) for sql in _ACTED_BEFORE)
+        acts = (sql.format(sums=self._sums) for sql in _ACTED_BEFORE)
         return self._add(("searches",), *_SEARCHES_BEFORE) | self._add_acts(*acts)
 
     @property
@@ -199,8 +195,9 @@ class _Look:
     @property
     def _sums(self) -> str:
         return ", ".join(
-            f"count(*) filter (kind = $kind{number} and nth = 1) as acts{number}, "
-            f"coalesce(sum(value) filter (kind = $kind{number} and nth <= $repeats{number}), 0) as value{number}"
+            f"coalesce(sum(acts) filter (kind = $kind{number} and nth = 1), 0)::double as acts{number}, "
+            f"coalesce(sum(acts * least(value, $most{number})) "
+            f"filter (kind = $kind{number} and nth <= $repeats{number}), 0) as value{number}"
             for number in range(len(self._design.outcomes.kinds))
         )
 
