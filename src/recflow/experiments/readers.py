@@ -20,13 +20,15 @@ from recflow.protocols import EventLog
 
 # Latencies are read to a thousandth of themselves.
 _FINE = 1000
+# Rows that are added up at a time: in memory, whatever the log's size.
+_BATCH = 1_000_000
 _MINUTE_US = 60_000_000
 
 _HERE = "experiment = $experiment and arm in ('treatment', 'control') and fallback <> $stale"
 _SEEN = f"""
 create temp table seen as
 select user_hash, min(shown_us) as first_us, bool_or(arm = 'treatment') as treated, count(*) as searches,
-  bool_or(arm = 'treatment') and bool_or(arm = 'control') as in_both
+  count(*) filter (arm = 'treatment') as in_treatment, bool_or(arm = 'treatment') and bool_or(arm = 'control') as in_both
 from shown where {_HERE} group by user_hash"""  # noqa: S608 - no input in it
 _UNITS = """
 create temp table units as
@@ -46,33 +48,37 @@ select distinct unit from inside
 semi join (select unit from inside group by unit having count(*) > $limit) using (unit)
 group by unit, minute having count(*) > $limit"""
 _EVERYBODY = """
-select treated, entered, programs.unit is not null as program, searches
+select treated::tinyint, entered::tinyint, (programs.unit is not null)::tinyint, searches
 from units left join programs using (unit) order by units.unit"""
 _LATENCIES = f"""
 select (round({_FINE} * ln(greatest(latency_ms, 0) + 1)))::integer as bin, count(*) as searches
 from inside where beside and unit not in (from programs) group by bin order by bin"""  # noqa: S608
 _SEARCHES = """
-select unit, count(*) as searches, count(*) filter (fell) as fallbacks, count(*) filter (latency_ms > $slow) as slow
-from inside where {part} group by unit"""
+select unit as place, 1 as searches, fell::tinyint as fallbacks, coalesce(latency_ms > $slow, false)::tinyint as slow
+from inside where {part}"""
+_KINDS = "create temp table kinds (kind varchar, number integer, max_repeats integer, max_value double)"
 _ACTS = f"""
 create temp table acts as
 select unit, kind, nth, value, 1 as acts, items, query_hash, acted_us > first_us + $window as late
 from acted join units using (user_hash) where reason = '' and shown_us >= $start and {_HERE}"""  # noqa: S608
-_ACTED = "select unit, {sums} from acts where not late and {part} group by unit"
+# The place of a unit and a kind, and what is added there.
+_ACTED = """
+select number * $units + unit as place, if(nth = 1, acts, 0) as count,
+  if(nth <= max_repeats, acts * least(value, max_value), 0) as value
+from {acts} join kinds using (kind)"""
+_INSIDE_ACTS = "(from acts where not late and {part})"
 # Before the start everything is from before the own first exposure.
 _SEARCHES_BEFORE = (
-    """
-select unit, sum(earlier.searches)::double as searches
-from searches_before earlier join units using (user_hash) group by unit""",
+    "select unit as place, searches_before.searches from searches_before join units using (user_hash)",
     f"""
-select unit, count(*) as searches from shown join units using (user_hash)
-where not ({_HERE}) and shown_us < first_us group by unit""",  # noqa: S608
+select unit as place, 1 as searches from shown join units using (user_hash)
+where not ({_HERE}) and shown_us < first_us""",  # noqa: S608
 )
-_ACTED_BEFORE = (
-    "select unit, {sums} from acts_before join units using (user_hash) group by unit",
-    f"""
-select unit, {{sums}} from (select *, 1 as acts from acted) join units using (user_hash)
-where reason = '' and not ({_HERE}) and acted_us < first_us group by unit""",  # noqa: S608
+_ACTS_BEFORE = (
+    "(from acts_before join units using (user_hash))",
+    f"""(
+select unit, kind, nth, value, 1 as acts from acted join units using (user_hash)
+where reason = '' and not ({_HERE}) and acted_us < first_us)""",  # noqa: S608
 )
 # The most frequent queries that make up half of the searches: those before which less than half are counted.
 _HEAD = """
@@ -87,7 +93,10 @@ select reason, count(*) from acted
 where reason <> '' and (reason = 'unknown_request' or experiment = $experiment)
 group by reason"""
 _COLLISIONS = "select count(*) from acted where id_nth = 2 and experiment = $experiment"
-_SEARCHED = f"select arm = 'treatment', count(*) from shown where {_HERE} group by 1"  # noqa: S608
+_SEARCHED = """
+select arm, searches::bigint from (
+  select sum(in_treatment) as treatment, sum(searches - in_treatment) as control from seen
+) unpivot (searches for arm in (treatment, control)) where searches > 0"""
 _HEAVY = """
 select user_hash, first_us, treated, searches, unit in (from programs) as program
 from units order by searches desc, unit limit 3"""
@@ -127,16 +136,15 @@ class _Look:
             "window": design.window // timedelta(microseconds=1),
             "limit": design.max_searches_per_minute,
         }
+        facts.execute(_KINDS)
         for number, kind in enumerate(design.outcomes.kinds):
-            self._known |= {f"kind{number}": kind.name, f"repeats{number}": kind.max_repeats}
-            self._known |= {f"most{number}": kind.max_value}
+            facts.execute("insert into kinds values (?, ?, ?, ?)", [kind.name, number, kind.max_repeats, kind.max_value])
         for sql in (_SEEN, _UNITS, _INSIDE, _PROGRAMS, _ACTS):
             self._ask(sql)
-        everybody = self._ask(_EVERYBODY).fetchnumpy()
-        self._treated, entered, program = (
-            np.asarray(everybody[name], dtype=np.bool_) for name in ("treated", "entered", "program")
-        )
-        self._searched = np.asarray(everybody["searches"], dtype=np.int64)
+        everybody = self._rows(_EVERYBODY).to_arrow_table()
+        treated, entered, program, self._searched = (np.from_dlpack(x.combine_chunks()) for x in everybody.columns)
+        self._treated, entered, program = treated > 0, entered > 0, program > 0
+        self._known["units"] = len(self._treated)
         self._kept, self._programs = np.flatnonzero(entered & ~program), entered & program
 
     def evidence(self) -> Evidence:
@@ -153,7 +161,7 @@ class _Look:
             slices={part.name: self._slice(part, before) for part in self._design.slices},
             control_p95_ms=p95,
             assigned=_by_arm(self._treated),
-            searches={_arm(treated): count for treated, count in self._ask(_SEARCHED).fetchall()},
+            searches={Arm(arm): count for arm, count in self._ask(_SEARCHED).fetchall()},
             in_both=self._count("select count(*) from seen where in_both"),
             programs=_by_arm(self._treated[self._programs]),
             heaviest=self._heaviest(),
@@ -163,8 +171,14 @@ class _Look:
         )
 
     def _ask(self, sql: str, **more: object) -> duckdb.DuckDBPyConnection:
-        given = {**self._known, **more}
-        return self._facts.execute(sql, {name: value for name, value in given.items() if f"${name}" in sql})
+        return self._facts.execute(sql, self._named(sql, **more))
+
+    def _rows(self, sql: str) -> duckdb.DuckDBPyRelation:
+        """For Arrow and DLPack: fetchnumpy and to_numpy import pandas, which takes longer than most questions."""
+        return self._facts.sql(sql, params=self._named(sql))
+
+    def _named(self, sql: str, **more: object) -> dict[str, object]:
+        return {name: value for name, value in {**self._known, **more}.items() if f"${name}" in sql}
 
     def _count(self, sql: str) -> int:
         [(count,)] = self._ask(sql).fetchall()
@@ -172,47 +186,44 @@ class _Look:
 
     def _control_p95(self) -> float | None:
         """The smallest latency that at least 95 % of the control's searches do not exceed."""
-        found = self._ask(_LATENCIES).fetchnumpy()
-        if not len(found["bin"]):
+        found = self._ask(_LATENCIES).fetchall()
+        if not found:
             return None
-        counted = np.cumsum(found["searches"])
-        return float(np.expm1(found["bin"][np.searchsorted(counted, 0.95 * counted[-1])] / _FINE))
+        bins, searches = np.array(found).T
+        counted = np.cumsum(searches)
+        return float(np.expm1(bins[np.searchsorted(counted, 0.95 * counted[-1])] / _FINE))
 
     def _totals(self, part: str = "true") -> Totals:
-        return self._add(("searches", "fallbacks", "slow"), _SEARCHES.format(part=part)) | self._add_acts(
-            _ACTED.format(part=part, sums=self._sums)
-        )
+        searches = _SEARCHES.format(part=part)
+        return self._add(("searches", "fallbacks", "slow"), searches) | self._add_acts(_INSIDE_ACTS.format(part=part))
 
     def _before(self) -> Totals:
-        acts = (sql.format(sums=self._sums) for sql in _ACTED_BEFORE)
-        return self._add(("searches",), *_SEARCHES_BEFORE) | self._add_acts(*acts)
-
-    @property
-    def _columns(self) -> list[str]:
-        numbers = range(len(self._design.outcomes.kinds))
-        return [f"{what}{number}" for number in numbers for what in ("acts", "value")]
-
-    @property
-    def _sums(self) -> str:
-        return ", ".join(
-            f"coalesce(sum(acts) filter (kind = $kind{number} and nth = 1), 0)::double as acts{number}, "
-            f"coalesce(sum(acts * least(value, $most{number})) "
-            f"filter (kind = $kind{number} and nth <= $repeats{number}), 0) as value{number}"
-            for number in range(len(self._design.outcomes.kinds))
-        )
+        return self._add(("searches",), *_SEARCHES_BEFORE) | self._add_acts(*_ACTS_BEFORE)
 
     def _add_acts(self, *parts: str) -> dict[str, NDArray[np.float64]]:
-        names = [f"{what}:{kind.name}" for kind in self._design.outcomes.kinds for what in ("count", "value")]
-        return dict(zip(names, self._add(self._columns, *parts).values(), strict=True))
+        kinds = self._design.outcomes.kinds
+        sums = self._sum(("count", "value"), [_ACTED.format(acts=part) for part in parts], len(kinds))
+        return {
+            f"{of}:{kind.name}": values[number, self._kept]
+            for number, kind in enumerate(kinds)
+            for of, values in sums.items()
+        }
 
     def _add(self, columns: Iterable[str], *parts: str) -> dict[str, NDArray[np.float64]]:
-        """The columns of each part, which have one row a unit at most, added up for the users who are kept."""
-        totals = {name: np.zeros(len(self._treated)) for name in columns}
+        return {name: values[0, self._kept] for name, values in self._sum(columns, parts).items()}
+
+    def _sum(self, columns: Iterable[str], parts: Iterable[str], kinds: int = 1) -> dict[str, NDArray[np.float64]]:
+        """Each column of the parts' rows added up by their `place`, as (kinds, units).
+
+        Here rather than in SQL: the groups are as many as the users, and their numbers are the places.
+        """
+        totals = {name: np.zeros(kinds * len(self._treated)) for name in columns}
         for sql in parts:
-            found = self._ask(sql).fetchnumpy()
-            for name, total in totals.items():
-                total[found["unit"]] += found[name]
-        return {name: total[self._kept] for name, total in totals.items()}
+            for rows in self._rows(sql).to_arrow_reader(_BATCH):
+                places = np.from_dlpack(rows["place"])
+                for name, total in totals.items():
+                    total += np.bincount(places, np.from_dlpack(rows[name]), len(total))
+        return {name: total.reshape(kinds, -1) for name, total in totals.items()}
 
     def _slice(self, part: OnlineSlice, before: Totals) -> Totals:
         if part.name in {"new_users", "returning_users"}:

@@ -93,6 +93,15 @@ def test_several_purchases_of_an_item_add_their_values_up_to_the_number_that_the
     assert (total(evidence, "count:purchase"), total(evidence, "value:purchase")) == ([1], [30])
 
 
+def test_values_beyond_what_the_line_allows_are_cut_in_old_logs_as_well():
+    old, exposure = shown("u", Arm.STABLE, -DAY_S, experiment=""), shown("u", C, 0)
+    huge = [acted(record, 1, "purchase", value=1e308) for record in (old, exposure)]
+    kinds = (OutcomeKind(name="purchase", max_value=100),)
+    section = OutcomesSection(kinds=kinds, metrics=())
+    evidence = read(old, exposure, *huge, outcomes=section, look_back=timedelta(days=14))
+    assert (total(evidence, "value:purchase"), total(evidence, "value:purchase", "before")) == ([100], [100])
+
+
 def test_one_order_id_for_three_items_loses_nothing_and_is_told():
     exposure = shown("u", C, 0, items=THREE)
     order = [acted(exposure, 5, "purchase", value=10.0, item_id=f"i{n}", outcome_id="order-1") for n in (1, 2, 3)]
