@@ -138,7 +138,9 @@ class _Look:
         }
         facts.execute(_KINDS)
         for number, kind in enumerate(design.outcomes.kinds):
-            facts.execute("insert into kinds values (?, ?, ?, ?)", [kind.name, number, kind.max_repeats, kind.max_value])
+            facts.execute(
+                "insert into kinds values (?, ?, ?, ?)", [kind.name, number, kind.max_repeats, kind.max_value]
+            )
         for sql in (_SEEN, _UNITS, _INSIDE, _PROGRAMS, _ACTS):
             self._ask(sql)
         everybody = self._rows(_EVERYBODY).to_arrow_table()

@@ -28,7 +28,8 @@ where fallback <> $stale and shown_us <= first_us + $window group by user_hash o
 _ACTS = """
 with acts as (
   select acted.* replace (least(value, max_value) as value), max_repeats from acted
-  join (select unnest($kinds) as kind, unnest($repeats) as max_repeats, unnest($most) as max_value) using (kind) where reason = ''
+  join (select unnest($kinds) as kind, unnest($repeats) as max_repeats, unnest($most) as max_value) using (kind)
+  where reason = ''
 )
 select user_hash, kind, count(*) filter (nth = 1) as acts, sum(value) filter (nth <= max_repeats) as value
 from acts join sampled using (user_hash) where acted_us <= first_us + $window group by user_hash, kind"""

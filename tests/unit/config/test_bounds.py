@@ -76,6 +76,13 @@ def test_a_number_in_another_unit_is_a_mistake_with_its_line(text):
     assert mistakes[0].startswith(f"line {2 + text.count(chr(10))}: ")
 
 
+def test_two_slices_of_one_name_are_refused_with_their_section():
+    slices = "[{name: long_lists, items: 10}, {name: long_lists, items: 20}]"
+    recipe, mistakes = check_recipe(f"{HEAD}online_gate:\n  slices: {slices}\n", "shop_search.yaml")
+    assert recipe is None
+    assert "two slices share a name: long_lists, long_lists" in mistakes[0]
+
+
 @pytest.mark.parametrize("rollout", ["canary: [{percent: 0.005}]", "health: {max_error_rate: 1}"])
 def test_what_a_ledger_may_hold_and_a_recipe_may_not_ask_for_is_refused_with_its_section(rollout):
     recipe, mistakes = check_recipe(f"{HEAD}rollout:\n  {rollout}\n", "shop_search.yaml")

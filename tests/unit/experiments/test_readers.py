@@ -5,11 +5,14 @@ import pyarrow as pa
 import pytest
 
 from fakes.fake_event_log import FakeEventLog
+from fakes.made_evidence import planned
 from fakes.shoppers import EXPERIMENT, START, acted, crowd, shown
+from recflow.artifacts.decisions import Verdict
 from recflow.artifacts.events import Arm, Fallback, ShownItem
 from recflow.config.sections.gate import OnlineSlice
 from recflow.config.sections.outcomes import OutcomeKind, OutcomeMetric, OutcomesSection
 from recflow.experiments.evidence import Design, Heavy
+from recflow.experiments.gate import judge_online
 from recflow.experiments.readers import read_evidence
 
 T, C = Arm.TREATMENT, Arm.CONTROL
@@ -208,6 +211,23 @@ def test_a_program_changes_nothing_for_everybody_else():
     assert beside.programs == {C: 1}
     for name, values in alone.totals.items():
         assert values.tolist() == total(beside, name)
+
+
+@pytest.mark.parametrize(
+    ("rate", "arm", "wrong"), [(0.4, T, Verdict.FAIL), (0.2, C, Verdict.PASS)], ids=["equal", "half as good"]
+)
+def test_one_program_in_the_log_changes_no_verdict(rate, arm, wrong):
+    records = crowd(1200, {T: rate, C: 0.4})
+
+    def decide(*more):
+        return judge_online(
+            planned("refresh", max_relative_drop=0.1, planned_users=1000), read(*records, *more)
+        ).verdict
+
+    alone = decide()
+    assert alone is not wrong
+    for per_minute in (100, 200, 400):
+        assert decide(*(shown("program", arm, second * 60 / per_minute) for second in range(per_minute))) is alone
 
 
 def test_the_heaviest_units_are_named_with_their_share_of_their_arm():

@@ -1,8 +1,8 @@
 """What a candidate must show offline before it may be released."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from recflow.artifacts.events import OutcomeName
 from recflow.artifacts.frozen import Frozen
@@ -115,3 +115,10 @@ class OnlineGateSection(Frozen):
     ratio_stop_p: float = Field(default=0.001, gt=0, lt=1, description="Sample-ratio mismatch below it: HOLD.")
     ratio_warn_p: float = Field(default=0.01, gt=0, lt=1)
     max_users_in_both: float = Field(default=0.01, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _slices_have_own_names(self) -> Self:
+        names = [part.name for part in self.slices]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two slices share a name: {', '.join(names)}")
+        return self
