@@ -2,8 +2,7 @@
 
 The shape: 17 days, of which the last three are the experiment; sessions of four searches in a quarter of an hour; 25
 searches a user, about a tenth of them inside a window of half an hour; an act on every second search (80 % clicks, 15 %
-carts, 5 % purchases). Facts are written in bulk, in files of thirty thousand, as a compaction writes them for a segment;
-the records have the columns by which the heaviest users are named. The sums of finished days are made by the log's own
+carts, 5 % purchases). Facts are written in bulk, in files of thirty thousand, as compactions write them; the records have the columns by which the heaviest users are named. The sums of finished days are made by the log's own
 compaction. Each look is a process of its own. A hundred million: `python -m benchmarks experiment_looks_huge`.
 """
 
@@ -73,6 +72,7 @@ _DISTINCT = """
 import sys, time, duckdb
 begin = time.perf_counter()
 with duckdb.connect() as connection:
+    connection.execute("set enable_progress_bar = false")
     records = f"read_parquet('{sys.argv[1]}/**/*.parquet')"
     connection.sql(f"select distinct on (request_id) * from {records} order by request_id").to_arrow_table()
 print(time.perf_counter() - begin)

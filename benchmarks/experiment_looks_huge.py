@@ -1,4 +1,4 @@
-"""A look at an experiment over a hundred million exposures: minutes to write, and 4 GB of disk, so only when asked for."""
+"""A look at a hundred million exposures: minutes to write, and 4 GB of disk, so only when asked for."""
 
 from typing import Any
 

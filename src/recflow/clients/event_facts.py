@@ -80,11 +80,11 @@ def lay_out_facts(
     acts = [p for p in filed_acts if day_folder(start - look_back - SKEW) <= p.parent.name <= day_folder(end)]
     filed = EXPOSURE.rows([], list(map(str, files.records(recipe, EXPOSURE.name, start, end))))
     connection.execute(f"CREATE TEMP VIEW exposures AS {filed} UNION ALL BY NAME FROM unfiled")
-    inside = (
+    shown, acted = (
         _with_files(table, [part for part in parts if day_folder(start - SKEW) <= part.parent.name])
         for table, parts in (("new_shown", searches), ("numbered", acts))
     )
-    connection.execute(window_views(*inside, start, end, look_back))
+    connection.execute(window_views(shown, acted, start, end, look_back))
     search_sums, searches = _split(files, searches, start, look_back)
     act_sums, acts = _split(files, acts, start, look_back)
     before = _with_files("new_shown", searches), _with_files("numbered", acts)

@@ -64,7 +64,7 @@ class DuckEventLog:
     def facts(
         self, recipe: str, start: datetime, end: datetime, *, look_back: timedelta = timedelta(0)
     ) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Facts of a window, and before it. Files without facts get them first, unless a compaction is busy with that."""
+        """Facts of a window, and before. Files without facts get them first, unless a compaction is busy with that."""
         if (self._folder / RECORDS).exists():
             with _reading(), alone(self._lock) as free:
                 if free:

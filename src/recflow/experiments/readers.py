@@ -28,7 +28,8 @@ _HERE = "experiment = $experiment and arm in ('treatment', 'control') and fallba
 _SEEN = f"""
 create temp table seen as
 select user_hash, min(shown_us) as first_us, bool_or(arm = 'treatment') as treated, count(*) as searches,
-  count(*) filter (arm = 'treatment') as in_treatment, bool_or(arm = 'treatment') and bool_or(arm = 'control') as in_both
+  count(*) filter (arm = 'treatment') as in_treatment,
+  bool_or(arm = 'treatment') and bool_or(arm = 'control') as in_both
 from shown where {_HERE} group by user_hash"""  # noqa: S608 - no input in it
 _UNITS = """
 create temp table units as
@@ -224,7 +225,7 @@ class _Look:
             for rows in self._rows(sql).to_arrow_reader(_BATCH):
                 places = np.from_dlpack(rows["place"])
                 for name, total in totals.items():
-                    total += np.bincount(places, np.from_dlpack(rows[name]), len(total))
+                    np.add(total, np.bincount(places, np.from_dlpack(rows[name]), len(total)), out=total)
         return {name: total.reshape(kinds, -1) for name, total in totals.items()}
 
     def _slice(self, part: OnlineSlice, before: Totals) -> Totals:
