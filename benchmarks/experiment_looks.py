@@ -2,7 +2,8 @@
 
 The shape: 17 days, of which the last three are the experiment; sessions of four searches in a quarter of an hour; 25
 searches a user, about a tenth of them inside a window of half an hour; an act on every second search (80 % clicks, 15 %
-carts, 5 % purchases). Facts are written in bulk, in files of thirty thousand, as compactions write them; the records have the columns by which the heaviest users are named. The sums of finished days are made by the log's own
+carts, 5 % purchases). Facts are written in bulk, in files of thirty thousand, as compactions write them; the
+records have the columns by which the heaviest users are named. The sums of finished days are made by the log's own
 compaction. Each look is a process of its own. A hundred million: `python -m benchmarks experiment_looks_huge`.
 """
 
