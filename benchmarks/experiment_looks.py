@@ -1,9 +1,10 @@
-"""A look at an experiment: from an event log of ten and of a hundred million exposures to evidence, with covariates.
+"""A look at an experiment: from an event log of ten million exposures to evidence, with covariates.
 
 The shape: 17 days, of which the last three are the experiment; sessions of four searches in a quarter of an hour; 25
 searches a user, about a tenth of them inside a window of half an hour; an act on every second search (80 % clicks, 15 %
-carts, 5 % purchases). Facts are written in bulk, in files of a million, as a compaction writes them for a segment; the
-records have the columns by which the heaviest users are named. Each look is a process of its own.
+carts, 5 % purchases). Facts are written in bulk, in files of thirty thousand, as compactions write them; the
+records have the columns by which the heaviest users are named. The sums of finished days are made by the log's own
+compaction. Each look is a process of its own. A hundred million: `python -m benchmarks experiment_looks_huge`.
 """
 
 import json
@@ -16,15 +17,16 @@ from typing import Any
 
 import duckdb
 
+from recflow.clients.clock import SystemClock
 from recflow.clients.event_files import FACTS, RECORDS, day_folder, kind_folder
+from recflow.clients.event_log import DuckEventLog
 from recflow.clients.event_records import EXPOSURE, OUTCOME
 
 RECIPE, EXPERIMENT = "shop_search", "release-1-v2:judging"
 FIRST = datetime(2011, 1, 1, tzinfo=UTC)
-DAYS, BEFORE, A_USER, A_FILE = 17, 14, 25, 1_000_000
+DAYS, BEFORE, A_USER, A_FILE = 17, 14, 25, 30_000
 START, NOW = FIRST + timedelta(days=BEFORE), FIRST + timedelta(days=DAYS)
-# Exposures, seconds; and MiB for the largest.
-SIZES = {10_000_000: 2.0, 100_000_000: 20.0}
+SIZE, SECONDS = 10_000_000, 2.0
 MEMORY_MB = 2048
 
 _SEARCHES = """
@@ -60,17 +62,18 @@ from recflow.experiments.evidence import Design
 from recflow.experiments.readers import read_evidence
 log = DuckEventLog(Path(sys.argv[1]), SystemClock())
 design = Design(RECIPE, EXPERIMENT, START, timedelta(minutes=30), look_back=timedelta(days={BEFORE}))
-begin = time.perf_counter()
+begin, used = time.perf_counter(), time.process_time()
 found = read_evidence(log, design, NOW)
-seconds = time.perf_counter() - begin
+seconds, cpu = time.perf_counter() - begin, time.process_time() - used
 mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-print(json.dumps(dict(seconds=seconds, mb=mb, users=found.users, inside=int(found.totals["searches"].sum()))))
+print(json.dumps(dict(seconds=seconds, cpu=cpu, mb=mb, users=found.users, inside=int(found.totals["searches"].sum()))))
 """
 # The way of before: every record once, by its id.
 _DISTINCT = """
 import sys, time, duckdb
 begin = time.perf_counter()
 with duckdb.connect() as connection:
+    connection.execute("set enable_progress_bar = false")
     records = f"read_parquet('{sys.argv[1]}/**/*.parquet')"
     connection.sql(f"select distinct on (request_id) * from {records} order by request_id").to_arrow_table()
 print(time.perf_counter() - begin)
@@ -78,18 +81,18 @@ print(time.perf_counter() - begin)
 
 
 def measure(quick: bool) -> list[dict[str, Any]]:
-    """Seconds and MiB of a look by the number of exposures; beside the smallest, what deduplicating alone took."""
-    sizes = {size // 100 if quick else size: limit for size, limit in SIZES.items()}
-    results = [figure for size, limit in sizes.items() for figure in _measured(size, limit)]
-    return [*results, _against_distinct(min(sizes) // 10)]
+    """Seconds and MiB of a look; beside a tenth of it, what deduplicating alone took."""
+    size = SIZE // 100 if quick else SIZE
+    return [*measure_look(size, SECONDS), _against_distinct(size // 10)]
 
 
-def _measured(exposures: int, limit_s: float) -> list[dict[str, Any]]:
+def measure_look(exposures: int, limit_s: float) -> list[dict[str, Any]]:
+    """Seconds and MiB of a look at this many exposures."""
     with tempfile.TemporaryDirectory() as folder:
         write_log(Path(folder), exposures)
         look = json.loads(_run(_LOOK, folder))
     size = f"{exposures / 1e6:g} million exposures"
-    shape = {"users": look["users"], "searches_inside_windows": look["inside"]}
+    shape = {"users": look["users"], "searches_inside_windows": look["inside"], "cpu_s": round(look["cpu"], 2)}
     common = {"against": f"{size}, with covariates", "better": "lower", **shape}
     name = f"experiment_look_{exposures // 1000}k"
     seconds = {"name": name, "value": round(look["seconds"], 2), "unit": "s", "target": limit_s, **common}
@@ -117,13 +120,14 @@ def _run(code: str, folder: str) -> str:
 
 
 def write_log(folder: Path, exposures: int) -> None:
-    """The facts of this many exposures, and what the heaviest users are looked up in."""
+    """The facts of this many exposures, their sums, and what the heaviest users are looked up in."""
     with duckdb.connect(config={"temp_directory": str(folder / "spill")}) as connection:
         connection.execute("set enable_progress_bar = false")
         for day in range(DAYS):
             for low in range(0, exposures // DAYS, A_FILE):
                 high = min(exposures // DAYS, low + A_FILE)
                 _write_file(connection, folder, day, low, high, users=exposures // A_USER)
+    DuckEventLog(folder, SystemClock()).compact()
 
 
 def _write_file(

@@ -6,7 +6,7 @@ Each protocol has a fake in `tests/fakes`, and the fake and every real client pa
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -210,12 +210,17 @@ class EventLog(Protocol):
     def outcomes(self, recipe: str, start: datetime, end: datetime, *, columns: Sequence[str] = ()) -> pa.Table:
         """Outcomes with start <= at < end, one row for each (outcome_id, request_id, item_id, kind), in time order."""
 
-    def facts(self, recipe: str, start: datetime, end: datetime) -> "AbstractContextManager[duckdb.DuckDBPyConnection]":
+    def facts(
+        self, recipe: str, start: datetime, end: datetime, *, look_back: timedelta = ...
+    ) -> "AbstractContextManager[duckdb.DuckDBPyConnection]":
         """A connection whose views `shown`, `acted` and `exposures` hold a window, far narrower than the records.
 
         `shown` has the shoppers' searches (unmarked, not erased), `acted` each act once with why it does not count
         (`reason`, empty when it does); columns and rules: `domain.matching`. Searches and acts with start <= at < end,
         and acts on answers of the day before the window only. `exposures` are the records, for a few look-ups.
+
+        `searches_before` (user_hash, searches) and `acts_before` (user_hash, kind, nth, value, acts) tell how often a
+        user searched, and acted alike, from `look_back` before the window to its start, in any number of rows.
         """
 
     def compact(self) -> int:

@@ -1,6 +1,6 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import duckdb
 import pyarrow as pa
@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from recflow.artifacts.events import Exposure, Outcome
 from recflow.clients.event_records import EXPOSURES, OUTCOMES
-from recflow.domain.matching import ACTED, JUDGED, KNOWN, NONE_ACTED, SHOWN, window_views
+from recflow.domain.matching import ACTED, JUDGED, KNOWN, NONE_ACTED, SHOWN, before_views, window_views
 from recflow.errors import StoreFull
 
 
@@ -44,14 +44,17 @@ class FakeEventLog:
         return rows.select(list(columns)) if columns else rows
 
     @contextmanager
-    def facts(self, recipe: str, start: datetime, end: datetime) -> Iterator[duckdb.DuckDBPyConnection]:
+    def facts(
+        self, recipe: str, start: datetime, end: datetime, *, look_back: timedelta = timedelta(0)
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
         written = (recipe, len(self.records), len(self.tables))
         if written not in self._facts:
             self._facts = {written: self._matched(recipe)}
         with duckdb.connect() as connection:
             for name, rows in self._facts[written].items():
                 connection.register(name, rows)
-            connection.execute(window_views("all_shown", "all_acted", start, end))
+            connection.execute(window_views("all_shown", "all_acted", start, end, look_back))
+            connection.execute(before_views("all_shown", "all_acted", start, look_back))
             yield connection
 
     def _matched(self, recipe: str) -> dict[str, pa.Table]:

@@ -1,4 +1,7 @@
-"""Facts of the event log, see `domain.matching`: made once for each file of records, at each look for open segments."""
+"""Facts of the event log, see `domain.matching`: made once for each file of records, at each look for open segments.
+
+Of finished days there are sums by user as well, for looks back.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -6,9 +9,25 @@ from pathlib import Path
 
 import duckdb
 
-from recflow.clients.event_files import EventFiles, day_folder, publish
+from recflow.clients.event_files import EventFiles, by_day, day_folder, forget_all_but_two, publish
 from recflow.clients.event_records import EXPOSURE, OUTCOME, RecordKind, paths_sql
-from recflow.domain.matching import ACTED, ANSWER_DAYS, JUDGED, KNOWN, NONE_ACTED, SHOWN, SKEW, moment, window_views
+from recflow.domain.matching import (
+    ACT_SUMS,
+    ACTED,
+    ANSWER_DAYS,
+    JUDGED,
+    KNOWN,
+    NO_ACTS,
+    NO_SEARCHES,
+    NONE_ACTED,
+    SEARCH_SUMS,
+    SHOWN,
+    SKEW,
+    before_views,
+    microseconds,
+    moment,
+    window_views,
+)
 
 
 def complete_facts(connection: duckdb.DuckDBPyConnection, files: EventFiles) -> None:
@@ -27,11 +46,29 @@ def complete_facts(connection: duckdb.DuckDBPyConnection, files: EventFiles) -> 
             filed.append(files.facts_of(part))
 
 
+def complete_sums(connection: duckdb.DuckDBPyConnection, files: EventFiles, now: datetime) -> None:
+    """Make the sums of finished days that are missing, or were made of other facts."""
+    for recipe in files.recipes():
+        for kind, sql in ((EXPOSURE, SEARCH_SUMS), (OUTCOME, ACT_SUMS)):
+            for day, parts in by_day(files.facts(recipe, kind.name)[0]):
+                path = files.sums_of(parts)
+                if day < day_folder(now) and not path.exists():
+                    midnight = microseconds(datetime.fromisoformat(f"{day.removeprefix('day=')}T00:00:00Z"))
+                    rows = connection.sql(sql.format(facts=_parquet(parts), midnight=midnight))
+                    publish(rows.to_arrow_table(), path)
+                    forget_all_but_two(path.parent)
+
+
 def lay_out_facts(
-    connection: duckdb.DuckDBPyConnection, files: EventFiles, recipe: str, start: datetime, end: datetime
+    connection: duckdb.DuckDBPyConnection,
+    files: EventFiles,
+    recipe: str,
+    window: tuple[datetime, datetime],
+    look_back: timedelta,
 ) -> None:
-    """Create the views `shown`, `acted` and `exposures` of EventLog.facts; what has no facts gets them in memory."""
-    searches, new_searches = files.facts(recipe, EXPOSURE.name, start, end)
+    """Create the views of EventLog.facts; what has no facts gets them in memory."""
+    start, end = window
+    searches, new_searches = files.facts(recipe, EXPOSURE.name, start - look_back, end)
     # Listed once: what a compaction files meanwhile must not seem to have been told before.
     filed_acts, new_acts = files.facts(recipe, OUTCOME.name)
     _load(connection, "unfiled", EXPOSURE, recipe, files.segments, [])
@@ -40,10 +77,33 @@ def lay_out_facts(
     connection.execute(f"CREATE TEMP TABLE new_shown AS {SHOWN}")
     _load(connection, "outcomes", OUTCOME, recipe, files.segments, new_acts)
     _number_acts(connection, files, recipe, filed_acts)
-    acts = [part for part in filed_acts if day_folder(start - SKEW) <= part.parent.name <= day_folder(end)]
+    acts = [p for p in filed_acts if day_folder(start - look_back - SKEW) <= p.parent.name <= day_folder(end)]
     filed = EXPOSURE.rows([], list(map(str, files.records(recipe, EXPOSURE.name, start, end))))
     connection.execute(f"CREATE TEMP VIEW exposures AS {filed} UNION ALL BY NAME FROM unfiled")
-    connection.execute(window_views(_with_files("new_shown", searches), _with_files("numbered", acts), start, end))
+    shown, acted = (
+        _with_files(table, [part for part in parts if day_folder(start - SKEW) <= part.parent.name])
+        for table, parts in (("new_shown", searches), ("numbered", acts))
+    )
+    connection.execute(window_views(shown, acted, start, end, look_back))
+    search_sums, searches = _split(files, searches, start, look_back)
+    act_sums, acts = _split(files, acts, start, look_back)
+    before = _with_files("new_shown", searches), _with_files("numbered", acts)
+    sums = _parquet(search_sums) if search_sums else NO_SEARCHES, _parquet(act_sums) if act_sums else NO_ACTS
+    connection.execute(before_views(*before, start, look_back, *sums))
+
+
+def _split(
+    files: EventFiles, parts: Sequence[Path], start: datetime, look_back: timedelta
+) -> tuple[list[Path], list[Path]]:
+    """Of files up to `start`: sums of the days that are whole within `look_back`, and facts of the other days."""
+    sums, facts = [], []
+    for day, found in by_day([part for part in parts if part.parent.name <= day_folder(start)]):
+        whole = day_folder(start - look_back - timedelta(microseconds=1)) < day < day_folder(start - SKEW)
+        if whole and (made := files.sums_of(found)).exists():
+            sums.append(made)
+        else:
+            facts.extend(found)
+    return sums, facts
 
 
 def _with_files(table: str, parts: Sequence[Path]) -> str:

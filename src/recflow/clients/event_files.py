@@ -3,21 +3,26 @@
     <folder>/segments/<worker>-<opened at>-<random>.jsonl                      one line a record
     <folder>/parquet/recipe=<r>/kind=<exposure|outcome>/day=<UTC>/<segment>.parquet
     <folder>/facts/recipe=<r>/kind=<exposure|outcome>/day=<UTC>/<segment>.parquet
+    <folder>/sums/recipe=<r>/kind=<exposure|outcome>/day=<UTC>/<its files of facts>.parquet
 
-A file of facts stands for the file of records of the same name, and is made anew when it is missing.
+A file of facts stands for the file of records of the same name, and is made anew when it is missing. Sums stand for
+exactly the files of facts that their name was made of: when one comes late, the facts are read until the sums are new.
 """
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-RECORDS, FACTS = "parquet", "facts"
+from recflow.artifacts.digests import digest_json
+
+RECORDS, FACTS, SUMS = "parquet", "facts", "sums"
 
 
 class EventFiles:
@@ -74,6 +79,24 @@ class EventFiles:
     def facts_of(self, part: Path) -> Path:
         """Where the facts of a file of records are."""
         return self._folder.joinpath(FACTS, *part.relative_to(self._folder).parts[1:])
+
+    def sums_of(self, facts: Sequence[Path]) -> Path:
+        """Where the sums of a day's files of facts are; for other files, or files made anew, they are elsewhere."""
+        made_of = [[part.name, part.stat().st_mtime_ns] for part in facts]
+        folder = self._folder.joinpath(SUMS, *facts[0].parent.relative_to(self._folder).parts[1:])
+        return folder / f"{digest_json(made_of)}.parquet"
+
+
+def by_day(parts: Sequence[Path]) -> Iterator[tuple[str, list[Path]]]:
+    """Files, as they are listed, by the name of their day's folder."""
+    for day, found in groupby(parts, lambda part: part.parent.name):
+        yield day, list(found)
+
+
+def forget_all_but_two(folder: Path) -> None:
+    """Remove older sums of a day. Those just replaced stay: a look may be about to read them."""
+    for path in sorted(folder.glob("*.parquet"), key=lambda path: path.stat().st_mtime_ns)[:-2]:
+        path.unlink()
 
 
 def kind_folder(tree: Path, recipe: str, kind: str) -> Path:

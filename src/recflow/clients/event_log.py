@@ -6,8 +6,8 @@ names: `event_files`.
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from datetime import datetime
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,11 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recflow.artifacts.events import Exposure, Outcome
-from recflow.clients.event_facts import complete_facts, lay_out_facts
+from recflow.clients.event_facts import complete_facts, complete_sums, lay_out_facts
 from recflow.clients.event_files import RECORDS, EventFiles, kind_folder, publish
 from recflow.clients.event_records import EXPOSURE, KINDS, OUTCOME, RecordKind, torn_lines
 from recflow.clients.segments import SegmentWriter, alone, disk_errors, finished
-from recflow.errors import StoreUnavailable
+from recflow.errors import StoreFull, StoreUnavailable
 from recflow.protocols import Clock
 
 _LOG = logging.getLogger(__name__)
@@ -40,6 +40,7 @@ class DuckEventLog:
         self._folder = folder
         self._segments = folder / "segments"
         self._lock = folder / "compaction.lock"
+        self._clock = clock
         self._writer = SegmentWriter(self._segments, clock, max_bytes, max_age_s)
         self.torn = 0
 
@@ -60,16 +61,20 @@ class DuckEventLog:
         return self._read(OUTCOME, recipe, (start, end), columns)
 
     @contextmanager
-    def facts(self, recipe: str, start: datetime, end: datetime) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Facts of a window. Files without facts get them first, unless a compaction is busy with that."""
-        if (self._folder / RECORDS).exists():
-            with _reading(), alone(self._lock) as free:
-                if free:
-                    self._complete()
+    def facts(
+        self, recipe: str, start: datetime, end: datetime, *, look_back: timedelta = timedelta(0)
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Facts of a window, and before. Files without facts get them first, unless a compaction is busy with that."""
+        # What a full disk does not take is made in memory by each look: whoever watches must not stop.
+        with suppress(StoreFull), _reading():
+            if (self._folder / RECORDS).exists():
+                with alone(self._lock) as free:
+                    if free:
+                        self._complete()
         with ExitStack() as stack:
             with _reading():
                 connection = stack.enter_context(_connected())
-                lay_out_facts(connection, EventFiles(self._folder, stack), recipe, start, end)
+                lay_out_facts(connection, EventFiles(self._folder, stack), recipe, (start, end), look_back)
             yield connection
 
     def compact(self) -> int:
@@ -79,6 +84,8 @@ class DuckEventLog:
                 return 0
             moved = sum(self._compact_one(path) for path in sorted(self._segments.glob("*.jsonl")))
             self._complete()
+            with ExitStack() as stack, _reading():
+                complete_sums(stack.enter_context(_connected()), EventFiles(self._folder, stack), self._clock.now())
             return moved
 
     def _complete(self) -> None:
@@ -159,5 +166,5 @@ def _reading() -> Iterator[None]:
     with disk_errors(_READ):
         try:
             yield
-        except duckdb.IOException as error:
+        except (duckdb.IOException, duckdb.InvalidInputException) as error:
             raise StoreUnavailable(_READ, expected="its files", seen=str(error)) from error

@@ -50,9 +50,9 @@ class Evidence:
     """Users whose window has closed, by arrays of one length in the order of their first exposures.
 
     `totals` has "searches", "fallbacks", "slow" and, for each outcome kind, "count:<kind>" (items acted on) and
-    "value:<kind>"; all inside the user's window. `before` has the same names, without "fallbacks" and "slow", from
-    `look_back` before the start to the user's first exposure. `slices` has for each slice the totals of its searches
-    (a slice of users: zeros for everybody else).
+    "value:<kind>"; all inside the user's window. `before` has the same names, without "fallbacks" and "slow", from the
+    `look_back` before the start: nothing after it, which the candidate may have shaped. `slices` has for each slice the
+    totals of its searches (a slice of users: zeros for everybody else).
     `assigned` counts everybody seen in one arm only, `in_both` those seen in both; `programs` those who search like
     one, by arm, who are left out as well. `unmatched` counts outcomes that belong to no answer, by reason, beside the
     `matched` ones; `collisions` ids that stood for several acts.

@@ -149,7 +149,8 @@ def _programs(evidence: Evidence) -> tuple[Finding, ...]:
 
 
 def _unmatched(section: OnlineGateSection, evidence: Evidence) -> tuple[Finding, ...]:
-    number = sum(evidence.unmatched.values())
+    # An act after the window is late, not lost: it is shown, and no fault of those who report acts.
+    number = sum(count for reason, count in evidence.unmatched.items() if reason != "after_window")
     everything = number + evidence.matched
     if not everything:
         return ()

@@ -20,14 +20,17 @@ from recflow.protocols import EventLog
 
 # Latencies are read to a thousandth of themselves.
 _FINE = 1000
+# Rows that are added up at a time: in memory, whatever the log's size.
+_BATCH = 1_000_000
 _MINUTE_US = 60_000_000
 
 _HERE = "experiment = $experiment and arm in ('treatment', 'control') and fallback <> $stale"
 _SEEN = f"""
 create temp table seen as
 select user_hash, min(shown_us) as first_us, bool_or(arm = 'treatment') as treated, count(*) as searches,
+  count(*) filter (arm = 'treatment') as in_treatment,
   bool_or(arm = 'treatment') and bool_or(arm = 'control') as in_both
-from shown where shown_us >= $start and {_HERE} group by user_hash"""  # noqa: S608 - no input in it
+from shown where {_HERE} group by user_hash"""  # noqa: S608 - no input in it
 _UNITS = """
 create temp table units as
 select user_hash, first_us, treated, searches, first_us + $window <= $now as entered,
@@ -38,7 +41,7 @@ create temp table inside as
 select unit, entered and not treated as beside, (shown_us // {_MINUTE_US})::integer as minute, latency_ms,
   fallback <> '' as fell, items, query_hash
 from shown join units using (user_hash)
-where shown_us >= $start and {_HERE} and shown_us <= first_us + $window"""  # noqa: S608
+where {_HERE} and shown_us <= first_us + $window"""  # noqa: S608
 # Only who has more searches at all can have more of them in one minute.
 _PROGRAMS = """
 create temp table programs as
@@ -46,39 +49,28 @@ select distinct unit from inside
 semi join (select unit from inside group by unit having count(*) > $limit) using (unit)
 group by unit, minute having count(*) > $limit"""
 _EVERYBODY = """
-select treated, entered, programs.unit is not null as program, searches
+select treated::tinyint, entered::tinyint, (programs.unit is not null)::tinyint, searches
 from units left join programs using (unit) order by units.unit"""
 _LATENCIES = f"""
 select (round({_FINE} * ln(greatest(latency_ms, 0) + 1)))::integer as bin, count(*) as searches
 from inside where beside and unit not in (from programs) group by bin order by bin"""  # noqa: S608
 _SEARCHES = """
-select unit, count(*) as searches, count(*) filter (fell) as fallbacks, count(*) filter (latency_ms > $slow) as slow
-from inside where {part} group by unit"""
+select unit as place, 1 as searches, fell::tinyint as fallbacks, coalesce(latency_ms > $slow, false)::tinyint as slow
+from inside where {part}"""
+_KINDS = "create temp table kinds (kind varchar, number integer, max_repeats integer, max_value double)"
 _ACTS = f"""
 create temp table acts as
-select unit, kind, nth, value, items, query_hash, acted_us > first_us + $window as late
+select unit, kind, nth, value, 1 as acts, items, query_hash, acted_us > first_us + $window as late
 from acted join units using (user_hash) where reason = '' and shown_us >= $start and {_HERE}"""  # noqa: S608
-_ACTED = "select unit, {sums} from acts where not late and {part} group by unit"
-# Before the start all acts are from before the own first exposure, and what is of the experiment never is: no need to
-# compare the times of each.
-_SEARCHES_BEFORE = (
-    """
-select unit, earlier.searches from (
-  select user_hash, count(*) as searches from shown where shown_us < $start group by user_hash
-) earlier join units using (user_hash)""",
-    f"""
-select unit, count(*) as searches from shown join units using (user_hash)
-where shown_us >= $start and not ({_HERE}) and shown_us < first_us group by unit""",  # noqa: S608
-)
-_ACTED_BEFORE = (
-    """
-select unit, {names} from (
-  select user_hash, {sums} from acted where reason = '' and acted_us < $start group by user_hash
-) join units using (user_hash)""",
-    f"""
-select unit, {{sums}} from acted join units using (user_hash)
-where reason = '' and acted_us >= $start and not ({_HERE}) and acted_us < first_us group by unit""",  # noqa: S608
-)
+# The place of a unit and a kind, and what is added there.
+_ACTED = """
+select number * $units + unit as place, if(nth = 1, acts, 0) as count,
+  if(nth <= max_repeats, acts * least(value, max_value), 0) as value
+from {acts} join kinds using (kind)"""
+_INSIDE_ACTS = "(from acts where not late and {part})"
+# Nothing since the start, when a candidate's canary may have begun to shape what users do.
+_SEARCHES_BEFORE = "select unit as place, searches_before.searches from searches_before join units using (user_hash)"
+_ACTS_BEFORE = "(from acts_before join units using (user_hash))"
 # The most frequent queries that make up half of the searches: those before which less than half are counted.
 _HEAD = """
 create or replace temp table head as
@@ -89,10 +81,13 @@ select query_hash from (
 ) where above < whole / 2"""
 _UNMATCHED = """
 select reason, count(*) from acted
-where reason <> '' and acted_us >= $start and (reason = 'unknown_request' or experiment = $experiment)
+where reason <> '' and (reason = 'unknown_request' or experiment = $experiment)
 group by reason"""
-_COLLISIONS = "select count(*) from acted where id_nth = 2 and acted_us >= $start and experiment = $experiment"
-_SEARCHED = f"select arm = 'treatment', count(*) from shown where shown_us >= $start and {_HERE} group by 1"  # noqa: S608
+_COLLISIONS = "select count(*) from acted where id_nth = 2 and experiment = $experiment"
+_SEARCHED = """
+select arm, searches::bigint from (
+  select sum(in_treatment) as treatment, sum(searches - in_treatment) as control from seen
+) unpivot (searches for arm in (treatment, control)) where searches > 0"""
 _HEAVY = """
 select user_hash, first_us, treated, searches, unit in (from programs) as program
 from units order by searches desc, unit limit 3"""
@@ -112,7 +107,7 @@ def read_evidence(events: EventLog, design: Design, now: datetime) -> Evidence:
 
     A user counts once the design's window has passed since the first exposure, with the searches and acts inside it.
     """
-    with events.facts(design.recipe, design.start - design.look_back, now) as facts:
+    with events.facts(design.recipe, design.start, now, look_back=design.look_back) as facts:
         return _Look(facts, design, now).evidence()
 
 
@@ -132,15 +127,17 @@ class _Look:
             "window": design.window // timedelta(microseconds=1),
             "limit": design.max_searches_per_minute,
         }
+        facts.execute(_KINDS)
         for number, kind in enumerate(design.outcomes.kinds):
-            self._known |= {f"kind{number}": kind.name, f"repeats{number}": kind.max_repeats}
+            facts.execute(
+                "insert into kinds values (?, ?, ?, ?)", [kind.name, number, kind.max_repeats, kind.max_value]
+            )
         for sql in (_SEEN, _UNITS, _INSIDE, _PROGRAMS, _ACTS):
             self._ask(sql)
-        everybody = self._ask(_EVERYBODY).fetchnumpy()
-        self._treated, entered, program = (
-            np.asarray(everybody[name], dtype=np.bool_) for name in ("treated", "entered", "program")
-        )
-        self._searched = np.asarray(everybody["searches"], dtype=np.int64)
+        everybody = self._rows(_EVERYBODY).to_arrow_table()
+        treated, entered, program, self._searched = (np.from_dlpack(x.combine_chunks()) for x in everybody.columns)
+        self._treated, entered, program = treated > 0, entered > 0, program > 0
+        self._known["units"] = len(self._treated)
         self._kept, self._programs = np.flatnonzero(entered & ~program), entered & program
 
     def evidence(self) -> Evidence:
@@ -157,7 +154,7 @@ class _Look:
             slices={part.name: self._slice(part, before) for part in self._design.slices},
             control_p95_ms=p95,
             assigned=_by_arm(self._treated),
-            searches={_arm(treated): count for treated, count in self._ask(_SEARCHED).fetchall()},
+            searches={Arm(arm): count for arm, count in self._ask(_SEARCHED).fetchall()},
             in_both=self._count("select count(*) from seen where in_both"),
             programs=_by_arm(self._treated[self._programs]),
             heaviest=self._heaviest(),
@@ -167,8 +164,14 @@ class _Look:
         )
 
     def _ask(self, sql: str, **more: object) -> duckdb.DuckDBPyConnection:
-        given = {**self._known, **more}
-        return self._facts.execute(sql, {name: value for name, value in given.items() if f"${name}" in sql})
+        return self._facts.execute(sql, self._named(sql, **more))
+
+    def _rows(self, sql: str) -> duckdb.DuckDBPyRelation:
+        """For Arrow and DLPack: fetchnumpy and to_numpy import pandas, which takes longer than most questions."""
+        return self._facts.sql(sql, params=self._named(sql))
+
+    def _named(self, sql: str, **more: object) -> dict[str, object]:
+        return {name: value for name, value in {**self._known, **more}.items() if f"${name}" in sql}
 
     def _count(self, sql: str) -> int:
         [(count,)] = self._ask(sql).fetchall()
@@ -176,46 +179,43 @@ class _Look:
 
     def _control_p95(self) -> float | None:
         """The smallest latency that at least 95 % of the control's searches do not exceed."""
-        found = self._ask(_LATENCIES).fetchnumpy()
-        if not len(found["bin"]):
+        found = self._ask(_LATENCIES).fetchall()
+        if not found:
             return None
-        counted = np.cumsum(found["searches"])
-        return float(np.expm1(found["bin"][np.searchsorted(counted, 0.95 * counted[-1])] / _FINE))
+        bins, searches = np.array(found).T
+        counted = np.cumsum(searches)
+        return float(np.expm1(bins[np.searchsorted(counted, 0.95 * counted[-1])] / _FINE))
 
     def _totals(self, part: str = "true") -> Totals:
-        return self._add(("searches", "fallbacks", "slow"), _SEARCHES.format(part=part)) | self._add_acts(
-            _ACTED.format(part=part, sums=self._sums)
-        )
+        searches = _SEARCHES.format(part=part)
+        return self._add(("searches", "fallbacks", "slow"), searches) | self._add_acts(_INSIDE_ACTS.format(part=part))
 
     def _before(self) -> Totals:
-        acts = (sql.format(sums=self._sums, names=", ".join(self._columns)) for sql in _ACTED_BEFORE)
-        return self._add(("searches",), *_SEARCHES_BEFORE) | self._add_acts(*acts)
+        return self._add(("searches",), _SEARCHES_BEFORE) | self._add_acts(_ACTS_BEFORE)
 
-    @property
-    def _columns(self) -> list[str]:
-        numbers = range(len(self._design.outcomes.kinds))
-        return [f"{what}{number}" for number in numbers for what in ("acts", "value")]
+    def _add_acts(self, acts: str) -> dict[str, NDArray[np.float64]]:
+        kinds = self._design.outcomes.kinds
+        sums = self._sum(("count", "value"), _ACTED.format(acts=acts), len(kinds))
+        return {
+            f"{of}:{kind.name}": values[number, self._kept]
+            for number, kind in enumerate(kinds)
+            for of, values in sums.items()
+        }
 
-    @property
-    def _sums(self) -> str:
-        return ", ".join(
-            f"count(*) filter (kind = $kind{number} and nth = 1) as acts{number}, "
-            f"coalesce(sum(value) filter (kind = $kind{number} and nth <= $repeats{number}), 0) as value{number}"
-            for number in range(len(self._design.outcomes.kinds))
-        )
+    def _add(self, columns: Iterable[str], sql: str) -> dict[str, NDArray[np.float64]]:
+        return {name: values[0, self._kept] for name, values in self._sum(columns, sql).items()}
 
-    def _add_acts(self, *parts: str) -> dict[str, NDArray[np.float64]]:
-        names = [f"{what}:{kind.name}" for kind in self._design.outcomes.kinds for what in ("count", "value")]
-        return dict(zip(names, self._add(self._columns, *parts).values(), strict=True))
+    def _sum(self, columns: Iterable[str], sql: str, kinds: int = 1) -> dict[str, NDArray[np.float64]]:
+        """Each column of the rows added up by their `place`, as (kinds, units).
 
-    def _add(self, columns: Iterable[str], *parts: str) -> dict[str, NDArray[np.float64]]:
-        """The columns of each part, which have one row a unit at most, added up for the users who are kept."""
-        totals = {name: np.zeros(len(self._treated)) for name in columns}
-        for sql in parts:
-            found = self._ask(sql).fetchnumpy()
+        Here rather than in SQL: the groups are as many as the users, and their numbers are the places.
+        """
+        totals = {name: np.zeros(kinds * len(self._treated)) for name in columns}
+        for rows in self._rows(sql).to_arrow_reader(_BATCH):
+            places = np.from_dlpack(rows["place"])
             for name, total in totals.items():
-                total[found["unit"]] += found[name]
-        return {name: total[self._kept] for name, total in totals.items()}
+                np.add(total, np.bincount(places, np.from_dlpack(rows[name]), len(total)), out=total)
+        return {name: total.reshape(kinds, -1) for name, total in totals.items()}
 
     def _slice(self, part: OnlineSlice, before: Totals) -> Totals:
         if part.name in {"new_users", "returning_users"}:
@@ -229,7 +229,7 @@ class _Look:
     def _heaviest(self) -> tuple[Heavy, ...]:
         found = []
         for user, first, treated, searches, program in self._ask(_HEAVY).fetchall():
-            [(key,)] = self._ask(_KEY, user=user, first=moment(first)).fetchmany(1)
+            key = next(iter(self._ask(_KEY, user=user, first=moment(first)).fetchone() or ()), "")
             arm = int(self._searched[self._treated == treated].sum())
             found.append(Heavy(key, _arm(treated), searches, searches / arm, program))
         return tuple(found)

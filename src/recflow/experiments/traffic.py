@@ -27,8 +27,9 @@ select user_hash, count(*) as searches from shown join sampled using (user_hash)
 where fallback <> $stale and shown_us <= first_us + $window group by user_hash order by user_hash"""
 _ACTS = """
 with acts as (
-  select acted.*, max_repeats from acted
-  join (select unnest($kinds) as kind, unnest($repeats) as max_repeats) using (kind) where reason = ''
+  select acted.* replace (least(value, max_value) as value), max_repeats from acted
+  join (select unnest($kinds) as kind, unnest($repeats) as max_repeats, unnest($most) as max_value) using (kind)
+  where reason = ''
 )
 select user_hash, kind, count(*) filter (nth = 1) as acts, sum(value) filter (nth <= max_repeats) as value
 from acts join sampled using (user_hash) where acted_us <= first_us + $window group by user_hash, kind"""
@@ -40,15 +41,19 @@ def read_traffic(events: EventLog, recipe: Recipe, start: datetime, hours: float
         "stale": Fallback.STALE_ROUTES.value,
         "window": timedelta(seconds=recipe.online_gate.outcome_window_seconds) // timedelta(microseconds=1),
     }
-    kinds = {kind.name: kind.max_repeats for kind in recipe.outcomes.kinds}
-    named = {"kinds": list(kinds), "repeats": list(kinds.values())}
+    kinds = [kind.name for kind in recipe.outcomes.kinds]
+    named = {
+        "kinds": kinds,
+        "repeats": [kind.max_repeats for kind in recipe.outcomes.kinds],
+        "most": [kind.max_value for kind in recipe.outcomes.kinds],
+    }
     with events.facts(recipe.name, start - timedelta(hours=hours), start) as facts:
         facts.execute(_VISITORS, {**times, "start": microseconds(start)})
         facts.execute(_SAMPLED, {"sample": _SAMPLE})
         [(users,)] = facts.execute("select count(*) from visitors").fetchall()
         searched = facts.execute(_SEARCHES, times).fetchnumpy()
         acted = facts.execute(_ACTS, {"window": times["window"], **named}).fetchnumpy()
-    return Traffic(users, hours, _as_one_arm(searched, acted, list(kinds))) if users else None
+    return Traffic(users, hours, _as_one_arm(searched, acted, kinds)) if users else None
 
 
 def _as_one_arm(searched: _Columns, acted: _Columns, kinds: list[str]) -> Evidence:

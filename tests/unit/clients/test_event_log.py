@@ -159,6 +159,94 @@ def test_facts_are_complete_at_every_moment_of_a_compaction(log, folder, clock):
     assert (fact_counts(log), segments(folder)) == ((6, 6, 1), [])
 
 
+def days_ago(number, days, **changes):
+    at = NOON - timedelta(days=days)
+    shown = exposure(f"r-{number}", at=at, user_key=f"user-{number % 3}", **changes)
+    bought = [
+        outcome(f"o-{number}-{n}", request_id=shown.request_id, user_key=shown.user_key, at=at, kind=kind, value=value)
+        for n, (kind, value) in enumerate([("click", 0), ("click", 0), ("purchase", 5), ("purchase", 7)])
+    ]
+    return shown, *bought
+
+
+SEARCHED = "select user_hash, sum(searches) from searches_before group by all order by all"
+ACTED = "select user_hash, kind, nth, value, sum(acts) from acts_before group by all order by all"
+
+
+def told_before(log, start=NOON, **look_back):
+    with log.facts(RECIPE, start, NOON + timedelta(days=1), look_back=timedelta(**(look_back or {"days": 4}))) as facts:
+        return [facts.execute(sql).fetchall() for sql in (SEARCHED, ACTED)]
+
+
+def sums(folder):
+    return sorted(folder.glob("sums/recipe=*/kind=*/day=*/*.parquet"))
+
+
+def test_sums_of_whole_days_tell_what_their_facts_tell(log, folder, clock):
+    late = outcome("late", request_id="r-2", user_key="user-2", at=NOON - timedelta(days=1, hours=1), kind="cart")
+    for number in range(9):
+        write_and_close(folder, clock, *days_ago(number, number % 6), *([late] if number == 2 else []))
+    windows = [{"days": 4}, {"days": 3, "hours": 11}, {"hours": 30}, {"hours": 5}]
+    starts = [NOON, NOON - timedelta(hours=12), NOON - timedelta(hours=11, minutes=59)]
+    rows = [told_before(log, start, **window) for start in starts for window in windows]
+    clock.tick(3 * 86400)
+    log.compact()
+    assert len(sums(folder)) == 12
+    assert [told_before(log, start, **window) for start in starts for window in windows] == rows
+
+
+def test_a_day_that_is_not_over_has_no_sums(log, folder, clock):
+    write_and_close(folder, clock, *days_ago(1, 0), *days_ago(2, 1))
+    log.compact()
+    assert {path.parent.name for path in sums(folder)} == {"day=2011-01-04"}
+
+
+def test_a_segment_that_comes_late_counts_before_and_after_the_sums_are_made_anew(log, folder, clock):
+    write_and_close(folder, clock, *days_ago(1, 2))
+    log.compact()
+    old = sums(folder)
+    write_and_close(folder, clock, *days_ago(4, 2))
+    late = told_before(log)
+    assert late[0][0][1] == 2
+    with log.facts(RECIPE, *WINDOW):
+        assert sums(folder) == old
+    log.compact()
+    assert len(sums(folder)) == 4
+    assert told_before(log) == late
+
+
+@pytest.mark.parametrize("published", range(1, 7))
+def test_a_compaction_that_ends_between_two_files_changes_nothing(log, folder, clock, monkeypatch, published):
+    write_and_close(folder, clock, *days_ago(1, 2))
+    told = told_before(log)
+    whole, left = Path.replace, iter(range(published - 1))
+
+    def replace(path, target):
+        if next(left, None) is None:
+            raise OSError(errno.EIO, "killed here")
+        return whole(path, target)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "replace", replace)
+        with pytest.raises(StoreUnavailable):
+            log.compact()
+    assert told_before(log) == told
+    log.compact()
+    assert (told_before(log), len(sums(folder))) == (told, 2)
+
+
+def test_looks_back_are_the_same_at_every_moment_of_a_compaction(log, folder, clock):
+    for number in range(6):
+        write_and_close(folder, clock, *days_ago(number, 1 + number % 2))
+    told = told_before(log)
+    thread = threading.Thread(target=DuckEventLog(folder, clock).compact)
+    thread.start()
+    while thread.is_alive():
+        assert told_before(log) == told
+    thread.join()
+    assert (told_before(log), len(sums(folder))) == (told, 4)
+
+
 def test_a_compacted_file_and_its_name_are_on_the_disk_before_its_segment_goes(log, folder, clock, monkeypatch):
     path = write_and_close(folder, clock, exposure("r-1"))
     synced = []
@@ -243,6 +331,34 @@ def test_a_full_disk_refuses_the_records_whole_and_the_log_goes_on_when_there_is
     log.close()
     assert ids(log) == ["r-1", "r-2"]
     assert (log.compact(), log.torn) == (2, 0)
+
+
+def test_a_disk_too_full_for_facts_stops_no_look_and_loses_no_record(log, folder, clock, monkeypatch):
+    write_and_close(folder, clock, exposure("r-1"), outcome("o-1"))
+
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "no space")
+
+    with monkeypatch.context() as full:
+        full.setattr("recflow.clients.event_facts.publish", refuse)
+        with pytest.raises(StoreFull):
+            log.compact()
+        seen = counts(log)
+    assert seen == counts(log) == (1, 1)
+
+
+@pytest.mark.parametrize("tree", ["parquet", "facts"])
+def test_a_parquet_file_that_is_spoilt_makes_the_log_unavailable_and_is_no_bug(log, folder, clock, tree):
+    write_and_close(folder, clock, exposure("r-1"))
+    log.compact()
+    next((folder / tree).rglob("*.parquet")).write_bytes(b"PAR1")
+    with pytest.raises(StoreUnavailable, match="could not be read"):
+        counts(log)
+
+
+def counts(log):
+    with log.facts(RECIPE, *WINDOW) as facts:
+        return tuple(facts.execute(f"select count(*) from {name}").fetchone()[0] for name in ("shown", "acted"))
 
 
 def test_what_was_written_is_synced_soon_after_without_anybody_asking(log):

@@ -233,6 +233,13 @@ def test_finite_values_whose_sums_are_no_number_hold_the_release_as_well():
     assert "revenue_per_user cannot be computed" in decision.numbers["hold"]
 
 
+def test_acts_after_the_window_are_shown_and_are_no_fault():
+    decision = judge(replace(BETTER, matched=1000, unmatched={"after_window": 5000, "not_shown": 10}))
+    found = finding(decision, "unmatched")
+    assert (found.verdict, found.n, round(found.value, 4)) == (V.PASS, 10, 0.0099)
+    assert "after_window 5,000" in found.reason
+
+
 def test_outcomes_that_belong_to_no_answer_are_told_above_a_share_by_reason():
     unmatched = {"not_shown": 300, "other_user": 1}
     decision = judge(replace(BETTER, matched=1000, unmatched=unmatched))

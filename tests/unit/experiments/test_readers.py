@@ -2,14 +2,20 @@ from datetime import timedelta
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from fakes.fake_clock import FakeClock
 from fakes.fake_event_log import FakeEventLog
+from fakes.made_evidence import planned
 from fakes.shoppers import EXPERIMENT, START, acted, crowd, shown
+from recflow.artifacts.decisions import Verdict
 from recflow.artifacts.events import Arm, Fallback, ShownItem
+from recflow.clients.event_log import DuckEventLog
 from recflow.config.sections.gate import OnlineSlice
 from recflow.config.sections.outcomes import OutcomeKind, OutcomeMetric, OutcomesSection
 from recflow.experiments.evidence import Design, Heavy
+from recflow.experiments.gate import judge_online
 from recflow.experiments.readers import read_evidence
 
 T, C = Arm.TREATMENT, Arm.CONTROL
@@ -91,6 +97,15 @@ def test_several_purchases_of_an_item_add_their_values_up_to_the_number_that_the
     kinds = (OutcomeKind(name="purchase", max_value=100, max_repeats=3),)
     evidence = read(exposure, *bought, outcomes=OutcomesSection(kinds=kinds, metrics=()))
     assert (total(evidence, "count:purchase"), total(evidence, "value:purchase")) == ([1], [30])
+
+
+def test_values_beyond_what_the_line_allows_are_cut_in_old_logs_as_well():
+    old, exposure = shown("u", Arm.STABLE, -DAY_S, experiment=""), shown("u", C, 0)
+    huge = [acted(record, 1, "purchase", value=1e308) for record in (old, exposure)]
+    kinds = (OutcomeKind(name="purchase", max_value=100),)
+    section = OutcomesSection(kinds=kinds, metrics=())
+    evidence = read(old, exposure, *huge, outcomes=section, look_back=timedelta(days=14))
+    assert (total(evidence, "value:purchase"), total(evidence, "value:purchase", "before")) == ([100], [100])
 
 
 def test_one_order_id_for_three_items_loses_nothing_and_is_told():
@@ -199,6 +214,23 @@ def test_a_program_changes_nothing_for_everybody_else():
     assert beside.programs == {C: 1}
     for name, values in alone.totals.items():
         assert values.tolist() == total(beside, name)
+
+
+@pytest.mark.parametrize(
+    ("rate", "arm", "wrong"), [(0.4, T, Verdict.FAIL), (0.2, C, Verdict.PASS)], ids=["equal", "half as good"]
+)
+def test_one_program_in_the_log_changes_no_verdict(rate, arm, wrong):
+    records = crowd(1200, {T: rate, C: 0.4})
+
+    def decide(*more):
+        return judge_online(
+            planned("refresh", max_relative_drop=0.1, planned_users=1000), read(*records, *more)
+        ).verdict
+
+    alone = decide()
+    assert alone is not wrong
+    for per_minute in (100, 200, 400):
+        assert decide(*(shown("program", arm, second * 60 / per_minute) for second in range(per_minute))) is alone
 
 
 def test_the_heaviest_units_are_named_with_their_share_of_their_arm():
@@ -316,3 +348,15 @@ def test_tables_that_are_fed_are_read_like_records():
     fed.feed(written.exposures(*window), written.outcomes(*window))
     one, two = (look(log, now_s=9000, window_s=100) for log in (written, fed))
     assert [values.tolist() for values in one.totals.values()] == [values.tolist() for values in two.totals.values()]
+
+
+def test_the_heaviest_user_may_have_been_erased_since_the_facts_were_made(tmp_path):
+    log = DuckEventLog(tmp_path / "events", FakeClock(START))
+    log.append("w", [shown("heavy", T, 0), shown("heavy", T, 1)])
+    log.close()
+    log.compact()
+    [records] = (tmp_path / "events" / "parquet").rglob("*.parquet")
+    rows = pq.read_table(records)
+    place = rows.schema.get_field_index("user_key")
+    pq.write_table(rows.set_column(place, "user_key", pa.array([""] * rows.num_rows)), records)
+    assert [(unit.user_key, unit.searches) for unit in look(log, now_s=1000, window_s=100).heaviest] == [("", 2)]

@@ -110,7 +110,10 @@ class OnlineGateSection(Frozen):
         default=0.99, gt=0.5, le=1, description="Totals of a user beyond it are cut: no single unit decides."
     )
     max_unmatched_share: float = Field(
-        default=0.1, gt=0, lt=1, description="Of outcomes that belong to no answer: more is told as a fault."
+        default=0.1,
+        gt=0,
+        lt=1,
+        description="Of outcomes that belong to no answer: more is told as a fault. Late ones are none.",
     )
     ratio_stop_p: float = Field(default=0.001, gt=0, lt=1, description="Sample-ratio mismatch below it: HOLD.")
     ratio_warn_p: float = Field(default=0.01, gt=0, lt=1)
