@@ -1,7 +1,7 @@
 """What an experiment has shown: one entry a user, in the order of first exposures, and who was left out and why."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -80,20 +80,12 @@ class Evidence:
     def first(self, users: int) -> "Evidence":
         """The same as it was when this many users had entered: what a planned look is about."""
         cut = slice(0, users)
-        return Evidence(
-            self.treated[cut],
-            _cut(self.totals, cut),
-            _cut(self.before, cut),
-            {name: _cut(totals, cut) for name, totals in self.slices.items()},
-            self.control_p95_ms,
-            self.assigned,
-            self.searches,
-            self.in_both,
-            self.programs,
-            self.heaviest,
-            self.matched,
-            self.unmatched,
-            self.collisions,
+        return replace(
+            self,
+            treated=self.treated[cut],
+            totals=_cut(self.totals, cut),
+            before=_cut(self.before, cut),
+            slices={name: _cut(totals, cut) for name, totals in self.slices.items()},
         )
 
 
