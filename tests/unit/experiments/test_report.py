@@ -37,3 +37,11 @@ def test_a_person_reads_each_rule_who_is_heaviest_who_was_left_out_and_which_out
 
 def test_nobody_yet_is_no_report():
     assert summarise(PLAN, Evidence(np.zeros(0, dtype=bool), {})) is None
+
+
+def test_sums_that_are_no_number_are_a_report_that_says_so():
+    evidence = made(600)
+    broken = {**evidence.totals, "count:click": np.full(600, np.inf)}
+    text = as_text(summarise(planned(), replace(evidence, totals=broken)))
+    assert "no number (no number … no number)" in text
+    assert "held: what was reported adds up to no number: count:click" in text
