@@ -10,6 +10,7 @@ from recflow.artifacts.ledger import OpenRelease
 from recflow.config.recipe import Recipe
 from recflow.config.sections.gate import OnlineGateSection
 from recflow.experiments.aa import AAReport, aa_report
+from recflow.experiments.evidence import Evidence
 from recflow.experiments.gate import plan_release, read_release
 from recflow.experiments.planning import OnlinePlan
 from recflow.protocols import EventLog
@@ -23,16 +24,20 @@ def aa_judge(events: EventLog) -> Callable[[Recipe, OpenRelease, datetime], Deci
 
     def judge(recipe: Recipe, release: OpenRelease, now: datetime) -> Decision:
         plan = _until(plan_release(events, recipe, release), release.users)
-        evidence = read_release(events, recipe, release, now)
         over = now - release.entered_at >= timedelta(hours=release.plan.judging.max_judging_hours)
-        if evidence.users < plan.planned_users and not over:
-            return _waits(f"{evidence.users:,} of {plan.planned_users:,} users, each after the outcome window")
-        treated = int(evidence.treated.sum())
-        if min(treated, evidence.users - treated) < 2:
-            return _waits("there are fewer than two users in an arm")
-        return aa_decision(plan.section, aa_report(plan, evidence))
+        return judge_aa(plan, read_release(events, recipe, release, now), over=over)
 
     return judge
+
+
+def judge_aa(plan: OnlinePlan, evidence: Evidence, *, over: bool) -> Decision:
+    """INCONCLUSIVE until the planned users are in or the hours are `over`; then what the report says."""
+    if evidence.users < plan.planned_users and not over:
+        return _waits(f"{evidence.users:,} of {plan.planned_users:,} users, each after the outcome window")
+    treated = int(evidence.treated.sum())
+    if min(treated, evidence.users - treated) < 2:
+        return _waits("there are fewer than two users in an arm")
+    return aa_decision(plan.section, aa_report(plan, evidence))
 
 
 def aa_decision(section: OnlineGateSection, report: AAReport) -> Decision:

@@ -1,11 +1,13 @@
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
+from datetime import timedelta
 
 import numpy as np
 import pytest
 
+from fakes.fake_event_log import FakeEventLog
 from fakes.made_evidence import made, planned, with_totals
+from fakes.release_world import ReleaseWorld
+from fakes.shoppers import shown
 from recflow.artifacts.decisions import Decision, Finding, Verdict
 from recflow.artifacts.events import Arm
 from recflow.config.sections.gate import OnlineGateSection
@@ -14,9 +16,9 @@ from recflow.experiments import aa_judge
 from recflow.experiments.aa import AAReport, MetricNoise, aa_report
 from recflow.experiments.evidence import Evidence
 from recflow.experiments.planning import plan_online
+from recflow.rollout.operations import start_aa
 
 V = Verdict
-START = datetime(2011, 1, 5, tzinfo=UTC)
 REPORT = AAReport(
     decision=Decision(
         gate="online_gate",
@@ -87,32 +89,31 @@ def test_a_judge_that_had_nothing_to_judge_by_is_not_trusted_for_its_silence(evi
     assert reason in decision.reasons[0]
 
 
-@pytest.fixture
-def ask(monkeypatch):
-    """The judge's verdict for an A/A of 1,000 users with so many users, after so many of its 24 hours."""
-    judging = SimpleNamespace(max_judging_hours=24)
-    release = SimpleNamespace(users=1000, entered_at=START, plan=SimpleNamespace(judging=judging))
-
-    def ask(users, hours):
-        evidence = Evidence(np.arange(users) % 2 == 0, {})
-        plan = aa_judge.OnlinePlan(OnlineGateSection(), None, "refresh", 5000, 3200, {})
-        monkeypatch.setattr(aa_judge, "plan_release", lambda *_: plan)
-        monkeypatch.setattr(aa_judge, "read_release", lambda *_: evidence)
-        monkeypatch.setattr(aa_judge, "aa_report", lambda *_: REPORT.model_copy(update={"users": users}))
-        return aa_judge.aa_judge(None)(None, release, START + timedelta(hours=hours))
-
-    return ask
+@pytest.mark.parametrize(("users", "over", "ended"), [(999, False, False), (1000, False, True), (999, True, True)])
+def test_it_waits_for_its_users_and_ends_with_them_or_with_its_hours(users, over, ended):
+    decision = aa_judge.judge_aa(planned(planned_users=1000), made(users), over=over)
+    assert decision.passed is ended
+    assert ended or decision.reasons == ("999 of 1,000 users, each after the outcome window",)
 
 
-def test_it_waits_for_its_users_and_ends_with_them_or_with_its_hours(ask):
-    assert ask(999, 23).verdict is V.INCONCLUSIVE
-    assert ask(999, 23).reasons == ("999 of 1,000 users, each after the outcome window",)
-    assert ask(1000, 1).passed
-    assert ask(999, 24).passed
+def test_with_nobody_at_its_end_there_is_nothing_to_say():
+    decision = aa_judge.judge_aa(planned(planned_users=1000), made(1), over=True)
+    assert decision.reasons == ("there are fewer than two users in an arm",)
 
 
-def test_with_nobody_at_its_end_there_is_nothing_to_say(ask):
-    assert ask(1, 24).reasons == ("there are fewer than two users in an arm",)
+def test_its_users_and_hours_are_those_that_it_was_started_with(tmp_path):
+    world = ReleaseWorld(tmp_path)
+    world.stable(1)
+    release = start_aa(world.recipe, world.true_ledger, world.clock.now(), person="ada", users=50, hours=24).release
+    arms = (Arm.TREATMENT, Arm.CONTROL)
+    searches = [
+        shown(f"u{n}", arms[n % 2], 0, at=release.entered_at, experiment=f"{release.release_id}:judging")
+        for n in range(40)
+    ]  # fmt: skip
+    judge = aa_judge.aa_judge(FakeEventLog(searches))
+    waits = ("40 of 50 users, each after the outcome window",)
+    assert judge(world.recipe, release, release.entered_at + timedelta(hours=23)).reasons == waits
+    assert judge(world.recipe, release, release.entered_at + timedelta(hours=24)).reasons != waits
 
 
 def test_equal_arms_through_the_real_report_are_trusted_and_unequal_ones_are_not():
