@@ -81,7 +81,7 @@ def _lost_percent(plain: list[float], signed: list[float]) -> float:
 
 
 def _side(folder: Path, keys: SigningKeys) -> Side:
-    serving = ServingSection(deadline_ms=20_000, max_outcomes_per_minute=10**9)
+    serving = ServingSection(deadline_ms=20_000, max_outcomes_per_minute=100_000)
     recipe = Recipe(name=RECIPE, owner="benchmark", serving=serving)
     clock = SystemClock()
     router = FakeRouter(FakeClock(), STABLE)

@@ -8,7 +8,16 @@ import pyarrow.compute as pc
 
 from recflow.artifacts.events import Exposure, Outcome
 from recflow.clients.event_records import EXPOSURES, OUTCOMES
-from recflow.domain.matching import ACTED, JUDGED, KNOWN, NONE_ACTED, SHOWN, before_views, window_views
+from recflow.domain.matching import (
+    ACTED,
+    JUDGED,
+    KNOWN,
+    NONE_ACTED,
+    SHOWN,
+    acts_before,
+    searches_before,
+    window_views,
+)
 from recflow.errors import StoreFull
 
 
@@ -54,7 +63,11 @@ class FakeEventLog:
             for name, rows in self._facts[written].items():
                 connection.register(name, rows)
             connection.execute(window_views("all_shown", "all_acted", start, end, look_back))
-            connection.execute(before_views("all_shown", "all_acted", start, look_back))
+            for name, rows in (
+                ("searches_before", searches_before("all_shown", start, look_back)),
+                ("acts_before", acts_before("all_acted", start, look_back)),
+            ):
+                connection.execute(f"create temp view {name} as {rows}")
             yield connection
 
     def _matched(self, recipe: str) -> dict[str, pa.Table]:

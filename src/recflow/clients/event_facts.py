@@ -1,31 +1,27 @@
 """Facts of the event log, see `domain.matching`: made once for each file of records, at each look for open segments.
 
-Of finished days there are sums by user as well, for looks back.
+What users did in the finished days before a window is added up once, by the first look back from its start.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import duckdb
 
-from recflow.clients.event_files import EventFiles, by_day, day_folder, forget_all_but_two, publish
+from recflow.clients.event_files import EventFiles, day_folder, forget_old_sums, publish
 from recflow.clients.event_records import EXPOSURE, OUTCOME, RecordKind, paths_sql
 from recflow.domain.matching import (
-    ACT_SUMS,
     ACTED,
     ANSWER_DAYS,
     JUDGED,
     KNOWN,
-    NO_ACTS,
-    NO_SEARCHES,
     NONE_ACTED,
-    SEARCH_SUMS,
     SHOWN,
     SKEW,
-    before_views,
-    microseconds,
+    acts_before,
     moment,
+    searches_before,
     window_views,
 )
 
@@ -46,17 +42,17 @@ def complete_facts(connection: duckdb.DuckDBPyConnection, files: EventFiles) -> 
             filed.append(files.facts_of(part))
 
 
-def complete_sums(connection: duckdb.DuckDBPyConnection, files: EventFiles, now: datetime) -> None:
-    """Make the sums of finished days that are missing, or were made of other facts."""
-    for recipe in files.recipes():
-        for kind, sql in ((EXPOSURE, SEARCH_SUMS), (OUTCOME, ACT_SUMS)):
-            for day, parts in by_day(files.facts(recipe, kind.name)[0]):
-                path = files.sums_of(parts)
-                if day < day_folder(now) and not path.exists():
-                    midnight = microseconds(datetime.fromisoformat(f"{day.removeprefix('day=')}T00:00:00Z"))
-                    rows = connection.sql(sql.format(facts=_parquet(parts), midnight=midnight))
-                    publish(rows.to_arrow_table(), path)
-                    forget_all_but_two(path.parent)
+def complete_sums(
+    connection: duckdb.DuckDBPyConnection, files: EventFiles, recipe: str, start: datetime, look_back: timedelta
+) -> None:
+    """Make the sums of the finished days before `start` that are missing, or were made of other facts."""
+    for kind, rows, count in ((EXPOSURE, searches_before, "searches"), (OUTCOME, acts_before, "acts")):
+        parts = _finished(files.facts(recipe, kind.name, start - look_back - SKEW, start)[0], start)
+        if parts and not (path := files.sums_of(parts, (start - look_back, start))).exists():
+            found = rows(_parquet(parts), start, look_back)
+            alike = f"SELECT * REPLACE (sum({count})::bigint AS {count}) FROM ({found})"  # noqa: S608
+            publish(connection.sql(f"{alike} GROUP BY ALL ORDER BY user_hash").to_arrow_table(), path)
+            forget_old_sums(path.parent)
 
 
 def lay_out_facts(
@@ -68,7 +64,7 @@ def lay_out_facts(
 ) -> None:
     """Create the views of EventLog.facts; what has no facts gets them in memory."""
     start, end = window
-    searches, new_searches = files.facts(recipe, EXPOSURE.name, start - look_back, end)
+    searches, new_searches = files.facts(recipe, EXPOSURE.name, start - look_back - SKEW, end)
     # Listed once: what a compaction files meanwhile must not seem to have been told before.
     filed_acts, new_acts = files.facts(recipe, OUTCOME.name)
     _load(connection, "unfiled", EXPOSURE, recipe, files.segments, [])
@@ -85,25 +81,35 @@ def lay_out_facts(
         for table, parts in (("new_shown", searches), ("numbered", acts))
     )
     connection.execute(window_views(shown, acted, start, end, look_back))
-    search_sums, searches = _split(files, searches, start, look_back)
-    act_sums, acts = _split(files, acts, start, look_back)
-    before = _with_files("new_shown", searches), _with_files("numbered", acts)
-    sums = _parquet(search_sums) if search_sums else NO_SEARCHES, _parquet(act_sums) if act_sums else NO_ACTS
-    connection.execute(before_views(*before, start, look_back, *sums))
+    for name, rows, table, parts in (
+        ("searches_before", searches_before, "new_shown", searches),
+        ("acts_before", acts_before, "numbered", acts),
+    ):
+        before = _before(
+            files, rows, table, [part for part in parts if part.parent.name <= day_folder(start)], start, look_back
+        )
+        connection.execute(f"CREATE TEMP VIEW {name} AS {before}")
 
 
-def _split(
-    files: EventFiles, parts: Sequence[Path], start: datetime, look_back: timedelta
-) -> tuple[list[Path], list[Path]]:
-    """Of files up to `start`: sums of the days that are whole within `look_back`, and facts of the other days."""
-    sums, facts = [], []
-    for day, found in by_day([part for part in parts if part.parent.name <= day_folder(start)]):
-        whole = day_folder(start - look_back - timedelta(microseconds=1)) < day < day_folder(start - SKEW)
-        if whole and (made := files.sums_of(found)).exists():
-            sums.append(made)
-        else:
-            facts.extend(found)
-    return sums, facts
+def _before(
+    files: EventFiles,
+    rows: Callable[[str, datetime, timedelta], str],
+    table: str,
+    parts: Sequence[Path],
+    start: datetime,
+    look_back: timedelta,
+) -> str:
+    """`rows` of what came before `start`: of finished days from their sums, where they are made."""
+    done = _finished(parts, start)
+    if not done or not (sums := files.sums_of(done, (start - look_back, start))).exists():
+        return rows(_with_files(table, parts), start, look_back)
+    rest = _with_files(table, [part for part in parts if part not in set(done)])
+    return f"{rows(rest, start, look_back)} UNION ALL BY NAME FROM {_parquet([sums])}"
+
+
+def _finished(parts: Sequence[Path], start: datetime) -> list[Path]:
+    """Files of the days that were over at `start`: hardly any comes after it."""
+    return [part for part in parts if part.parent.name < day_folder(start - SKEW)]
 
 
 def _with_files(table: str, parts: Sequence[Path]) -> str:

@@ -3,10 +3,10 @@
     <folder>/segments/<worker>-<opened at>-<random>.jsonl                      one line a record
     <folder>/parquet/recipe=<r>/kind=<exposure|outcome>/day=<UTC>/<segment>.parquet
     <folder>/facts/recipe=<r>/kind=<exposure|outcome>/day=<UTC>/<segment>.parquet
-    <folder>/sums/recipe=<r>/kind=<exposure|outcome>/day=<UTC>/<its files of facts>.parquet
+    <folder>/sums/recipe=<r>/kind=<exposure|outcome>/<window and its files of facts>.parquet
 
 A file of facts stands for the file of records of the same name, and is made anew when it is missing. Sums stand for
-exactly the files of facts that their name was made of: when one comes late, the facts are read until the sums are new.
+exactly the window and the files of facts that their name was made of: when one comes late, they are made anew.
 """
 
 import os
@@ -14,7 +14,6 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from itertools import groupby
 from pathlib import Path
 
 import pyarrow as pa
@@ -23,6 +22,7 @@ import pyarrow.parquet as pq
 from recflow.artifacts.digests import digest_json
 
 RECORDS, FACTS, SUMS = "parquet", "facts", "sums"
+_KEPT_SUMS = 4
 
 
 class EventFiles:
@@ -53,8 +53,8 @@ class EventFiles:
     ) -> tuple[list[Path], list[Path]]:
         """Files of facts, and files of records that have none yet."""
         made = self._parts(FACTS, recipe, kind, start, end)
-        named = {self.facts_of(part) for part in made}
-        return made, [part for part in self.records(recipe, kind, start, end) if self.facts_of(part) not in named]
+        named = {part.parts[-2:] for part in made}
+        return made, [part for part in self.records(recipe, kind, start, end) if part.parts[-2:] not in named]
 
     def _parts(self, tree: str, recipe: str, kind: str, start: datetime | None, end: datetime | None) -> list[Path]:
         first, last = (day_folder(moment) if moment else None for moment in (start, end))
@@ -80,22 +80,17 @@ class EventFiles:
         """Where the facts of a file of records are."""
         return self._folder.joinpath(FACTS, *part.relative_to(self._folder).parts[1:])
 
-    def sums_of(self, facts: Sequence[Path]) -> Path:
-        """Where the sums of a day's files of facts are; for other files, or files made anew, they are elsewhere."""
-        made_of = [[part.name, part.stat().st_mtime_ns] for part in facts]
-        folder = self._folder.joinpath(SUMS, *facts[0].parent.relative_to(self._folder).parts[1:])
-        return folder / f"{digest_json(made_of)}.parquet"
+    def sums_of(self, facts: Sequence[Path], window: tuple[datetime, datetime]) -> Path:
+        """Where the sums of files of facts are; for other files, or files made anew, they are elsewhere."""
+        made_of = [[part.parent.name, part.name, part.stat().st_mtime_ns] for part in facts]
+        folder = self._folder.joinpath(SUMS, *facts[0].parent.parent.relative_to(self._folder).parts[1:])
+        times = [moment.astimezone(UTC).isoformat() for moment in window]
+        return folder / f"{digest_json([times, made_of])}.parquet"
 
 
-def by_day(parts: Sequence[Path]) -> Iterator[tuple[str, list[Path]]]:
-    """Files, as they are listed, by the name of their day's folder."""
-    for day, found in groupby(parts, lambda part: part.parent.name):
-        yield day, list(found)
-
-
-def forget_all_but_two(folder: Path) -> None:
-    """Remove older sums of a day. Those just replaced stay: a look may be about to read them."""
-    for path in sorted(folder.glob("*.parquet"), key=lambda path: path.stat().st_mtime_ns)[:-2]:
+def forget_old_sums(folder: Path) -> None:
+    """Remove all but the newest: a look may be about to read those just replaced."""
+    for path in sorted(folder.glob("*.parquet"), key=lambda path: path.stat().st_mtime_ns)[:-_KEPT_SUMS]:
         path.unlink()
 
 

@@ -64,13 +64,15 @@ class DuckEventLog:
     def facts(
         self, recipe: str, start: datetime, end: datetime, *, look_back: timedelta = timedelta(0)
     ) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Facts of a window, and before. Files without facts get them first, unless a compaction is busy with that."""
+        """Facts of a window, and before. What they lack is made first, unless a compaction is busy with that."""
         # What a full disk does not take is made in memory by each look: whoever watches must not stop.
         with suppress(StoreFull), _reading():
             if (self._folder / RECORDS).exists():
                 with alone(self._lock) as free:
                     if free:
                         self._complete()
+                        if look_back:
+                            self._add_up(recipe, start, look_back)
         with ExitStack() as stack:
             with _reading():
                 connection = stack.enter_context(_connected())
@@ -84,8 +86,6 @@ class DuckEventLog:
                 return 0
             moved = sum(self._compact_one(path) for path in sorted(self._segments.glob("*.jsonl")))
             self._complete()
-            with ExitStack() as stack, _reading():
-                complete_sums(stack.enter_context(_connected()), EventFiles(self._folder, stack), self._clock.now())
             return moved
 
     def _complete(self) -> None:
@@ -93,6 +93,11 @@ class DuckEventLog:
             files = EventFiles(self._folder, stack)
             if files.lack_facts():
                 complete_facts(stack.enter_context(_connected()), files)
+
+    def _add_up(self, recipe: str, start: datetime, look_back: timedelta) -> None:
+        with ExitStack() as stack:
+            files, connection = EventFiles(self._folder, stack), stack.enter_context(_connected())
+            complete_sums(connection, files, recipe, start, look_back)
 
     def _compact_one(self, path: Path) -> int:
         with disk_errors(f"{path.name} could not be compacted"), finished(path) as done:

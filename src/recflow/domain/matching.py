@@ -77,15 +77,6 @@ left join (select target_hash, max(nth) as nth from known group by target_hash) 
 left join (select id_hash, max(id_nth) as id_nth from known group by id_hash) ids using (id_hash)
 where act_hash not in (select act_hash from known) order by user_hash"""
 
-# From the relations of a whole day's facts: sums by user. Acts that are alike are one row, so that the sums are exact
-# whatever a line counts of them. Older answers than of the day before keep their time: a window may leave them out.
-SEARCH_SUMS = "select user_hash, count(*) as searches from {facts} group by user_hash order by user_hash"
-ACT_SUMS = """
-select user_hash, kind, nth, value, least(shown_us, {midnight} - 86400000000) as shown_us, count(*) as acts
-from {facts} where reason = '' and (nth = 1 or value <> 0) group by all order by user_hash"""
-NO_SEARCHES = "(select user_hash, 1 as searches from shown limit 0)"
-NO_ACTS = "(select user_hash, kind, nth, value, shown_us, 1 as acts from acted limit 0)"
-
 
 def window_views(shown: str, acted: str, start: datetime, end: datetime, look_back: timedelta = timedelta(0)) -> str:
     """SQL that makes the views `shown` and `acted` of a window: searches and acts by their own time.
@@ -100,25 +91,24 @@ def window_views(shown: str, acted: str, start: datetime, end: datetime, look_ba
     )
 
 
-def before_views(
-    shown: str,
-    acted: str,
-    start: datetime,
-    look_back: timedelta,
-    search_sums: str = NO_SEARCHES,
-    act_sums: str = NO_ACTS,
-) -> str:
-    """SQL that makes `searches_before` and `acts_before`, of `look_back` before `start`: from facts, and from sums."""
+def searches_before(shown: str, start: datetime, look_back: timedelta) -> str:
+    """SQL for a user's searches in `look_back` before `start`: (user_hash, searches)."""
+    first, last = map(microseconds, (start - look_back, start))
+    where = f"shown_us >= {first} and shown_us < {last}"
+    return f"select user_hash, 1::bigint as searches from {shown} where {where}"  # noqa: S608 - no input in it
+
+
+def acts_before(acted: str, start: datetime, look_back: timedelta) -> str:
+    """SQL for a user's acts in `look_back` before `start`: (user_hash, kind, nth, value, acts).
+
+    Acts that are alike may be one row: sums are exact whatever a line counts of them.
+    """
     first, last, oldest = map(microseconds, (start - look_back, start, start - look_back - timedelta(days=1)))
-    return f"""
-create temp view searches_before as
-select user_hash, 1 as searches from {shown} where shown_us >= {first} and shown_us < {last}
-union all by name select user_hash, searches from {search_sums};
-create temp view acts_before as select * exclude shown_us from (
-  select user_hash, kind, nth, value, shown_us, 1 as acts from {acted}
-  where reason = '' and (nth = 1 or value <> 0) and acted_us >= {first} and acted_us < {last}
-  union all by name select * from {act_sums}
-) where shown_us >= {oldest}"""  # noqa: S608 - no input in it
+    return (
+        "select user_hash, kind, nth, value, 1::bigint as acts "  # noqa: S608 - no input in it
+        f"from {acted} where reason = '' and (nth = 1 or value <> 0) and acted_us >= {first} and acted_us < {last} "
+        f"and shown_us >= {oldest}"
+    )
 
 
 def microseconds(moment: datetime) -> int:

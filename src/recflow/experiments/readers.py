@@ -25,23 +25,26 @@ _BATCH = 1_000_000
 _MINUTE_US = 60_000_000
 
 _HERE = "experiment = $experiment and arm in ('treatment', 'control') and fallback <> $stale"
-_SEEN = f"""
+# What slices are cut by, read only when there are any.
+_CUT = ", items, query_hash"
+# Facts are scanned once; what follows reads this table.
+_ASKED = f"""
+create temp table asked as
+select user_hash, shown_us, arm = 'treatment' as in_treatment, latency_ms, fallback <> '' as fell {{cut}}
+from shown where {_HERE}"""  # noqa: S608 - no input in it
+_SEEN = """
 create temp table seen as
-select user_hash, min(shown_us) as first_us, bool_or(arm = 'treatment') as treated, count(*) as searches,
-  count(*) filter (arm = 'treatment') as in_treatment,
-  bool_or(arm = 'treatment') and bool_or(arm = 'control') as in_both
-from shown where {_HERE} group by user_hash"""  # noqa: S608 - no input in it
+select user_hash, min(shown_us) as first_us, count(*) as searches, count(*) filter (in_treatment) as in_treatment
+from asked group by user_hash"""
 _UNITS = """
 create temp table units as
-select user_hash, first_us, treated, searches, first_us + $window <= $now as entered,
+select user_hash, first_us, in_treatment > 0 as treated, searches, first_us + $window <= $now as entered,
   (row_number() over (order by first_us, user_hash) - 1)::integer as unit
-from seen where not in_both"""
+from seen where in_treatment in (0, searches)"""
 _INSIDE = f"""
 create temp table inside as
-select unit, entered and not treated as beside, (shown_us // {_MINUTE_US})::integer as minute, latency_ms,
-  fallback <> '' as fell, items, query_hash
-from shown join units using (user_hash)
-where {_HERE} and shown_us <= first_us + $window"""  # noqa: S608
+select unit, entered and not treated as beside, (shown_us // {_MINUTE_US})::integer as minute, latency_ms, fell {{cut}}
+from asked join units using (user_hash) where shown_us <= first_us + $window"""  # noqa: S608
 # Only who has more searches at all can have more of them in one minute.
 _PROGRAMS = """
 create temp table programs as
@@ -60,7 +63,7 @@ from inside where {part}"""
 _KINDS = "create temp table kinds (kind varchar, number integer, max_repeats integer, max_value double)"
 _ACTS = f"""
 create temp table acts as
-select unit, kind, nth, value, 1 as acts, items, query_hash, acted_us > first_us + $window as late
+select unit, kind, nth, value, 1 as acts, acted_us > first_us + $window as late {{cut}}
 from acted join units using (user_hash) where reason = '' and shown_us >= $start and {_HERE}"""  # noqa: S608
 # The place of a unit and a kind, and what is added there.
 _ACTED = """
@@ -91,9 +94,9 @@ select arm, searches::bigint from (
 _HEAVY = """
 select user_hash, first_us, treated, searches, unit in (from programs) as program
 from units order by searches desc, unit limit 3"""
-_KEY = """
-select user_key from exposures
-where "at" = $first and md5_number_lower(user_key) = $user"""
+_KEYS = """
+select md5_number_lower(user_key), any_value(user_key) from exposures
+where list_contains($firsts, "at") and list_contains($users, md5_number_lower(user_key)) group by all"""
 _SLICES = {
     "long_lists": "items >= {items}",
     "short_lists": "items < {items}",
@@ -132,8 +135,8 @@ class _Look:
             facts.execute(
                 "insert into kinds values (?, ?, ?, ?)", [kind.name, number, kind.max_repeats, kind.max_value]
             )
-        for sql in (_SEEN, _UNITS, _INSIDE, _PROGRAMS, _ACTS):
-            self._ask(sql)
+        for sql in (_ASKED, _SEEN, _UNITS, _INSIDE, "drop table asked", _PROGRAMS, _ACTS):
+            self._ask(sql.format(cut=_CUT if design.slices else ""))
         everybody = self._rows(_EVERYBODY).to_arrow_table()
         treated, entered, program, self._searched = (np.from_dlpack(x.combine_chunks()) for x in everybody.columns)
         self._treated, entered, program = treated > 0, entered > 0, program > 0
@@ -155,7 +158,7 @@ class _Look:
             control_p95_ms=p95,
             assigned=_by_arm(self._treated),
             searches={Arm(arm): count for arm, count in self._ask(_SEARCHED).fetchall()},
-            in_both=self._count("select count(*) from seen where in_both"),
+            in_both=self._count("select count(*) from seen where in_treatment not in (0, searches)"),
             programs=_by_arm(self._treated[self._programs]),
             heaviest=self._heaviest(),
             matched=self._count("select count(*) from acts where not late"),
@@ -227,12 +230,14 @@ class _Look:
         return self._totals(_SLICES[part.name].format(items=part.items))
 
     def _heaviest(self) -> tuple[Heavy, ...]:
-        found = []
-        for user, first, treated, searches, program in self._ask(_HEAVY).fetchall():
-            key = next(iter(self._ask(_KEY, user=user, first=moment(first)).fetchone() or ()), "")
-            arm = int(self._searched[self._treated == treated].sum())
-            found.append(Heavy(key, _arm(treated), searches, searches / arm, program))
-        return tuple(found)
+        found = self._ask(_HEAVY).fetchall()
+        users, firsts = [user for user, *_ in found], [moment(first) for _, first, *_ in found]
+        keys = dict(self._ask(_KEYS, users=users, firsts=firsts).fetchall())
+        of_arm = [self._searched[self._treated == treated].sum() for treated in (False, True)]
+        return tuple(
+            Heavy(keys.get(user, ""), _arm(treated), searches, searches / int(of_arm[treated]), program)
+            for user, _, treated, searches, program in found
+        )
 
 
 def _by_arm(treated: NDArray[np.bool_]) -> dict[Arm, int]:
