@@ -2,7 +2,7 @@
 
     <folder>/segments/<worker>-<opened at>-<random>.jsonl                      one line a record
     <folder>/parquet/recipe=<r>/kind=<exposure|outcome>/day=<UTC>/<segment>.parquet
-    <folder>/facts/recipe=<r>/kind=<exposure|outcome>/day=<UTC>/<segment>.parquet
+    <folder>/facts/v<rule>/recipe=<r>/kind=<exposure|outcome>/day=<UTC>/<segment>.parquet
     <folder>/sums/recipe=<r>/kind=<exposure|outcome>/<window and its files of facts>.parquet
 
 A file of facts stands for the file of records of the same name, and is made anew when it is missing. Sums stand for
@@ -11,7 +11,7 @@ exactly the window and the files of facts that their name was made of: when one 
 
 import os
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,8 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recflow.artifacts.digests import digest_json
+from recflow.domain.matching import VERSION
 
-RECORDS, FACTS, SUMS = "parquet", "facts", "sums"
+RECORDS, FACTS, SUMS = "parquet", f"facts/v{VERSION}", "sums"
 _KEPT_SUMS = 4
 
 
@@ -36,7 +37,7 @@ class EventFiles:
         self._folder = folder
         self.segments: list[str] = []
         self._copied: set[str] = set()
-        for path in (folder / "segments").glob("*.jsonl"):
+        for path in listed(folder / "segments", suffix=".jsonl"):
             try:
                 file = stack.enter_context(path.open("rb"))
             except FileNotFoundError:
@@ -60,37 +61,52 @@ class EventFiles:
         first, last = (day_folder(moment) if moment else None for moment in (start, end))
         return [
             path
-            for folder in sorted(kind_folder(self._folder / tree, recipe, kind).glob("day=*"))
+            for folder in listed(kind_folder(self._folder / tree, recipe, kind), prefix="day=")
             if (first is None or first <= folder.name) and (last is None or folder.name <= last)
-            for path in sorted(folder.glob("*.parquet"))
+            for path in listed(folder, suffix=".parquet")
             if path.stem not in self._copied
         ]
 
     def lack_facts(self) -> bool:
         """Whether any file of records has no facts yet."""
-        kinds = [folder.name.removeprefix("kind=") for folder in (self._folder / RECORDS).glob("recipe=*/kind=*")]
-        return any(self.facts(recipe, kind)[1] for recipe in self.recipes() for kind in set(kinds))
+        return any(
+            self.facts(recipe, folder.name.removeprefix("kind="))[1]
+            for recipe in self.recipes()
+            for folder in listed(self._folder / RECORDS / f"recipe={recipe}", prefix="kind=")
+        )
 
-    def recipes(self) -> Iterator[str]:
+    def recipes(self) -> list[str]:
         """Recipes with records in Parquet."""
-        for folder in sorted((self._folder / RECORDS).glob("recipe=*")):
-            yield folder.name.removeprefix("recipe=")
+        return [folder.name.removeprefix("recipe=") for folder in listed(self._folder / RECORDS, prefix="recipe=")]
 
     def facts_of(self, part: Path) -> Path:
         """Where the facts of a file of records are."""
-        return self._folder.joinpath(FACTS, *part.relative_to(self._folder).parts[1:])
+        return self._folder.joinpath(FACTS, *part.parts[-4:])
 
     def sums_of(self, facts: Sequence[Path], window: tuple[datetime, datetime]) -> Path:
         """Where the sums of files of facts are; for other files, or files made anew, they are elsewhere."""
         made_of = [[part.parent.name, part.name, part.stat().st_mtime_ns] for part in facts]
-        folder = self._folder.joinpath(SUMS, *facts[0].parent.parent.relative_to(self._folder).parts[1:])
+        folder = self._folder.joinpath(SUMS, *facts[0].parts[-4:-2])
         times = [moment.astimezone(UTC).isoformat() for moment in window]
         return folder / f"{digest_json([times, made_of])}.parquet"
 
 
+def listed(folder: Path, *, prefix: str = "", suffix: str = "") -> list[Path]:
+    """What is in a folder, sorted, without hidden files; nothing where there is none.
+
+    Unlike `Path.glob`, which skips in silence what it may not read, it raises OSError.
+    """
+    try:
+        found = [path for path in folder.iterdir() if path.name.startswith(prefix) and path.name.endswith(suffix)]
+    except FileNotFoundError:
+        return []
+    return sorted((path for path in found if not path.name.startswith(".")), key=lambda path: path.name)
+
+
 def forget_old_sums(folder: Path) -> None:
     """Remove all but the newest: a look may be about to read those just replaced."""
-    for path in sorted(folder.glob("*.parquet"), key=lambda path: path.stat().st_mtime_ns)[:-_KEPT_SUMS]:
+    made = listed(folder, suffix=".parquet")
+    for path in sorted(made, key=lambda path: path.stat().st_mtime_ns)[:-_KEPT_SUMS]:
         path.unlink()
 
 

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from recflow.artifacts.events import Exposure, Outcome
 from recflow.clients.event_facts import complete_facts, complete_sums, lay_out_facts
-from recflow.clients.event_files import RECORDS, EventFiles, kind_folder, publish
+from recflow.clients.event_files import RECORDS, EventFiles, kind_folder, listed, publish
 from recflow.clients.event_records import EXPOSURE, KINDS, OUTCOME, RecordKind, torn_lines
 from recflow.clients.segments import SegmentWriter, alone, disk_errors, finished
 from recflow.errors import StoreFull, StoreUnavailable
@@ -84,7 +84,7 @@ class DuckEventLog:
         with disk_errors("the event log could not be compacted"), alone(self._lock) as free:
             if not free:
                 return 0
-            moved = sum(self._compact_one(path) for path in sorted(self._segments.glob("*.jsonl")))
+            moved = sum(self._compact_one(path) for path in listed(self._segments, suffix=".jsonl"))
             self._complete()
             return moved
 

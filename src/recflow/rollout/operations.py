@@ -28,6 +28,7 @@ from recflow.rollout.steps import move
 from recflow.storage import ArtifactStore
 
 S = ReleaseState
+_MOST_HOURS = 8760
 Choose = Callable[[LedgerState], LedgerEvent | None]
 
 
@@ -62,6 +63,10 @@ def start_aa(
 
     Refused while nothing serves, a release is open, a candidate waits, or nothing may move forward.
     """
+    if hours and not 0 < hours <= _MOST_HOURS:
+        raise ReleaseRefused(
+            f"no A/A of {recipe.name} can be started", expected=f"hours up to {_MOST_HOURS}", seen=str(hours)
+        )
     judging = recipe.rollout.judging
     longest = judging.model_copy(update={"max_judging_hours": hours or judging.max_judging_hours})
     plan = recipe.rollout.model_copy(update={"judging": longest})

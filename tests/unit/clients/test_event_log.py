@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,8 +15,10 @@ import pytest
 
 from fakes.fake_clock import FakeClock
 from fakes.sample_events import NOON, RECIPE, exposure, outcome
+from recflow.artifacts.digests import digest_json
 from recflow.clients.event_log import DuckEventLog
 from recflow.clients.segments import Segment
+from recflow.domain import matching
 from recflow.errors import StoreFull, StoreUnavailable
 
 WINDOW = (NOON - timedelta(days=1), NOON + timedelta(days=1))
@@ -142,7 +145,7 @@ def test_an_act_on_an_answer_in_the_open_segment_of_another_worker_counts_at_com
 def test_facts_that_were_removed_are_made_again(log, folder, clock):
     write_and_close(folder, clock, exposure("r-1"), outcome("o-1"))
     log.compact()
-    [removed] = folder.glob("facts/recipe=*/kind=outcome/day=*/*.parquet")
+    [removed] = folder.glob("facts/*/recipe=*/kind=outcome/day=*/*.parquet")
     removed.unlink()
     assert fact_counts(log) == (1, 1, 1)
     assert removed.exists()
@@ -305,6 +308,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 from recflow.clients.clock import SystemClock
+from recflow.artifacts.digests import digest_json
 from recflow.clients.event_log import DuckEventLog
 log = DuckEventLog(Path(sys.argv[1]), SystemClock())
 log.compact()
@@ -373,6 +377,35 @@ def test_a_parquet_file_that_is_spoilt_makes_the_log_unavailable_and_is_no_bug(l
     next((folder / tree).rglob("*.parquet")).write_bytes(b"PAR1")
     with pytest.raises(StoreUnavailable, match="could not be read"):
         counts(log)
+
+
+@pytest.mark.parametrize(
+    "place", ["parquet/recipe=*", "parquet/recipe=*/kind=exposure", "facts/*/recipe=*/kind=exposure/day=*"]
+)
+def test_a_folder_that_cannot_be_listed_makes_the_log_unavailable_instead_of_empty(log, folder, clock, place):
+    write_and_close(folder, clock, exposure("r-1"))
+    log.compact()
+    [found] = folder.glob(place)
+    shutil.rmtree(found)
+    found.write_text("no folder")
+    with pytest.raises(StoreUnavailable):
+        counts(log)
+
+
+def test_facts_by_another_rule_are_made_anew(log, folder, clock, monkeypatch):
+    write_and_close(folder, clock, exposure("r-1"), outcome("o-1"))
+    log.compact()
+    monkeypatch.setattr("recflow.clients.event_files.FACTS", "facts/v0")
+    assert fact_counts(log) == (1, 1, 1)
+    assert {path.name for path in (folder / "facts").iterdir()} == {"v0", f"v{matching.VERSION}"}
+
+
+def test_a_rule_of_matching_that_changed_has_a_new_version():
+    parts = ("VERSION", "SHOWN", "JUDGED", "KNOWN", "NONE_ACTED", "ACTED")
+    rule = digest_json([getattr(matching, part) for part in parts])
+    assert rule == "a84d76b875948c98d524ef3c6b90912a8a55a172f749eca73a8436feddf786a7", (
+        "raise VERSION in domain/matching.py, unless the facts stay the same"
+    )
 
 
 def counts(log):

@@ -55,6 +55,13 @@ def test_both_halves_of_the_shoppers_are_served_by_stable(world):
     assert world.table.experiment == f"{world.state.release.release_id}:judging"
 
 
+@pytest.mark.parametrize("hours", [float("nan"), -1.0, 8761.0])
+def test_hours_that_no_clock_reaches_are_refused(world, hours):
+    with pytest.raises(ReleaseRefused, match="hours"):
+        start(world, hours=hours)
+    assert world.state.release is None
+
+
 def test_it_ends_by_its_hours_where_the_judge_never_ends_it(world):
     world.verdict = Verdict.INCONCLUSIVE
     start(world, hours=0.5)
