@@ -99,11 +99,11 @@ def _before(
     start: datetime,
     look_back: timedelta,
 ) -> str:
-    """`rows` of what came before `start`: of finished days from their sums, where they are made."""
+    """`rows` of what came before `start`, of `parts` by day: of finished days from their sums, where they are made."""
     done = _finished(parts, start)
     if not done or not (sums := files.sums_of(done, (start - look_back, start))).exists():
         return rows(_with_files(table, parts), start, look_back)
-    rest = _with_files(table, [part for part in parts if part not in set(done)])
+    rest = _with_files(table, parts[len(done) :])
     return f"{rows(rest, start, look_back)} UNION ALL BY NAME FROM {_parquet([sums])}"
 
 

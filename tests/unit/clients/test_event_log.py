@@ -213,6 +213,15 @@ def test_a_day_that_is_not_over_at_the_start_has_no_sums(log, folder, clock):
     assert sums(folder) == []
 
 
+@pytest.mark.parametrize("kind", ["exposure", "outcome"])
+def test_sums_are_what_the_next_look_reads(log, folder, clock, kind):
+    write_and_close(folder, clock, *days_ago(1, 2))
+    compact_and_look(log)
+    next(folder.glob(f"sums/recipe=*/kind={kind}/*.parquet")).write_bytes(b"PAR1")
+    with pytest.raises(StoreUnavailable, match="could not be read"):
+        told_before(log)
+
+
 def test_a_later_day_leaves_the_sums_alone(log, folder, clock):
     write_and_close(folder, clock, *days_ago(1, 2))
     log.compact()
@@ -308,7 +317,6 @@ import sys
 from datetime import datetime
 from pathlib import Path
 from recflow.clients.clock import SystemClock
-from recflow.artifacts.digests import digest_json
 from recflow.clients.event_log import DuckEventLog
 log = DuckEventLog(Path(sys.argv[1]), SystemClock())
 log.compact()
@@ -392,12 +400,13 @@ def test_a_folder_that_cannot_be_listed_makes_the_log_unavailable_instead_of_emp
         counts(log)
 
 
-def test_facts_by_another_rule_are_made_anew(log, folder, clock, monkeypatch):
+def test_facts_by_another_rule_are_not_read_and_made_anew(log, folder, clock):
     write_and_close(folder, clock, exposure("r-1"), outcome("o-1"))
     log.compact()
-    monkeypatch.setattr("recflow.clients.event_files.FACTS", "facts/v0")
+    made = folder / "facts" / f"v{matching.VERSION}"
+    made.rename(made.with_name("v0"))
     assert fact_counts(log) == (1, 1, 1)
-    assert {path.name for path in (folder / "facts").iterdir()} == {"v0", f"v{matching.VERSION}"}
+    assert len(list(made.rglob("*.parquet"))) == 2
 
 
 def test_a_rule_of_matching_that_changed_has_a_new_version():
