@@ -181,6 +181,16 @@ class Load:
             assert time.monotonic() < deadline, f"{len(self.answers)} answers, others {self.others}"
             time.sleep(0.01)
 
+    def wait_for_each_user(self) -> None:
+        """Until each user asked anew and was answered: the first of two more answers may have been asked for before."""
+        since, deadline = len(self.answers), time.monotonic() + 60
+        while True:
+            more = Counter(user for user, _ in self.answers[since:])
+            if len(more) == self.users and min(more.values()) > 1:
+                return
+            assert time.monotonic() < deadline, f"answers {more}, others {self.others}"
+            time.sleep(0.01)
+
     async def _run(self) -> None:
         async with httpx.AsyncClient(base_url=self.url, timeout=60, headers=BROWSER) as client:
             await asyncio.gather(*(self._user(client, f"u-{number}") for number in range(self.users)))

@@ -101,7 +101,7 @@ def test_routes_switch_from_shadow_to_stable_under_load_without_a_failed_request
         for stage in stages:
             epoch = place.move(stage)
             place.wait_for_gateways(epoch, 2)
-            load.wait_for(60)
+            load.wait_for_each_user()
         before = len(load.answers)
         load.wait_for(40)
     assert not load.others
