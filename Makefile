@@ -23,7 +23,7 @@ demo: setup ## Show the whole loop on this machine  [DATA=folder] [DETACH=1] [AR
 test: setup ## All that CI runs: check, integration, e2e, nothing left behind
 	@bin/test
 
-check: setup lint types imports unit ## Format, lint, types, import contracts, unit tests: seven and a half minutes on two slow cores
+check: setup lint types imports unit ## Format, lint, types, import contracts, unit tests: about four minutes on two cores
 
 format: setup ## Rewrite the code in the house format and mend what lint can mend
 	$(VENV)/bin/ruff format $(FOLDERS)
@@ -39,8 +39,8 @@ types: setup ## mypy, strict, on src, plugins, host and demo
 imports: setup ## Who may import whom (layers, heavy libraries, SDKs)
 	$(VENV)/bin/lint-imports --no-logo
 
-unit: setup ## Tests without network, server or scheduler  [ARGS="-k name"]
-	$(OUR_PYTHON) -m pytest tests/unit $(ARGS)
+unit: setup ## Tests without network, server or scheduler, a process a core  [ARGS="-k name"]
+	$(OUR_PYTHON) -m pytest tests/unit --numprocesses=logical --maxprocesses=4 --dist=loadscope $(ARGS)
 
 integration: setup ## One part against the real thing: Triton, MLflow, Great Expectations, a small model  [ARGS=]
 	$(OUR_PYTHON) -m pytest tests/integration $(ARGS)

@@ -28,8 +28,8 @@ def pytest_configure(config: pytest.Config) -> None:
         name, separator, value = line.partition("=")
         if separator and not line.startswith("#"):
             os.environ.setdefault(name, value)
-    if "AIRFLOW_HOME" not in os.environ:
-        # Importing Airflow writes a configuration file to its home; whoever runs the tests has one of their own.
+    if "AIRFLOW_HOME" not in os.environ or hasattr(config, "workerinput"):
+        # Importing Airflow writes a configuration file to its home; each process that runs tests has one of its own.
         config.airflow_home = os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="recflow-tests-airflow-")
 
 
