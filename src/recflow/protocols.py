@@ -262,6 +262,14 @@ class TrafficShares:
     heaviest: tuple[tuple[str, int], ...]
 
 
+@dataclass(frozen=True)
+class Activity:
+    """Who came to some versions in a window: users by assigned version, and the seconds of minutes with a request."""
+
+    users: Mapping[str, int]
+    busy_s: float
+
+
 class MetricsSource(Protocol):
     """Live indicators of serving."""
 
@@ -273,6 +281,14 @@ class MetricsSource(Protocol):
 
     def shares(self, recipe: str, *, experiment: str, start: datetime, end: datetime) -> TrafficShares:
         """Unmarked requests of `experiment` and of the stable arm beside it with start <= at < end."""
+
+    def activity(
+        self, recipe: str, *, versions: Sequence[str], experiments: Sequence[str], start: datetime, end: datetime
+    ) -> Activity:
+        """Requests that were assigned to the versions in one of the experiments ("": in none), start <= at < end.
+
+        Answers under stale routes do not count: who gives them does not yet know of the experiment.
+        """
 
     def newest_event(self, recipe: str) -> datetime | None:
         """When the newest exposure was logged, None without any."""

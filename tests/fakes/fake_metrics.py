@@ -1,10 +1,11 @@
 import math
 from collections import Counter
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from fakes.fake_event_log import FakeEventLog
 from recflow.artifacts.events import Arm, Exposure, Fallback
-from recflow.protocols import OutcomeReading, TrafficReading, TrafficShares
+from recflow.protocols import Activity, OutcomeReading, TrafficReading, TrafficShares
 
 
 class FakeMetrics:
@@ -13,11 +14,14 @@ class FakeMetrics:
     def __init__(self, events: FakeEventLog | None = None) -> None:
         self.events = events or FakeEventLog()
         self.set: dict[str, TrafficReading] = {}
+        self.asleep = False  # a night in which nobody comes, whatever is set
         self.newest: datetime | None = None
         self.acts: OutcomeReading | None = None
         self.shared: TrafficShares | None = None
 
     def traffic(self, recipe: str, *, version: str, experiment: str, start: datetime, end: datetime) -> TrafficReading:
+        if self.asleep:
+            return TrafficReading(requests=0, errors=0, p95_ms=None)
         if version in self.set:
             return self.set[version]
         rows = [
@@ -61,6 +65,25 @@ class FakeMetrics:
             squares={arm: float(sum(count**2 for count in counts)) for arm, counts in arms.items()},
             heaviest=tuple(heaviest),
         )
+
+    def activity(
+        self, recipe: str, *, versions: Sequence[str], experiments: Sequence[str], start: datetime, end: datetime
+    ) -> Activity:
+        window_s = (end - start).total_seconds()
+        if self.asleep:
+            return Activity({}, 0)
+        if known := {version: self.set[version].requests for version in versions if version in self.set}:
+            users = {version: requests for version, requests in known.items() if requests and window_s > 0}
+            return Activity(users, window_s if users else 0)
+        rows = [
+            row
+            for row in self._exposures(recipe)
+            if start <= row.at < end and row.experiment in experiments and row.assigned_version in versions
+            if row.fallback is not Fallback.STALE_ROUTES
+        ]
+        pairs = Counter(version for version, _ in {(row.assigned_version, row.user_key) for row in rows})
+        minutes = {(row.at - start) // timedelta(minutes=1) for row in rows}
+        return Activity(dict(pairs), sum(min(60, window_s - 60 * minute) for minute in minutes))
 
     def newest_event(self, recipe: str) -> datetime | None:
         return self.newest or max((row.at for row in self._exposures(recipe)), default=None)

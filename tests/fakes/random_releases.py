@@ -1,6 +1,7 @@
 """Releases with everything going wrong at random, by a seed, and what must hold all the same."""
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -26,9 +27,18 @@ class Tally:
     outages: int = 0
     commands: int = 0
     measured: int = 0
+    nights: int = 0
+    clock_jumps: int = 0
 
     def count(self, end: ReleaseState | None) -> None:
         self.ends[str(end)] = self.ends.get(str(end), 0) + 1
+
+    def add(self, other: "Tally") -> None:
+        """Count what another tally has counted too."""
+        for name, number in vars(other).items():
+            if name != "ends":
+                setattr(self, name, getattr(self, name) + number)
+        self.ends = dict(Counter(self.ends) + Counter(other.ends))
 
 
 def play_releases(world: ReleaseWorld, releases: int, seed: int) -> Tally:
@@ -64,6 +74,7 @@ def _torment(world: ReleaseWorld, dice: random.Random, tally: Tally) -> None:
             world.poll()
         if dice.random() < 0.015:
             _command(world, dice, tally)
+        _turn_of_the_day(world, dice, tally)
         if dice.random() < 0.1:
             world.wire.arm(dice.randrange(8), dice.choice(("before", "after")))
         world.true_server.down = dice.random() < 0.05
@@ -73,9 +84,19 @@ def _torment(world: ReleaseWorld, dice: random.Random, tally: Tally) -> None:
         if not _advance(world, tally) and world.state.release is None and world.state.waiting is None:
             break
         _check_always(world)
-    world.wire.at, world.true_server.down = None, False
+    world.wire.at, world.true_server.down, world.metrics.asleep = None, False, False
     world.poll()
     world.play()
+
+
+def _turn_of_the_day(world: ReleaseWorld, dice: random.Random, tally: Tally) -> None:
+    """Now and then nobody comes for a while, and now and then the host's clock is put back."""
+    if dice.random() < (0.1 if world.metrics.asleep else 0.02):
+        world.metrics.asleep = not world.metrics.asleep
+        tally.nights += world.metrics.asleep
+    if dice.random() < 0.002:
+        world.clock.tick(-3600)
+        tally.clock_jumps += 1
 
 
 def _advance(world: ReleaseWorld, tally: Tally) -> bool:

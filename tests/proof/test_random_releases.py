@@ -16,12 +16,7 @@ def test_hundreds_of_releases_lose_nothing(tmp_path):
         folder = tmp_path / str(seed)
         folder.mkdir()
         tally = play_releases(ReleaseWorld(folder), RELEASES, seed)
-        for end, number in tally.ends.items():
-            whole.ends[end] = whole.ends.get(end, 0) + number
-        whole.kills += tally.kills
-        whole.outages += tally.outages
-        whole.commands += tally.commands
-        whole.measured += tally.measured
+        whole.add(tally)
     assert sum(whole.ends.values()) == len(SEEDS) * RELEASES
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "random_releases.json").write_text(json.dumps(vars(whole), indent=1, sort_keys=True) + "\n")
@@ -35,7 +30,8 @@ def _markdown(tally: Tally) -> str:
         "Written by `tests/proof/test_random_releases.py`: the release machine over fakes in memory, seeded.\n\n"
         f"{sum(tally.ends.values())} releases ({ends}) under {tally.kills} kills before or after an effect, "
         f"{tally.outages} moments without a model server (half of them losing every loaded model) and "
-        f"{tally.commands} commands by people. Between them {tally.measured} A/As were measured to their end.\n\n"
+        f"{tally.commands} commands by people, through {tally.nights} nights without a request and {tally.clock_jumps} "
+        f"clocks put back by an hour. Between them {tally.measured} A/As were measured to their end.\n\n"
         "After each: the ledger's chain was whole, every release had opened once and ended once, the server held "
         "exactly stable and the previous version, the registry's alias was stable, nobody was left untold, no step of "
         "an A/A had changed what serves or may be returned to, and no "

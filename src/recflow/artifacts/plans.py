@@ -54,7 +54,7 @@ class HealthLimits(Frozen):
     max_p95_ms: float = Field(default=250, gt=0, le=600_000, description="Below the gateway's deadline of 300 ms.")
     max_p95_ratio: float = Field(default=1.5, gt=1, le=10_000, description="Against the equal-size control.")
     no_data_grace_seconds: float = Field(
-        default=900, gt=0, le=_YEAR_S, description="Then the release is held and a person told."
+        default=900, gt=0, le=_YEAR_S, description="Of minutes with traffic, beyond the planned ones; then it is held."
     )
 
 

@@ -1,12 +1,13 @@
 """Live indicators from the event log: complete for every gateway and worker, unlike a scrape of one of them."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from recflow.artifacts.events import Arm, Fallback
-from recflow.protocols import Clock, EventLog, OutcomeReading, TrafficReading, TrafficShares
+from recflow.protocols import Activity, Clock, EventLog, OutcomeReading, TrafficReading, TrafficShares
 
 # A stale routing table is the store's fault or the network's: it says nothing about a version.
 _ERRORS = pa.array([Fallback.ERROR.value, Fallback.TIMEOUT.value, Fallback.UNAVAILABLE.value])
@@ -66,6 +67,27 @@ class EventLogMetrics:
             requests={Arm(arm): requests for arm, _, requests, _ in rows},
             squares={Arm(arm): squares for arm, _, _, squares in rows},
             heaviest=heaviest,
+        )
+
+    def activity(
+        self, recipe: str, *, versions: Sequence[str], experiments: Sequence[str], start: datetime, end: datetime
+    ) -> Activity:
+        """Users of each version, and the minutes, counted from `start`, in which a request came to one of them."""
+        columns = ("at", "user_key", "assigned_version", "experiment", "fallback")
+        rows = self._events.exposures(recipe, start, end, columns=columns)
+        inside = pc.is_in(rows["experiment"], value_set=pa.array([*experiments], pa.string()))
+        asked = pc.is_in(rows["assigned_version"], value_set=pa.array([*versions], pa.string()))
+        met = pc.not_equal(rows["fallback"], Fallback.STALE_ROUTES.value)
+        rows = rows.filter(pc.and_(pc.and_(inside, asked), met))
+        users = rows.group_by("assigned_version").aggregate([("user_key", "count_distinct")])
+        since_s = pc.divide(pc.microseconds_between(pa.scalar(start, rows["at"].type), rows["at"]), 1_000_000)
+        minutes = pc.unique(pc.divide(since_s, 60)).to_pylist()
+        window_s = (end - start).total_seconds()
+        return Activity(
+            users=dict(
+                zip(users["assigned_version"].to_pylist(), users["user_key_count_distinct"].to_pylist(), strict=True)
+            ),
+            busy_s=sum(min(60.0, window_s - 60 * minute) for minute in minutes),
         )
 
     def newest_event(self, recipe: str) -> datetime | None:

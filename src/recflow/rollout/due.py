@@ -14,8 +14,8 @@ _FORWARD = frozenset({S.CHECKED, S.AWAITING_APPROVAL, S.SHADOW, S.CANARY, S.JUDG
 
 
 def elapsed_s(release: OpenRelease, now: datetime) -> float:
-    """Seconds since the release entered its state, by the ledger's time."""
-    return (now - release.entered_at).total_seconds()
+    """Seconds since the release entered its state, by the ledger; 0 while a clock that was put back catches up."""
+    return max(0.0, (now - release.entered_at).total_seconds())
 
 
 def halted(state: LedgerState, blackouts: Iterable[Blackout], now: datetime) -> str:

@@ -23,11 +23,12 @@ from recflow.errors import (
 )
 from recflow.rollout.cards import card_of
 from recflow.rollout.conflicts import retry_on_conflict
+from recflow.rollout.context import Context
 from recflow.rollout.due import halted, moves_forward, next_due
 from recflow.rollout.infra_check import check as infra_check
 from recflow.rollout.opening import make_way, open_waiting
 from recflow.rollout.services import InfraCheck, OnlineJudge, ReleaseServices
-from recflow.rollout.steps import Proposal, Turn, load, move, propose, refuse_to_load
+from recflow.rollout.steps import Proposal, load, move, propose, refuse_to_load
 
 S = ReleaseState
 CHAMPION = "champion"
@@ -53,160 +54,160 @@ def advance(recipe: Recipe, services: ReleaseServices, judge: OnlineJudge, check
     Raises ServerUnavailable and other temporary errors with the release left where it is, LedgerConflict when other
     writers came first several times in a row.
     """
-    return retry_on_conflict(lambda: _advance(Turn(recipe, services, judge, check, None, services.clock.now())))
+    return retry_on_conflict(lambda: _advance(Context(recipe, services, judge, check, None, services.clock.now())))
 
 
-def _advance(turn: Turn) -> Advanced:
-    turn = replace(turn, head=turn.services.ledger.head(turn.name))
-    if turn.state.untold:
-        return _done(turn, _tell(turn, _untold_entry(turn)))
-    proposal = _next(turn)
+def _advance(context: Context) -> Advanced:
+    context = replace(context, head=context.services.ledger.head(context.name))
+    if context.state.untold:
+        return _done(context, _tell(context, _untold_entry(context)))
+    proposal = _next(context)
     if isinstance(proposal, str):
-        return _settle(turn, proposal)
-    entry = _append(turn, proposal)
+        return _settle(context, proposal)
+    entry = _append(context, proposal)
     if entry.state.untold:
-        _tell(turn, entry)
+        _tell(context, entry)
     if proposal.to is not None and proposal.to.terminal:
-        _project(turn, entry.state)
-    return _done(turn, entry)
+        _project(context, entry.state)
+    return _done(context, entry)
 
 
-def _done(turn: Turn, entry: LedgerEntry) -> Advanced:
-    head = turn.services.ledger.head(turn.name) or entry
+def _done(context: Context, entry: LedgerEntry) -> Advanced:
+    head = context.services.ledger.head(context.name) or entry
     event = entry.event
     reason = f"{event.to or event.kind}: {event.reason}" if event.reason else str(event.to or event.kind)
-    return Advanced(True, head.state, reason, _due(turn, head.state) if head.state.release else 0.0)
+    return Advanced(True, head.state, reason, _due(context, head.state) if head.state.release else 0.0)
 
 
-def _due(turn: Turn, state: LedgerState) -> float | None:
-    return next_due(state, turn.recipe.rollout.blackouts, turn.now)
+def _due(context: Context, state: LedgerState) -> float | None:
+    return next_due(state, context.recipe.rollout.blackouts, context.now)
 
 
-def _next(turn: Turn) -> Proposal:
-    stop = halted(turn.state, turn.recipe.rollout.blackouts, turn.now)
-    release = turn.state.release
+def _next(context: Context) -> Proposal:
+    stop = halted(context.state, context.recipe.rollout.blackouts, context.now)
+    release = context.state.release
     if release is None:
-        return _open(turn, stop)
+        return _open(context, stop)
     if release.state in WAITING and stop:
         return stop
-    if event := make_way(turn.state):
+    if event := make_way(context.state):
         return event
-    proposal = _propose(turn, release)
+    proposal = _propose(context, release)
     if isinstance(proposal, LedgerEvent) and stop and moves_forward(proposal):
         return stop
     return proposal
 
 
-def _propose(turn: Turn, release: OpenRelease) -> Proposal:
+def _propose(context: Context, release: OpenRelease) -> Proposal:
     """What is due once the server holds what it must. The ways back do not wait for a server that is down."""
     try:
-        return _keep_loaded(turn, release) or propose(turn)
+        return _keep_loaded(context, release) or propose(context)
     except ServerUnavailable:
         if release.state not in LIVE | {S.ROLLING_BACK}:
             raise
-        proposal = propose(turn)
+        proposal = propose(context)
         if isinstance(proposal, str) or proposal.to not in _NEEDS_NO_SERVER:
             raise
         return proposal
 
 
-def _open(turn: Turn, stop: str) -> Proposal:
-    _keep_stable_loaded(turn)
-    event = open_waiting(turn.recipe, turn.state)
+def _open(context: Context, stop: str) -> Proposal:
+    _keep_stable_loaded(context)
+    event = open_waiting(context.recipe, context.state)
     return "nothing waits to be released" if event is None else stop or event
 
 
-def _keep_loaded(turn: Turn, release: OpenRelease) -> LedgerEvent | None:
+def _keep_loaded(context: Context, release: OpenRelease) -> LedgerEvent | None:
     """Load what routes name, or will name next, and the server has lost; the event when the candidate cannot be.
 
     A stable that cannot be loaded stops nothing: a release, a return above all, may be the way out of it.
     """
     with contextlib.suppress(PermanentError):
-        _keep_stable_loaded(turn)
+        _keep_stable_loaded(context)
     if release.state in (S.PACKAGED, S.AWAITING_APPROVAL, S.ROLLING_BACK) or is_aa(release.release_id):
         return None
     candidate = release.candidate
-    if candidate.version in turn.services.server.loaded(turn.name):
+    if candidate.version in context.services.server.loaded(context.name):
         return None
     try:
-        load(turn, candidate.version, candidate.package)
+        load(context, candidate.version, candidate.package)
     except (ArtifactCorrupt, ModelWontLoad) as error:
         to = S.REJECTED if release.state is S.CHECKED else S.ROLLING_BACK
         return move(release, to, decision=refuse_to_load(error))
     return None
 
 
-def _keep_stable_loaded(turn: Turn) -> None:
+def _keep_stable_loaded(context: Context) -> None:
     """Stable must answer; the previous one is kept warm for a one-step return, as far as it still can be loaded."""
-    stable, previous = turn.state.stable, turn.state.previous
+    stable, previous = context.state.stable, context.state.previous
     if stable is None:
         return
-    loaded = turn.services.server.loaded(turn.name)
+    loaded = context.services.server.loaded(context.name)
     if stable.version not in loaded:
-        load(turn, stable.version, stable.package)
+        load(context, stable.version, stable.package)
     if previous is not None and previous.version not in loaded:
         with contextlib.suppress(PermanentError):
-            load(turn, previous.version, previous.package)
+            load(context, previous.version, previous.package)
 
 
-def _settle(turn: Turn, reason: str) -> Advanced:
+def _settle(context: Context, reason: str) -> Advanced:
     """Nothing moves: unload what no route names, and repair the registry from the ledger."""
-    if entry := _retire(turn):
-        return _done(turn, entry)
-    if turn.state.release is None:
-        _project(turn, turn.state)
-    return Advanced(False, turn.state, reason, _due(turn, turn.state))
+    if entry := _retire(context):
+        return _done(context, entry)
+    if context.state.release is None:
+        _project(context, context.state)
+    return Advanced(False, context.state, reason, _due(context, context.state))
 
 
-def _retire(turn: Turn) -> LedgerEntry | None:
+def _retire(context: Context) -> LedgerEntry | None:
     """Unload one version that nobody needs, once every live gateway routes without it."""
-    services, state = turn.services, turn.state
-    unneeded = _unneeded(turn)
-    if not unneeded or not services.router.acknowledged(turn.name, state.epoch).complete:
+    services, state = context.services, context.state
+    unneeded = _unneeded(context)
+    if not unneeded or not services.router.acknowledged(context.name, state.epoch).complete:
         return None
-    if services.ledger.head(turn.name) != turn.head:
+    if services.ledger.head(context.name) != context.head:
         raise LedgerConflict(f"{unneeded[0]} is not unloaded yet", expected=f"entry {state.seq}", seen="a newer one")
-    services.server.unload(turn.name, unneeded[0])
-    return _append(turn, LedgerEvent(kind=EventKind.UNLOADED, version=unneeded[0]))
+    services.server.unload(context.name, unneeded[0])
+    return _append(context, LedgerEvent(kind=EventKind.UNLOADED, version=unneeded[0]))
 
 
-def _unneeded(turn: Turn) -> list[str]:
+def _unneeded(context: Context) -> list[str]:
     """Retiring versions; between releases also what a caller loaded after it had been overtaken."""
-    state = turn.state
-    in_use = {*routes(turn.name, state).versions, state.previous.version if state.previous else ""}
+    state = context.state
+    in_use = {*routes(context.name, state).versions, state.previous.version if state.previous else ""}
     found = list(state.retiring)
     if state.release is None and state.stable is not None:
-        found += [version for version in turn.services.server.loaded(turn.name) if version not in found]
+        found += [version for version in context.services.server.loaded(context.name) if version not in found]
     return [version for version in found if version not in in_use]
 
 
-def _project(turn: Turn, state: LedgerState) -> None:
+def _project(context: Context, state: LedgerState) -> None:
     """Point the registry's `champion` at stable. It is a projection for people: its outage stops no release."""
     if state.stable is None:
         return
-    registry, version, package = turn.services.registry, state.stable.version, state.stable.package
+    registry, version, package = context.services.registry, state.stable.version, state.stable.package
     with contextlib.suppress(TemporaryError):
-        if registry.aliases(turn.name).get(CHAMPION) != version:
-            _point(turn, version, package)
+        if registry.aliases(context.name).get(CHAMPION) != version:
+            _point(context, version, package)
 
 
-def _point(turn: Turn, version: str, package: Ref) -> None:
-    turn.services.registry.register(turn.name, version, package)
-    turn.services.registry.set_alias(turn.name, CHAMPION, version)
+def _point(context: Context, version: str, package: Ref) -> None:
+    context.services.registry.register(context.name, version, package)
+    context.services.registry.set_alias(context.name, CHAMPION, version)
 
 
-def _untold_entry(turn: Turn) -> LedgerEntry:
-    entries = turn.services.ledger.entries(turn.name)
-    return next(entry for entry in entries if entry.seq == turn.state.untold)
+def _untold_entry(context: Context) -> LedgerEntry:
+    entries = context.services.ledger.entries(context.name)
+    return next(entry for entry in entries if entry.seq == context.state.untold)
 
 
-def _tell(turn: Turn, entry: LedgerEntry) -> LedgerEntry:
-    turn.services.notifier.notify(card_of(entry))
-    head = turn.services.ledger.head(turn.name)
+def _tell(context: Context, entry: LedgerEntry) -> LedgerEntry:
+    context.services.notifier.notify(card_of(entry))
+    head = context.services.ledger.head(context.name)
     if head is None or head.state.untold != entry.seq:
         return head or entry
-    return turn.services.ledger.append(turn.name, LedgerEvent(kind=EventKind.TOLD), after=head)
+    return context.services.ledger.append(context.name, LedgerEvent(kind=EventKind.TOLD), after=head)
 
 
-def _append(turn: Turn, event: LedgerEvent) -> LedgerEntry:
-    return turn.services.ledger.append(turn.name, event, after=turn.head)
+def _append(context: Context, event: LedgerEvent) -> LedgerEntry:
+    return context.services.ledger.append(context.name, event, after=context.head)

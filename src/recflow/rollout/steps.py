@@ -1,61 +1,31 @@
 """One function a state: collects the evidence that is due and proposes the next event, or says why it waits."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from recflow.artifacts.decisions import Decision, Verdict
-from recflow.artifacts.ledger import EventKind, LedgerEntry, LedgerEvent, LedgerState, OpenRelease, ReleaseState
+from recflow.artifacts.ledger import EventKind, LedgerEvent, OpenRelease, ReleaseState
 from recflow.artifacts.refs import Ref, RefKind
-from recflow.config.recipe import Recipe
 from recflow.domain.golden import GoldenRequest, agrees, is_strict, read_golden
 from recflow.domain.releases import is_aa, is_return
 from recflow.domain.routes import routes
 from recflow.errors import ArtifactCorrupt, ModelWontLoad
-from recflow.protocols import TrafficReading, golden_items
+from recflow.protocols import golden_items
+from recflow.rollout.context import Context
 from recflow.rollout.decide import judge_health, traffic_off_plan
 from recflow.rollout.due import after_canary, after_shadow, canary_step, elapsed_s
-from recflow.rollout.services import InfraCheck, OnlineJudge, ReleaseServices
+from recflow.rollout.silence import ROUTED_WITHIN, busy_s, silent, silent_alone
 
 S = ReleaseState
 V = Verdict
 _TIMEOUT_S = 5.0
-_ROUTED_WITHIN = timedelta(minutes=1)
 Proposal = LedgerEvent | str
 
 
-@dataclass(frozen=True)
-class Turn:
-    """One call of `advance`: the recipe, the clients, the judges, the head that was read, and the time."""
-
-    recipe: Recipe
-    services: ReleaseServices
-    judge: OnlineJudge
-    check: InfraCheck
-    head: LedgerEntry | None
-    now: datetime
-
-    @property
-    def name(self) -> str:
-        """The recipe's name."""
-        return self.recipe.name
-
-    @property
-    def state(self) -> LedgerState:
-        """The folded state that this turn decides on."""
-        return self.head.state if self.head else LedgerState()
-
-    @property
-    def release(self) -> OpenRelease:
-        """The open release."""
-        assert self.state.release is not None
-        return self.state.release
-
-
-def propose(turn: Turn) -> Proposal:
+def propose(context: Context) -> Proposal:
     """The event that is due for the open release, or why nothing is."""
-    return _STEPS[turn.release.state](turn)
+    return _STEPS[context.release.state](context)
 
 
 def move(
@@ -72,18 +42,18 @@ def move(
     )
 
 
-def load(turn: Turn, version: str, package: Ref) -> None:
+def load(context: Context, version: str, package: Ref) -> None:
     """Fetch, verify and load a version; loading what is loaded is fine."""
-    turn.services.server.load(turn.name, version, fetch(turn, package))
+    context.services.server.load(context.name, version, fetch(context, package))
 
 
-def fetch(turn: Turn, package: Ref) -> Path:
+def fetch(context: Context, package: Ref) -> Path:
     """A package's verified folder; ArtifactCorrupt is the store's, since a spoilt local copy is fetched anew once."""
     package.expect(RefKind.PACKAGE)
     try:
-        return turn.services.artifacts.fetch(package)
+        return context.services.artifacts.fetch(package)
     except ArtifactCorrupt:
-        return turn.services.artifacts.fetch(package)
+        return context.services.artifacts.fetch(package)
 
 
 def refuse_to_load(error: ArtifactCorrupt | ModelWontLoad) -> Decision:
@@ -91,131 +61,148 @@ def refuse_to_load(error: ArtifactCorrupt | ModelWontLoad) -> Decision:
     return Decision(gate="infra_check", verdict=V.FAIL, reasons=(error.what,), numbers={"seen": error.seen[:600]})
 
 
-def _packaged(turn: Turn) -> Proposal:
-    decision = _check(turn)
+def _packaged(context: Context) -> Proposal:
+    decision = _check(context)
     if decision.passed:
-        return move(turn.release, S.CHECKED, decision=decision)
-    overdue = elapsed_s(turn.release, turn.now) >= turn.release.plan.hold_grace_seconds
+        return move(context.release, S.CHECKED, decision=decision)
+    overdue = elapsed_s(context.release, context.now) >= context.release.plan.hold_grace_seconds
     if decision.verdict is V.FAIL or overdue:
-        return move(turn.release, S.REJECTED, decision=decision)
+        return move(context.release, S.REJECTED, decision=decision)
     return f"infra check is tried again: {'; '.join(decision.reasons)}"
 
 
-def _check(turn: Turn) -> Decision:
-    services, candidate, stable = turn.services, turn.release.candidate, turn.state.stable
+def _check(context: Context) -> Decision:
+    services, candidate, stable = context.services, context.release.candidate, context.state.stable
     try:
-        folder = fetch(turn, candidate.package)
-        return turn.check(
+        folder = fetch(context, candidate.package)
+        return context.check(
             services.server,
-            turn.name,
+            context.name,
             candidate.version,
             folder,
             baseline=stable.version if stable else "",
-            limits=turn.release.plan.infra,
+            limits=context.release.plan.infra,
             clock=services.clock,
         )
     except (ArtifactCorrupt, ModelWontLoad) as error:
         return refuse_to_load(error)
 
 
-def _checked(turn: Turn) -> Proposal:
-    release = turn.release
+def _checked(context: Context) -> Proposal:
+    release = context.release
     if release.plan.approval or (release.first and release.plan.approve_first):
         return move(release, S.AWAITING_APPROVAL, "first_release" if release.first else "the plan asks for approval")
     return move(release, S.SHADOW, release.reason)
 
 
-def _awaiting(turn: Turn) -> Proposal:
-    return f"a person must approve: `recflow release approve {turn.name}`"
+def _awaiting(context: Context) -> Proposal:
+    return f"a person must approve: `recflow release approve {context.name}`"
 
 
-def _shadow(turn: Turn) -> Proposal:
-    release, plan = turn.release, turn.release.plan
-    elapsed = elapsed_s(release, turn.now)
-    decision = _golden_traffic(turn) if release.first else _mirrored_traffic(turn)
+def _shadow(context: Context) -> Proposal:
+    release, plan = context.release, context.release.plan
+    elapsed = elapsed_s(release, context.now)
+    decision = _golden_traffic(context) if release.first else _mirrored_traffic(context)
     if decision.verdict is V.FAIL:
         return move(release, S.ROLLING_BACK, decision=decision)
     if decision.passed and elapsed >= plan.shadow.min_seconds:
         to, step = after_shadow(release)
         return move(release, to, "first_release" if release.first else "", step=step, decision=decision)
-    if elapsed >= plan.shadow.min_seconds + plan.health.no_data_grace_seconds:
-        return move(release, S.HELD, decision=decision)
-    return f"shadow for {elapsed:.0f} of at least {plan.shadow.min_seconds:.0f} s: {'; '.join(decision.reasons)}"
+    if event := _unproven(context, decision, plan.shadow.min_seconds):
+        return event
+    return f"shadow for {elapsed:.0f} of at least {plan.shadow.min_seconds:.0f} s: {_why_it_waits(context, decision)}"
 
 
-def _golden_traffic(turn: Turn) -> Decision:
+def _golden_traffic(context: Context) -> Decision:
     """The first release has no shoppers to mirror: its own golden requests, on the server that will serve them."""
-    candidate, atol = turn.release.candidate, turn.release.plan.infra.atol
-    folder = fetch(turn, candidate.package)
+    candidate, atol = context.release.candidate, context.release.plan.infra.atol
+    folder = fetch(context, candidate.package)
     requests, strict = read_golden(folder), is_strict(folder)
-    wrong = [request for request in requests if not agrees(request.scores, _score(turn, request), atol, strict=strict)]
+    wrong = [
+        request for request in requests if not agrees(request.scores, _score(context, request), atol, strict=strict)
+    ]
     reason = f"{len(wrong)} of {len(requests)} golden answers differ by more than {atol}"
     return Decision(gate="shadow", verdict=V.FAIL if wrong else V.PASS, reasons=(reason,))
 
 
-def _score(turn: Turn, request: GoldenRequest) -> tuple[float, ...]:
-    version, items = turn.release.candidate.version, golden_items(request)
-    return turn.services.server.score(turn.name, version, request.query, items, timeout_s=_TIMEOUT_S)
+def _score(context: Context, request: GoldenRequest) -> tuple[float, ...]:
+    version, items = context.release.candidate.version, golden_items(request)
+    return context.services.server.score(context.name, version, request.query, items, timeout_s=_TIMEOUT_S)
 
 
-def _mirrored_traffic(turn: Turn) -> Decision:
-    release = turn.release
-    reading = _reading(turn, release.candidate.version, release.entered_at)
+def _mirrored_traffic(context: Context) -> Decision:
+    release = context.release
+    reading = context.reading(release.candidate.version, release.entered_at)
     if release.plan.shadow.min_requests == 0 == reading.requests:
         return Decision(gate="shadow", verdict=V.PASS, reasons=("the plan asks for no mirrored requests",))
     return judge_health(release.plan.health, reading, None, max(1, release.plan.shadow.min_requests))
 
 
-def _canary(turn: Turn) -> Proposal:
-    release, step = turn.release, canary_step(turn.release)
-    elapsed = elapsed_s(release, turn.now)
-    recent = _health(turn, _recent_start(turn), step.min_requests)
+def _canary(context: Context) -> Proposal:
+    release, step = context.release, canary_step(context.release)
+    elapsed = elapsed_s(release, context.now)
+    recent = _health(context, context.recent_start, step.min_requests)
     if recent.verdict is V.FAIL:
         return move(release, S.ROLLING_BACK, decision=recent)
-    whole = _health(turn, release.entered_at, step.min_requests)
+    whole = _health(context, release.entered_at, step.min_requests)
     if whole.verdict is V.FAIL:
         return move(release, S.ROLLING_BACK, decision=whole)
-    if off := _traffic_off_plan(turn):
+    if off := _traffic_off_plan(context):
         return move(release, S.HELD, off)
     if whole.passed and elapsed >= step.bake_seconds:
         to, following = after_canary(release)
         return move(release, to, step=following, decision=whole)
-    return _canary_without_proof(turn, whole)
+    if event := _unproven(context, whole, step.bake_seconds):
+        return event
+    told = f"canary at {step.percent:g} % for {elapsed:.0f} of {step.bake_seconds:.0f} s"
+    return f"{told}: {_why_it_waits(context, whole)}"
 
 
-def _canary_without_proof(turn: Turn, whole: Decision) -> Proposal:
-    release, step = turn.release, canary_step(turn.release)
-    elapsed, grace = elapsed_s(release, turn.now), release.plan.health.no_data_grace_seconds
-    silent = _reading(turn, release.candidate.version, release.entered_at).requests == 0
-    if elapsed >= (grace if silent else step.bake_seconds + grace) and not whole.passed:
-        thin = bool(whole.numbers.get("thin"))
-        return move(release, S.HELD if thin else S.ROLLING_BACK, decision=whole)
-    return f"canary at {step.percent:g} % for {elapsed:.0f} of {step.bake_seconds:.0f} s: {'; '.join(whole.reasons)}"
+def _unproven(context: Context, decision: Decision, planned_s: float) -> LedgerEvent | None:
+    """The end of a wait for evidence: the candidate alone is silent, or the grace time is over.
+
+    Only time with traffic counts: a night in which nobody came is no evidence against a candidate.
+    """
+    release = context.release
+    if release.first:
+        return None
+    if alone := silent_alone(context):
+        return move(release, S.HELD, alone)
+    deadline_s = planned_s + release.plan.health.no_data_grace_seconds
+    if decision.passed or elapsed_s(release, context.now) < deadline_s or busy_s(context) < deadline_s:
+        return None
+    thin = release.state is S.SHADOW or decision.numbers.get("thin")
+    return move(release, S.HELD if thin else S.ROLLING_BACK, decision=decision)
 
 
-def _judging(turn: Turn) -> Proposal:
-    release = turn.release
+def _why_it_waits(context: Context, decision: Decision) -> str:
+    silence = "" if context.release.first else silent(context)
+    return silence or "; ".join(decision.reasons)
+
+
+def _judging(context: Context) -> Proposal:
+    release = context.release
     if is_aa(release.release_id):
-        return _measuring(turn)
-    decision = _judging_health(turn)
-    if off := "" if decision.verdict is V.FAIL else _traffic_off_plan(turn, with_users=False):
+        return _measuring(context)
+    decision = _judging_health(context)
+    if off := "" if decision.verdict is V.FAIL else _traffic_off_plan(context, with_users=False):
         return move(release, S.HELD, off)
     if decision.passed or (decision.numbers.get("thin") and not decision.numbers.get("hold")):
-        decision = turn.judge(turn.recipe, release, turn.now)
+        decision = context.judge(context.recipe, release, context.now)
     if event := _verdict(release, decision):
         return event
     judging = release.plan.judging
-    if elapsed_s(release, turn.now) < judging.max_judging_hours * 3600:
+    if elapsed_s(release, context.now) < judging.max_judging_hours * 3600:
         return f"judging: {'; '.join(decision.reasons)}"
     reason = f"no verdict after {judging.max_judging_hours:g} hours ({judging.on_inconclusive}): {_first(decision)}"
     return move(release, _ON_INCONCLUSIVE[judging.on_inconclusive], reason, decision=decision)
 
 
-def _measuring(turn: Turn) -> Proposal:
+def _measuring(context: Context) -> Proposal:
     """An A/A ends with what its judge has found, and changes nothing; the health of stable is the watch's affair."""
-    release = turn.release
-    decision = turn.judge(turn.recipe, release, turn.now)
-    over = elapsed_s(release, turn.now) >= release.plan.judging.max_judging_hours * 3600
+    release = context.release
+    decision = context.judge(context.recipe, release, context.now)
+    over = elapsed_s(release, context.now) >= release.plan.judging.max_judging_hours * 3600
     if decision.verdict is V.INCONCLUSIVE and not over:
         return f"A/A: {_first(decision)}"
     return move(release, S.MEASURED, decision=decision)
@@ -243,49 +230,48 @@ def _first(decision: Decision) -> str:
     return decision.reasons[0] if decision.reasons else str(decision.verdict)
 
 
-def _judging_health(turn: Turn) -> Decision:
+def _judging_health(context: Context) -> Decision:
     """Health while shoppers are split in halves; silence counts only where the control is not silent too."""
-    release, plan = turn.release, turn.release.plan
+    plan = context.release.plan
     least = plan.canary[-1].min_requests if plan.canary else plan.shadow.min_requests
-    decision = _health(turn, _recent_start(turn), max(1, least))
-    if elapsed_s(release, turn.now) < plan.health.no_data_grace_seconds or not decision.numbers.get("thin"):
-        return decision
-    treatment, control = (_reading(turn, version, _recent_start(turn)) for version in _arms(turn))
-    if treatment.requests == 0 and control.requests >= max(1, least):
-        reason = f"the candidate got no request while the control got {control.requests}"
-        return Decision(gate="health", verdict=V.INCONCLUSIVE, reasons=(reason,), numbers={"hold": reason})
+    decision = _health(context, context.recent_start, max(1, least))
+    alone = silent_alone(context) if decision.numbers.get("thin") else ""
+    if alone:
+        return Decision(gate="health", verdict=V.INCONCLUSIVE, reasons=(alone,), numbers={"hold": alone})
     return decision
 
 
-def _promoting(turn: Turn) -> Proposal:
-    return _confirm(turn, S.STABLE) or _lagging(turn)
+def _promoting(context: Context) -> Proposal:
+    return _confirm(context, S.STABLE) or _lagging(context)
 
 
-def _lagging(turn: Turn) -> Proposal:
-    lagging = ", ".join(turn.services.router.acknowledged(turn.name, turn.state.epoch).lagging)
-    reason = f"gateways have not taken epoch {turn.state.epoch}: {lagging}"
-    grace = turn.release.plan.health.no_data_grace_seconds
-    return move(turn.release, S.HELD, reason) if elapsed_s(turn.release, turn.now) >= grace else reason
+def _lagging(context: Context) -> Proposal:
+    lagging = ", ".join(context.services.router.acknowledged(context.name, context.state.epoch).lagging)
+    reason = f"gateways have not taken epoch {context.state.epoch}: {lagging}"
+    grace = context.release.plan.health.no_data_grace_seconds
+    return move(context.release, S.HELD, reason) if elapsed_s(context.release, context.now) >= grace else reason
 
 
-def _rolling_back(turn: Turn) -> Proposal:
-    return _confirm(turn, S.ROLLED_BACK) or f"gateways have not all taken epoch {turn.state.epoch}"
+def _rolling_back(context: Context) -> Proposal:
+    return _confirm(context, S.ROLLED_BACK) or f"gateways have not all taken epoch {context.state.epoch}"
 
 
-def _confirm(turn: Turn, to: ReleaseState) -> LedgerEvent | None:
-    seen = turn.services.router.acknowledged(turn.name, turn.state.epoch)
-    return move(turn.release, to, turn.release.reason) if seen.complete else None
+def _confirm(context: Context, to: ReleaseState) -> LedgerEvent | None:
+    seen = context.services.router.acknowledged(context.name, context.state.epoch)
+    return move(context.release, to, context.release.reason) if seen.complete else None
 
 
-def _held(turn: Turn) -> Proposal:
+def _held(context: Context) -> Proposal:
     """A return waits for a person: time alone sends nobody back to the version that was left."""
-    grace = turn.release.plan.hold_grace_seconds
-    if elapsed_s(turn.release, turn.now) >= grace and not is_return(turn.release.release_id):
-        return move(turn.release, S.ROLLING_BACK, f"held for {grace:.0f} s and nobody came: {turn.release.reason}")
-    return f"held: {turn.release.reason}"
+    grace = context.release.plan.hold_grace_seconds
+    if elapsed_s(context.release, context.now) >= grace and not is_return(context.release.release_id):
+        return move(
+            context.release, S.ROLLING_BACK, f"held for {grace:.0f} s and nobody came: {context.release.reason}"
+        )
+    return f"held: {context.release.reason}"
 
 
-_STEPS: dict[ReleaseState, Callable[[Turn], Proposal]] = {
+_STEPS: dict[ReleaseState, Callable[[Context], Proposal]] = {
     S.PACKAGED: _packaged,
     S.CHECKED: _checked,
     S.AWAITING_APPROVAL: _awaiting,
@@ -298,33 +284,18 @@ _STEPS: dict[ReleaseState, Callable[[Turn], Proposal]] = {
 }
 
 
-def _arms(turn: Turn) -> tuple[str, str]:
-    stable = turn.state.stable
-    return turn.release.candidate.version, stable.version if stable else ""
+def _health(context: Context, start: datetime, min_requests: int) -> Decision:
+    treatment, control = (context.reading(version, start) for version in context.arms)
+    return judge_health(context.release.plan.health, treatment, control, min_requests)
 
 
-def _health(turn: Turn, start: datetime, min_requests: int) -> Decision:
-    treatment, control = (_reading(turn, version, start) for version in _arms(turn))
-    return judge_health(turn.release.plan.health, treatment, control, min_requests)
-
-
-def _traffic_off_plan(turn: Turn, *, with_users: bool = True) -> str:
+def _traffic_off_plan(context: Context, *, with_users: bool = True) -> str:
     """Why the arms' traffic is not as planned; the time in which gateways took the routes does not count.
 
     The users of two halves are judged by the online gate's sample ratio.
     """
-    table = routes(turn.name, turn.state)
-    start = min(turn.release.entered_at + _ROUTED_WITHIN, turn.now)
-    metrics = turn.services.metrics
-    seen = metrics.shares(turn.name, experiment=table.experiment, start=start, end=turn.now)
+    table = routes(context.name, context.state)
+    start = min(context.release.entered_at + ROUTED_WITHIN, context.now)
+    metrics = context.services.metrics
+    seen = metrics.shares(context.name, experiment=table.experiment, start=start, end=context.now)
     return traffic_off_plan(table.shares, seen, with_users=with_users)
-
-
-def _recent_start(turn: Turn) -> datetime:
-    recent = turn.now - timedelta(seconds=turn.release.plan.health.no_data_grace_seconds)
-    return max(recent, turn.release.entered_at)
-
-
-def _reading(turn: Turn, version: str, start: datetime) -> TrafficReading:
-    experiment = routes(turn.name, turn.state).experiment
-    return turn.services.metrics.traffic(turn.name, version=version, experiment=experiment, start=start, end=turn.now)

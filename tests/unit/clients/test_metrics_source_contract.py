@@ -9,7 +9,7 @@ from fakes.sample_events import NOON, RECIPE, exposure, outcome
 from recflow.artifacts.events import Arm, Fallback
 from recflow.clients.event_log import DuckEventLog
 from recflow.clients.metrics import EventLogMetrics
-from recflow.protocols import OutcomeReading, TrafficReading, TrafficShares
+from recflow.protocols import Activity, OutcomeReading, TrafficReading, TrafficShares
 
 MINUTE = timedelta(minutes=1)
 WINDOW = {"start": NOON, "end": NOON + 5 * MINUTE}
@@ -117,3 +117,41 @@ def test_the_shares_of_arms_count_users_and_how_uneven_they_are(events, metrics)
 def test_without_requests_there_are_no_shares_and_no_acts(metrics):
     assert metrics.shares(RECIPE, experiment="rel-1:judging", **WINDOW) == TrafficShares({}, {}, {}, ())
     assert metrics.outcomes(RECIPE, **WINDOW) == OutcomeReading(0, {})
+
+
+def test_who_came_is_told_by_version_and_minute(events, metrics):
+    asked = [
+        ("r-1", 0, "v1", "a"),
+        ("r-2", 0, "v1", "a"),
+        ("r-3", 2, "v1", "b"),
+        ("r-4", 2, "v2", "c"),
+        ("r-5", 3, "v3", "d"),
+    ]
+    events.append(
+        "w",
+        [
+            exposure(name, at=NOON + minute * MINUTE, assigned_version=version, user_key=user)
+            for name, minute, version, user in asked
+        ],
+    )
+    seen = metrics.activity(RECIPE, versions=("v1", "v2"), experiments=("",), **WINDOW)
+    assert seen == Activity(users={"v1": 2, "v2": 1}, busy_s=120)
+
+
+def test_the_last_minute_of_a_window_counts_as_far_as_it_reaches(events, metrics):
+    events.append("w", [exposure("r-1", at=NOON + 1.1 * MINUTE)])
+    seen = metrics.activity(RECIPE, versions=("v1",), experiments=("",), start=NOON, end=NOON + timedelta(seconds=90))
+    assert seen == Activity(users={"v1": 1}, busy_s=30)
+
+
+def test_requests_of_other_experiments_and_under_stale_routes_are_nobodys(events, metrics):
+    events.append("w", [exposure("r-1", experiment="rel-1:canary_0"), exposure("r-2", fallback=Fallback.STALE_ROUTES)])
+    assert metrics.activity(RECIPE, versions=("v1",), experiments=("",), **WINDOW) == Activity({}, 0)
+
+
+def test_a_window_that_ends_before_it_starts_holds_nobody(events, metrics):
+    events.append("w", [exposure("r-1")])
+    assert metrics.activity(RECIPE, versions=("v1",), experiments=("",), start=NOON, end=NOON - MINUTE) == Activity(
+        {}, 0
+    )
+    assert metrics.traffic(RECIPE, version="v1", experiment="", start=NOON, end=NOON - MINUTE).requests == 0

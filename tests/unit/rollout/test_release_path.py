@@ -1,13 +1,15 @@
+import math
 import shutil
 from datetime import timedelta
 
 import pytest
 
-from fakes.release_world import QUICK, SICK, SILENT, ReleaseWorld, decide
+from fakes.release_world import HEALTHY, QUICK, SICK, SILENT, ReleaseWorld, decide
 from recflow.artifacts.decisions import Verdict
 from recflow.artifacts.ledger import ReleaseState
 from recflow.artifacts.plans import Blackout
 from recflow.errors import ServerUnavailable, StoreFull, StoreUnavailable
+from recflow.protocols import TrafficReading
 from recflow.rollout import operations
 
 S = ReleaseState
@@ -223,15 +225,67 @@ def test_both_arms_sick_beyond_the_grace_time_is_rolled_back(world):
     assert world.play().last_state is S.ROLLED_BACK
 
 
-def test_a_canary_without_data_is_held_after_the_grace_time_and_a_person_is_told(world):
+@pytest.mark.parametrize("stage", [S.SHADOW, S.CANARY, S.JUDGING])
+def test_a_night_without_a_request_in_both_arms_is_waited_out(world, stage):
+    first = world.stable(1)
+    version = world.record(2)
+    world.play(at(stage))
+    cards = len(world.true_notifier.cards)
+    world.metrics.set = {version: SILENT, first: SILENT}
+    world.judge_after_s = math.inf
+    for _ in range(50):
+        waits = world.advance()
+        world.clock.tick(waits.wait_s or 60)
+    assert world.state.release.state is stage
+    assert stage is S.JUDGING or "waiting for traffic" in waits.reason
+    world.metrics.set, world.judge_after_s = {version: HEALTHY, first: HEALTHY}, 30
+    assert world.play().stable.version == version
+    assert len(world.true_notifier.cards) == cards
+
+
+@pytest.mark.parametrize("stage", [S.SHADOW, S.CANARY, S.JUDGING])
+def test_silence_of_the_candidate_alone_is_a_fault_and_a_person_is_told(world, stage):
+    world.stable(1)
+    version = world.record(2)
+    world.play(at(stage))
+    world.metrics.set[version] = SILENT
+    world.advance()
+    assert world.state.release.state is stage, "gateways may not have taken the routes yet"
+    world.clock.tick(61)
+    world.advance()
+    assert world.state.release.state is S.HELD
+    assert "the candidate got no request while the control got those of 500 users" in world.state.release.reason
+    assert world.true_notifier.cards[-1].runbook == "release-held"
+
+
+def test_too_little_traffic_is_held_once_it_flowed_for_the_grace_time(world):
     first = world.stable(1)
     version = world.record(2)
     world.play(at(S.CANARY))
-    world.metrics.set = {version: SILENT, first: SILENT}
+    few = TrafficReading(requests=3, errors=0, p95_ms=20.0)
+    world.metrics.set = {version: few, first: few}
     world.play(at(S.HELD))
-    assert world.state.release.state is S.HELD
-    assert world.table.arms != ()
-    assert world.true_notifier.cards[-1].runbook == "release-held"
+    assert "3 requests in the smaller arm" in world.state.release.reason
+
+
+def test_few_users_of_the_control_say_nothing_of_a_silent_candidate(world):
+    first = world.stable(1)
+    version = world.record(2)
+    world.play(at(S.CANARY))
+    world.metrics.set = {version: SILENT, first: TrafficReading(requests=19, errors=0, p95_ms=20.0)}
+    world.clock.tick(61)
+    world.advance()
+    assert world.state.release.state is S.CANARY
+
+
+@pytest.mark.parametrize("stage", [S.PACKAGED, S.SHADOW, S.CANARY, S.JUDGING, S.PROMOTING])
+def test_a_clock_that_jumps_back_an_hour_delays_a_release_and_ends_none(world, stage):
+    world.stable(1)
+    version = world.record(2)
+    world.play(at(stage))
+    world.clock.tick(-3600)
+    assert world.play(limit=9000).stable.version == version
+    assert S.HELD not in world.path
 
 
 def test_a_held_release_goes_on_where_it_was_when_a_person_resumes_it(world):

@@ -1,0 +1,57 @@
+"""What one call of `advance` decides on: the recipe, the clients, the judges, the ledger's head and the time."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from recflow.artifacts.ledger import LedgerEntry, LedgerState, OpenRelease
+from recflow.config.recipe import Recipe
+from recflow.domain.routes import routes
+from recflow.protocols import TrafficReading
+from recflow.rollout.services import InfraCheck, OnlineJudge, ReleaseServices
+
+
+@dataclass(frozen=True)
+class Context:
+    """One call of `advance`: the recipe, the clients, the judges, the head that was read, and the time."""
+
+    recipe: Recipe
+    services: ReleaseServices
+    judge: OnlineJudge
+    check: InfraCheck
+    head: LedgerEntry | None
+    now: datetime
+
+    @property
+    def name(self) -> str:
+        """The recipe's name."""
+        return self.recipe.name
+
+    @property
+    def state(self) -> LedgerState:
+        """The folded state that this call decides on."""
+        return self.head.state if self.head else LedgerState()
+
+    @property
+    def release(self) -> OpenRelease:
+        """The open release."""
+        assert self.state.release is not None
+        return self.state.release
+
+    @property
+    def recent_start(self) -> datetime:
+        """Where the newest traffic begins: the grace time ago, but not before the release came into its state."""
+        recent = self.now - timedelta(seconds=self.release.plan.health.no_data_grace_seconds)
+        return min(max(recent, self.release.entered_at), self.now)
+
+    @property
+    def arms(self) -> tuple[str, str]:
+        """The candidate's version and that of stable."""
+        stable = self.state.stable
+        return self.release.candidate.version, stable.version if stable else ""
+
+    def reading(self, version: str, start: datetime) -> TrafficReading:
+        """The requests of a version in the experiment that runs, since `start`."""
+        experiment = routes(self.name, self.state).experiment
+        return self.services.metrics.traffic(
+            self.name, version=version, experiment=experiment, start=min(start, self.now), end=self.now
+        )

@@ -1,0 +1,51 @@
+"""Silence is compared: nobody came to either version, or nobody came to the candidate alone.
+
+The first says nothing of a candidate, so it is waited out. The second is a fault: under equal shares each of `n` users
+falls to the candidate with probability 1/2, and while it shadows every request is put to it too, so that none of it
+beside FEWEST_USERS users of the control has a chance below one in a million.
+"""
+
+from datetime import datetime, timedelta
+
+from recflow.artifacts.ledger import ReleaseState
+from recflow.domain.routes import routes
+from recflow.protocols import Activity
+from recflow.rollout.context import Context
+
+FEWEST_USERS = 20
+# Gateways take new routes within it; until then the control alone has traffic.
+ROUTED_WITHIN = timedelta(minutes=1)
+
+
+def silent_alone(context: Context) -> str:
+    """Why the candidate's silence is a fault; empty when the control is silent too, or when it is not silent."""
+    routed = context.release.entered_at + ROUTED_WITHIN
+    seen = _activity(context, max(routed, context.recent_start))
+    candidate, control = context.arms
+    users = seen.users.get(control, 0)
+    if seen.users.get(candidate, 0) or users < FEWEST_USERS:
+        return ""
+    return f"the candidate got no request while the control got those of {users} users"
+
+
+def silent(context: Context) -> str:
+    """That nobody came to either version of late, for the status; empty when somebody did."""
+    seen = _activity(context, context.recent_start)
+    if seen.users:
+        return ""
+    minutes = (context.now - context.recent_start) / timedelta(minutes=1)
+    return f"no request to either version for {minutes:.0f} minutes: waiting for traffic"
+
+
+def busy_s(context: Context) -> float:
+    """Seconds since the release came into its state in whose minutes a request came to one of the two versions."""
+    return _activity(context, context.release.entered_at).busy_s
+
+
+def _activity(context: Context, start: datetime) -> Activity:
+    """In shadow the control's requests are everybody's: stable answers them, and they are of no experiment."""
+    experiment = routes(context.name, context.state).experiment
+    experiments = (experiment, "") if context.release.state is ReleaseState.SHADOW else (experiment,)
+    return context.services.metrics.activity(
+        context.name, versions=context.arms, experiments=experiments, start=min(start, context.now), end=context.now
+    )
