@@ -127,6 +127,7 @@ class EventKind(StrEnum):
 
     ADOPTED = "adopted"
     CANDIDATE_RECORDED = "candidate_recorded"
+    CANDIDATE_REFUSED = "candidate_refused"
     OPENED = "opened"
     MOVED = "moved"
     UNLOADED = "unloaded"
@@ -138,7 +139,8 @@ class EventKind(StrEnum):
 class LedgerEvent(Frozen):
     """One event before it has a place in the ledger.
 
-    Which optional fields are set follows from `kind`: ADOPTED and CANDIDATE_RECORDED carry `candidate`; OPENED
+    Which optional fields are set follows from `kind`: ADOPTED and CANDIDATE_RECORDED carry `candidate`;
+    CANDIDATE_REFUSED the candidate that the offline gate turned down, with its `decision`, and changes nothing; OPENED
     carries `release_id`, `candidate`, `plan`, `to` (`users` for an A/A); MOVED carries `release_id`, `to` (`step` for
     canary steps), the `decision` that it rests on; UNLOADED carries `version`; FROZEN carries `reason`; TOLD says that
     a person has the card of the entry `untold`.

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from recflow.artifacts.ledger import LedgerEntry, LedgerState, OpenRelease, ReleaseState
+from recflow.artifacts.ledger import EventKind, LedgerEntry, LedgerState, OpenRelease, ReleaseState
 from recflow.artifacts.refs import Ref
 from recflow.errors import BadConfiguration
 from recflow.wiring import Services, adopt_package, advance_release, build_services, watch_recipe
@@ -127,7 +127,7 @@ def history(recipe: RecipeName, limit: Annotated[int, typer.Option(help="Newest 
     services = build_services()
     for entry in operations.history(_known(services, recipe), services.ledger, limit=limit):
         print(_line(entry))
-        _print_measured(entry)
+        _print_findings(entry)
 
 
 @app.command()
@@ -215,12 +215,14 @@ def _line(entry: LedgerEntry) -> str:
     return f"{entry.seq:>5}  {entry.at:%Y-%m-%d %H:%M:%S}  {entry.actor:<12} {what}{reason}"
 
 
-def _print_measured(entry: LedgerEntry) -> None:
-    """What an A/A has found, where the entry is its end."""
+def _print_findings(entry: LedgerEntry) -> None:
+    """What an A/A has found, where the entry is its end; what the offline gate has found, where it is a refusal."""
     event = entry.event
-    if event.to is ReleaseState.MEASURED and event.decision:
+    if event.decision and (event.to is ReleaseState.MEASURED or event.kind is EventKind.CANDIDATE_REFUSED):
         for finding in event.decision.findings:
             print(f"         {finding.verdict if finding.blocking else 'seen'}: {finding.reason}")
+    if event.kind is EventKind.CANDIDATE_REFUSED and event.candidate and event.candidate.decision:
+        print(f"         report: {event.candidate.decision.uri}")
 
 
 def _print_last_aa(services: Services, recipe: str) -> None:
@@ -229,7 +231,7 @@ def _print_last_aa(services: Services, recipe: str) -> None:
     newest = next(ends, None)
     if newest and newest.event.to is ReleaseState.MEASURED:
         print(f"  {newest.event.release_id} ended {newest.at:%Y-%m-%d %H:%M:%S}: {newest.event.reason}")
-        _print_measured(newest)
+        _print_findings(newest)
 
 
 def _print_experiment(services: Services, recipe: str, release: OpenRelease, now: datetime) -> None:

@@ -90,6 +90,11 @@ def _recorded(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerSta
     return state.model_copy(update={"waiting": candidate, "newest_trained_through": candidate.trained_through})
 
 
+def _refused(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerState:
+    """A refusal is told and changes nothing: the day may be trained for again."""
+    return state
+
+
 def _opened(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerState:
     if state.release is not None:
         raise ReleaseRefused(
@@ -232,6 +237,7 @@ def _served(event: LedgerEvent, at: datetime, release_id: str) -> Served:
 _FOLDS: dict[EventKind, Callable[[LedgerState, LedgerEvent, datetime], LedgerState]] = {
     EventKind.ADOPTED: _adopted,
     EventKind.CANDIDATE_RECORDED: _recorded,
+    EventKind.CANDIDATE_REFUSED: _refused,
     EventKind.OPENED: _opened,
     EventKind.MOVED: _moved,
     EventKind.UNLOADED: _unloaded,

@@ -1,15 +1,17 @@
-"""Candidates: a package that passed the offline gate becomes known to the ledger, if it is newer than all before."""
+"""Candidates: what the offline gate let pass, or refused, becomes known to the ledger, if newer than all before."""
 
 from dataclasses import dataclass
 
 from recflow.artifacts.decisions import Decision
-from recflow.artifacts.ledger import Candidate, EventKind, LedgerEvent
+from recflow.artifacts.ledger import Candidate, EventKind, LedgerEntry, LedgerEvent
 from recflow.artifacts.manifests import Interval
 from recflow.artifacts.refs import Ref, RefKind
 from recflow.config.recipe import Recipe
 from recflow.protocols import Ledger
 from recflow.rollout.conflicts import retry_on_conflict
 from recflow.storage import ArtifactStore
+
+_LONGEST_REASON = 1000
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def record_candidate(
     ledger: Ledger,
     artifacts: ArtifactStore,
 ) -> Recorded:
-    """Append the candidate if its offline decision passed and its interval is the newest; safe to call again."""
+    """Append the candidate, or its refusal by the offline gate, if its interval is the newest; safe to call again."""
     candidate = Candidate(
         version=version_id(interval, package),
         package=package.expect(RefKind.PACKAGE),
@@ -52,15 +54,13 @@ def record_candidate(
     )
     verdict = Decision.model_validate_json((artifacts.fetch(decision) / "decision.json").read_bytes())
     if not verdict.passed:
-        reasons = "; ".join(verdict.reasons)
-        return Recorded(False, candidate.version, f"not recorded: the offline gate says {verdict.verdict}: {reasons}")
+        return retry_on_conflict(lambda: _refuse(recipe.name, candidate, verdict, ledger))
     return retry_on_conflict(lambda: _record(recipe.name, candidate, ledger))
 
 
 def _record(recipe: str, candidate: Candidate, ledger: Ledger) -> Recorded:
     head = ledger.head(recipe)
-    newest = head.state.newest_trained_through if head else None
-    if newest is not None and candidate.trained_through <= newest:
+    if not _is_newest(candidate, head):
         if _is_known(recipe, candidate, ledger):
             waiting = head.state.waiting if head else None
             waits = waiting is not None and waiting.version == candidate.version
@@ -69,6 +69,23 @@ def _record(recipe: str, candidate: Candidate, ledger: Ledger) -> Recorded:
         return Recorded(False, candidate.version, "not recorded: a backfill releases nothing")
     ledger.append(recipe, LedgerEvent(kind=EventKind.CANDIDATE_RECORDED, candidate=candidate), after=head)
     return Recorded(True, candidate.version, "recorded")
+
+
+def _refuse(recipe: str, candidate: Candidate, verdict: Decision, ledger: Ledger) -> Recorded:
+    """Tell a refusal once; that of a backfilled day, which would have released nothing, is not told."""
+    reason = f"the offline gate says {verdict.verdict}: {'; '.join(verdict.reasons)}"
+    event = LedgerEvent(
+        kind=EventKind.CANDIDATE_REFUSED, candidate=candidate, decision=verdict, reason=reason[:_LONGEST_REASON]
+    )
+    head = ledger.head(recipe)
+    if _is_newest(candidate, head) and all(entry.event != event for entry in ledger.entries(recipe)):
+        ledger.append(recipe, event, after=head)
+    return Recorded(False, candidate.version, f"not recorded: {reason}")
+
+
+def _is_newest(candidate: Candidate, head: LedgerEntry | None) -> bool:
+    newest = head.state.newest_trained_through if head else None
+    return newest is None or candidate.trained_through > newest
 
 
 def _is_known(recipe: str, candidate: Candidate, ledger: Ledger) -> bool:

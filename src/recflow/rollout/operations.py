@@ -29,6 +29,7 @@ from recflow.storage import ArtifactStore
 
 S = ReleaseState
 _MOST_HOURS = 8760
+LONGEST_REASON = 1000  # characters; a card and a page show all of it
 Choose = Callable[[LedgerState], LedgerEvent | None]
 
 
@@ -100,12 +101,16 @@ def approve(recipe: str, ledger: Ledger, *, person: str, reason: str = "") -> Le
         why = ": ".join(part for part in (f"{release.reason}, approved by {person}", reason) if part)
         return move(release, S.SHADOW, why)
 
-    return _append(recipe, ledger, person, choose)
+    return _append(recipe, ledger, person, choose, reason)
 
 
 def hold(recipe: str, ledger: Ledger, *, person: str, reason: str) -> LedgerState:
     """Stop a live release where it stands, traffic included, until `resume`, `rollback` or its grace time."""
-    return _append(recipe, ledger, person, lambda state: move(_open(state, "held", LIVE - {S.HELD}), S.HELD, reason))
+
+    def choose(state: LedgerState) -> LedgerEvent:
+        return move(_open(state, "held", LIVE - {S.HELD}), S.HELD, reason)
+
+    return _append(recipe, ledger, person, choose, reason)
 
 
 def resume(recipe: str, ledger: Ledger, *, person: str, reason: str = "") -> LedgerState:
@@ -116,12 +121,12 @@ def resume(recipe: str, ledger: Ledger, *, person: str, reason: str = "") -> Led
         assert release.held_from is not None
         return move(release, release.held_from, reason or f"resumed by {person}", step=release.step)
 
-    return _append(recipe, ledger, person, choose)
+    return _append(recipe, ledger, person, choose, reason)
 
 
 def abort(recipe: str, ledger: Ledger, *, person: str, reason: str) -> LedgerState:
     """End the open release: at once before any shopper met it, or an A/A; by rolling back afterwards."""
-    return _append(recipe, ledger, person, lambda state: _back(_open(state, "aborted", set(S)), reason))
+    return _append(recipe, ledger, person, lambda state: _back(_open(state, "aborted", set(S)), reason), reason)
 
 
 def rollback(recipe: Recipe, services: ReleaseServices, *, person: str, reason: str, version: str = "") -> LedgerState:
@@ -150,13 +155,13 @@ def rollback(recipe: Recipe, services: ReleaseServices, *, person: str, reason: 
         _previous(recipe.name, state)
         return move(release, S.ABORTED, reason)
 
-    _append(recipe.name, services.ledger, person, end_aa)
-    return _append(recipe.name, services.ledger, person, choose)
+    _append(recipe.name, services.ledger, person, end_aa, reason)
+    return _append(recipe.name, services.ledger, person, choose, reason)
 
 
 def freeze(recipe: str, ledger: Ledger, *, person: str, reason: str) -> LedgerState:
     """Stop every step forward until `unfreeze`; rollbacks go on."""
-    return _append(recipe, ledger, person, lambda _: LedgerEvent(kind=EventKind.FROZEN, reason=reason))
+    return _append(recipe, ledger, person, lambda _: LedgerEvent(kind=EventKind.FROZEN, reason=reason), reason)
 
 
 def unfreeze(recipe: str, ledger: Ledger, *, person: str, reason: str = "") -> LedgerState:
@@ -166,6 +171,7 @@ def unfreeze(recipe: str, ledger: Ledger, *, person: str, reason: str = "") -> L
         ledger,
         person,
         lambda state: LedgerEvent(kind=EventKind.UNFROZEN, reason=reason) if state.frozen else None,
+        reason,
     )
 
 
@@ -198,8 +204,17 @@ def history(recipe: str, ledger: Ledger, *, limit: int = 50) -> list[LedgerEntry
     return newest[::-1]
 
 
-def _append(recipe: str, ledger: Ledger, person: str, choose: Choose) -> LedgerState:
-    """The state after the event that `choose` picks from the newest state; None leaves it as it is."""
+def _append(recipe: str, ledger: Ledger, person: str, choose: Choose, reason: str = "") -> LedgerState:
+    """The state after the event that `choose` picks from the newest state; None leaves it as it is.
+
+    ReleaseRefused for a `reason`, as a person typed it, that no card could show.
+    """
+    if len(reason) > LONGEST_REASON:
+        raise ReleaseRefused(
+            f"the reason is too long for the ledger of {recipe}",
+            expected=f"at most {LONGEST_REASON:,} characters", seen=f"{len(reason):,}",
+            action="say it in short, and where the rest can be read",
+        )  # fmt: skip
 
     def act() -> LedgerState:
         head = ledger.head(recipe)

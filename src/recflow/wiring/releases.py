@@ -81,7 +81,8 @@ def watch_recipe(services: Services, name: str) -> dict[str, Any]:
     recipe = services.recipe(name)
     report = watch(recipe, services)
     if trouble := report.roll_back:
-        operations.rollback(recipe, services, person="watch", reason=trouble.reason, version=trouble.roll_back)
+        reason = trouble.reason[: operations.LONGEST_REASON]
+        operations.rollback(recipe, services, person="watch", reason=reason, version=trouble.roll_back)
     return {**report.model_dump(mode="json"), "advanced": _advance_if_possible(services, name)}
 
 

@@ -2,6 +2,7 @@ import pytest
 
 from fakes.release_world import ReleaseWorld, interval
 from recflow.artifacts.decisions import Verdict
+from recflow.artifacts.ledger import EventKind
 from recflow.artifacts.parents import Parent
 from recflow.artifacts.refs import RefKind
 from recflow.rollout import operations
@@ -39,7 +40,40 @@ def test_only_a_passed_candidate_is_recorded(world, verdict):
     recorded = record(world, 1, verdict)
     assert not recorded.recorded
     assert str(verdict) in recorded.reason
-    assert world.state.seq == 0
+    assert (world.state.waiting, world.state.newest_trained_through) == (None, None)
+    assert world.table.versions == ()
+
+
+def test_a_refused_candidate_stands_in_the_ledger_once_with_its_decision(world):
+    world.stable(1)
+    before, package, decision = world.state, world.package(2), world.decision(2, Verdict.FAIL)
+    for _ in range(2):
+        record_candidate(
+            world.recipe,
+            interval(2),
+            package=package,
+            checkpoint=None,
+            decision=decision,
+            ledger=world.ledger,
+            artifacts=world.artifacts,
+        )
+    entry = world.true_ledger.head(world.recipe.name)
+    assert entry.event.kind is EventKind.CANDIDATE_REFUSED
+    assert entry.event.candidate.decision == decision
+    assert entry.event.reason == "the offline gate says FAIL: as scripted"
+    assert entry.state == before.model_copy(update={"seq": before.seq + 1})
+
+
+def test_a_refused_day_may_be_trained_for_again(world):
+    record(world, 1, Verdict.FAIL)
+    assert record(world, 1).recorded
+
+
+def test_a_refused_backfill_is_not_told(world):
+    world.stable(2)
+    seq = world.state.seq
+    record(world, 1, Verdict.FAIL)
+    assert world.state.seq == seq
 
 
 def test_a_version_names_its_day_and_its_package(world):

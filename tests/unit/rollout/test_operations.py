@@ -226,3 +226,23 @@ def test_progress_follows_a_release_until_after_its_end(world):
 def test_progress_of_an_unknown_release_is_refused(world):
     with pytest.raises(ReleaseRefused, match="no release nope"):
         progress(world.recipe, "nope", ledger=world.ledger, now=world.clock.now())
+
+
+@pytest.mark.parametrize("command", ["approve", "hold", "resume", "abort", "freeze", "unfreeze"])
+def test_a_reason_that_no_card_could_show_is_refused_and_changes_nothing(world, command):
+    world.stable(1)
+    before = world.state
+    with pytest.raises(ReleaseRefused, match=r"at most 1,000 characters.*100,000"):
+        getattr(operations, command)(world.recipe.name, world.ledger, person="ada", reason="x" * 100_000)
+    assert world.state == before
+
+
+def test_a_rollback_for_too_long_a_reason_is_refused(world):
+    world.stable(1)
+    world.stable(2)
+    before = world.state
+    with pytest.raises(ReleaseRefused, match="at most 1,000 characters"):
+        operations.rollback(world.recipe, world, person="ada", reason="x" * 1001)
+    assert world.state == before
+    operations.rollback(world.recipe, world, person="ada", reason="x" * 1000)
+    assert world.state.release is not None
