@@ -134,9 +134,10 @@ class ReleaseWorld:
         twin.true_registry._aliases = {name: dict(aliases) for name, aliases in self.true_registry._aliases.items()}
         return twin
 
-    def package(self, day: int) -> Ref:
-        """A published package of that day's interval."""
+    def package(self, day: int, recipe: Recipe | None = None) -> Ref:
+        """A published package of that day's interval, made by a recipe, the world's own unless another is given."""
         folder = write_package(self.folder / f"package-{day}-{len(self.store.objects)}", weight=1.0)
+        (folder / "recipe.json").write_text((recipe or self.recipe).model_dump_json())
         return self.publish(RefKind.PACKAGE, day, folder)
 
     def publish(self, kind: RefKind, day: int, folder: Path) -> Ref:

@@ -83,7 +83,8 @@ class OpenRelease(Frozen):
     """The one release under way. `step` counts canary steps from 0; `held_from` is set only in HELD.
 
     `met` says whether some shopper was, or may have been, served by the candidate. `users` (both arms) is where an A/A
-    ends, 0 for where the online gate plans to end.
+    ends, 0 for where the online gate plans to end. `changes` says what differs from the version that served when the
+    release was opened, empty for a refresh.
     """
 
     release_id: str
@@ -97,6 +98,7 @@ class OpenRelease(Frozen):
     first: bool = False
     met: bool = False
     users: int = 0
+    changes: tuple[str, ...] = ()
     reason: str = ""
 
 
@@ -141,9 +143,9 @@ class LedgerEvent(Frozen):
 
     Which optional fields are set follows from `kind`: ADOPTED and CANDIDATE_RECORDED carry `candidate`;
     CANDIDATE_REFUSED the candidate that the offline gate turned down, with its `decision`, and changes nothing; OPENED
-    carries `release_id`, `candidate`, `plan`, `to` (`users` for an A/A); MOVED carries `release_id`, `to` (`step` for
-    canary steps), the `decision` that it rests on; UNLOADED carries `version`; FROZEN carries `reason`; TOLD says that
-    a person has the card of the entry `untold`.
+    carries `release_id`, `candidate`, `plan`, `to`, `changes` (`users` for an A/A); MOVED carries `release_id`, `to`
+    (`step` for canary steps), the `decision` that it rests on; UNLOADED carries `version`; FROZEN carries `reason`;
+    TOLD says that a person has the card of the entry `untold`.
     """
 
     kind: EventKind
@@ -155,6 +157,7 @@ class LedgerEvent(Frozen):
     plan: Plan | None = None
     first: bool = False
     users: int = 0
+    changes: tuple[str, ...] = ()
     version: str = ""
     decision: Decision | None = None
 

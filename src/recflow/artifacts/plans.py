@@ -82,7 +82,9 @@ class Plan(Frozen):
     """The whole way of a candidate to stable; `blackouts` alone is read live from the recipe, not from this plan."""
 
     kind: Literal["refresh", "change"] = Field(
-        default="refresh", description="A daily refresh must be non-inferior; a recipe change must be better."
+        default="refresh",
+        description="Not for a recipe: follows from what differs from the serving version. A refresh must be no worse,"
+        " a change better.",
     )
     infra: InfraLimits = InfraLimits()
     approval: bool = Field(default=False, description="Wait for a person after the infra check.")

@@ -65,10 +65,7 @@ def _margins(recipe: Recipe) -> str:
 @app.command()
 def plan(recipe: Annotated[str, typer.Argument(help="A recipe's file, or the name of an installed one.")]) -> None:
     """Say how long an experiment takes, how each guardrail is judged, and who would pass, before anything starts."""
-    from recflow.wiring import build_services
-
-    path = Path(recipe)
-    for line in _plan(load_recipe(path) if path.is_file() else build_services().recipe(recipe)):
+    for line in _plan(_any_recipe(recipe)):
         print(line)
 
 
@@ -82,6 +79,32 @@ def _plan(recipe: Recipe, *, short: bool = False) -> list[str]:
     services, hours = build_services(), recipe.rollout.judging.max_judging_hours
     traffic = read_traffic(services.events, recipe, services.clock.now(), hours)
     return plan_lines(plan_online(recipe.online_gate, recipe.outcomes, recipe.rollout.kind, traffic), short=short)
+
+
+@app.command()
+def diff(
+    before: Annotated[str, typer.Argument(help="A recipe's file, or the name of an installed one.")],
+    after: Annotated[str, typer.Argument(help="The other one.")],
+) -> None:
+    """Print what differs between two recipes, whether that is a change, and which stages would be computed again."""
+    from recflow.domain.changes import all_options, differences, shaping_options
+    from recflow.wiring import stages_computed_again
+
+    dumps = [_any_recipe(name) for name in (before, after)]
+    old, new = (recipe.model_dump(mode="json") for recipe in dumps)
+    found = differences(all_options(old), all_options(new))
+    shaping = differences(shaping_options(old), shaping_options(new))
+    for line in found:
+        print(f"{line}{'' if line in shaping else '  (shapes no answer)'}")
+    print("a change: it must be better than what serves" if shaping else "a refresh: it must be no worse")
+    print(f"computed again: {', '.join(stages_computed_again(*dumps)) or 'nothing'}")
+
+
+def _any_recipe(name: str) -> Recipe:
+    from recflow.wiring import build_services
+
+    path = Path(name)
+    return load_recipe(path) if path.is_file() else build_services().recipe(name)
 
 
 @app.command()

@@ -201,6 +201,8 @@ def _say(recipe: str, state: LedgerState) -> None:
         step = f" step {release.step}" if release.state is ReleaseState.CANARY else ""
         print(f"  {release.release_id} in {release.state}{step} since {release.entered_at:%Y-%m-%d %H:%M:%S}")
         print(f"  why: {release.reason or 'on its way'}")
+        for change in release.changes:
+            print(f"  changed: {change}")
     if state.waiting:
         print(f"  waiting: {state.waiting.version}")
     if state.frozen:

@@ -76,6 +76,8 @@ class Recipe(Frozen):
         for step in plan.canary:
             if step.percent < SMALLEST_CANARY:
                 raise ValueError(f"canary.percent: {step.percent:g} % is nobody; percent: 5 is one user in twenty")
+        if plan.kind != "refresh":
+            raise ValueError("kind: leave it out: what differs from the serving version tells a refresh from a change")
         if plan.health.max_error_rate == 1:
             raise ValueError("health.max_error_rate: 1 lets every request fail; 0.01 is one in a hundred")
         return plan

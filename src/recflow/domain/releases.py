@@ -113,6 +113,7 @@ def _opened(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerState
         first=event.first,
         met=event.to in _MET_STATES,
         users=event.users,
+        changes=event.changes,
         reason=event.reason,
     )
     claimed = state.waiting is not None and state.waiting.version == event.candidate.version

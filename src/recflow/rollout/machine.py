@@ -113,7 +113,7 @@ def _propose(context: Context, release: OpenRelease) -> Proposal:
 
 def _open(context: Context, stop: str) -> Proposal:
     _keep_stable_loaded(context)
-    event = open_waiting(context.recipe, context.state)
+    event = open_waiting(context.recipe, context.state, context.services.artifacts)
     return "nothing waits to be released" if event is None else stop or event
 
 

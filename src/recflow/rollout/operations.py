@@ -41,12 +41,12 @@ class Claimed:
     reason: str = ""
 
 
-def claim(recipe: Recipe, ledger: Ledger, now: datetime) -> Claimed:
+def claim(recipe: Recipe, ledger: Ledger, artifacts: ArtifactStore, now: datetime) -> Claimed:
     """The open release, or one opened now for the waiting candidate, which an A/A makes way for."""
 
     def choose(state: LedgerState) -> LedgerEvent | None:
         busy = state.release is not None or halted(state, recipe.rollout.blackouts, now)
-        return None if busy else open_waiting(recipe, state)
+        return None if busy else open_waiting(recipe, state, artifacts)
 
     _append(recipe.name, ledger, "", lambda state: None if challenger(state) else make_way(state))
     state = _append(recipe.name, ledger, "", choose)

@@ -188,7 +188,7 @@ def _judging(context: Context) -> Proposal:
     if off := "" if decision.verdict is V.FAIL else _traffic_off_plan(context, with_users=False):
         return move(release, S.HELD, off)
     if decision.passed or (decision.numbers.get("thin") and not decision.numbers.get("hold")):
-        decision = context.judge(context.recipe, release, context.now)
+        decision = _with_changes(context.judge(context.recipe, release, context.now), release)
     if event := _verdict(release, decision):
         return event
     judging = release.plan.judging
@@ -196,6 +196,13 @@ def _judging(context: Context) -> Proposal:
         return f"judging: {'; '.join(decision.reasons)}"
     reason = f"no verdict after {judging.max_judging_hours:g} hours ({judging.on_inconclusive}): {_first(decision)}"
     return move(release, _ON_INCONCLUSIVE[judging.on_inconclusive], reason, decision=decision)
+
+
+def _with_changes(decision: Decision, release: OpenRelease) -> Decision:
+    """The decision on a change names what was changed."""
+    if not release.changes:
+        return decision
+    return decision.model_copy(update={"numbers": {**decision.numbers, "changes": [*release.changes]}})
 
 
 def _measuring(context: Context) -> Proposal:

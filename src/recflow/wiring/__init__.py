@@ -25,6 +25,7 @@ from recflow.wiring.stage_calls import (
     run_rank,
     run_stage,
     stage_call,
+    stages_computed_again,
     submit_stage,
 )
 
@@ -51,6 +52,7 @@ __all__ = [
     "run_rank",
     "run_stage",
     "stage_call",
+    "stages_computed_again",
     "submit_stage",
     "watch_recipe",
 ]

@@ -40,7 +40,7 @@ def record_candidate_of(services: Services, recipe: Recipe, interval: Interval, 
 
 def claim_release(services: Services, recipe: str) -> operations.Claimed:
     """The open release, or one opened now, or why there is none."""
-    return operations.claim(services.recipe(recipe), services.ledger, services.clock.now())
+    return operations.claim(services.recipe(recipe), services.ledger, services.artifacts, services.clock.now())
 
 
 def release_progress(services: Services, recipe: str, release_id: str) -> Progress:

@@ -60,6 +60,16 @@ def _stages() -> dict[str, Stage]:
 STAGES: Mapping[str, Stage] = _stages()
 
 
+def stages_computed_again(before: Recipe, after: Recipe) -> list[str]:
+    """Stages that a recipe cannot take over from another: those whose sections differ, and all that follow them."""
+    own = {
+        name: any(getattr(before, section) != getattr(after, section) for section in stage.spec.sections)
+        for name, stage in STAGES.items()
+    }
+    first = next((number for number, differs in enumerate(own.values()) if differs or before.name != after.name), None)
+    return [] if first is None else [*own][first:]
+
+
 @dataclass(frozen=True)
 class StageCall:
     """One stage of one recipe for one interval with its inputs: all that its result depends on."""

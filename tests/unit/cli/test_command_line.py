@@ -219,6 +219,22 @@ class TestRecipe:
         assert run(["recipe", "check", str(recipe)]) == 0
         assert f"{recipe}: {length}\n{recipe}: {chances}\n" in capsys.readouterr().out
 
+    def test_what_differs_between_two_recipes_is_told_with_what_is_computed_again(self, home, capsys):
+        before, after = home / "shop.yaml", home / "changed" / "shop.yaml"
+        after.parent.mkdir()
+        before.write_text("name: shop\nowner: ada\n")
+        after.write_text("name: shop  # a remark\nowner: eve\ncompression: {min_agreement: 0.98}\n")
+        assert run(["recipe", "diff", str(before), str(before)]) == 0
+        same = ["a refresh: it must be no worse", "computed again: nothing"]
+        assert capsys.readouterr().out.splitlines() == same
+        assert run(["recipe", "diff", str(before), str(after)]) == 0
+        assert capsys.readouterr().out.splitlines() == [
+            "compression.min_agreement: 0.99 → 0.98",
+            "owner: ada → eve  (shapes no answer)",
+            "a change: it must be better than what serves",
+            "computed again: compress, package, offline_gate",
+        ]
+
     @pytest.mark.parametrize("code", [None, "import numpy\n\ndef process(scores):\n    return scores\n"])
     def test_a_post_processing_that_cannot_be_served_is_found_before_the_night(self, home, capsys, code):
         if code:

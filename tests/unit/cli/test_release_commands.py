@@ -3,12 +3,14 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from fakes.release_world import NAME, ReleaseWorld
+from fakes.release_world import NAME, ReleaseWorld, interval
 from recflow.artifacts.decisions import Decision, Finding, Verdict
 from recflow.artifacts.ledger import ReleaseState
 from recflow.cli import release as cli
 from recflow.cli.main import run
+from recflow.config.sections.training import TrainingSection
 from recflow.errors import BadConfiguration, ReleaseRefused, StoreFull
+from recflow.rollout.candidates import record_candidate
 from recflow.wiring.services import Services
 
 S = ReleaseState
@@ -108,6 +110,31 @@ def test_history_is_oldest_first_with_person_and_reason(world, call):
     assert lines[-1].endswith("frozen: sale")
     assert "ada" in lines[-1]
     assert "frozen" not in call("unfreeze", NAME)
+
+
+def test_history_tells_what_the_offline_gate_refused_and_where_its_report_is(world, call):
+    decision = world.decision(1, Verdict.FAIL)
+    record_candidate(
+        world.recipe,
+        interval(1),
+        package=world.package(1),
+        checkpoint=None,
+        decision=decision,
+        ledger=world.ledger,
+        artifacts=world.artifacts,
+    )
+    told = call("history", NAME).splitlines()
+    assert "candidate_refused 20110101-" in told[0]
+    assert told[0].endswith("the offline gate says FAIL: as scripted")
+    assert told[1].strip() == f"report: {decision.uri}"
+
+
+def test_status_names_what_a_change_has_changed(world, call):
+    world.stable(1)
+    other = world.recipe.model_copy(update={"training": TrainingSection(epochs=5)})
+    world.record(2, world.package(2, other))
+    world.play(at(ReleaseState.SHADOW))
+    assert "  changed: training.epochs: 2 → 5" in call("status", NAME).splitlines()
 
 
 def test_approve_without_a_waiting_release_is_refused_in_the_agreed_order(world, call):

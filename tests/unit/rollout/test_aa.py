@@ -117,9 +117,9 @@ def test_a_candidate_that_comes_meanwhile_comes_first(world):
 
 def test_claiming_a_candidate_ends_it_and_opens_the_candidates_release(world):
     aa = start(world).release.release_id
-    assert operations.claim(world.recipe, world.ledger, world.clock.now()).release_id == aa
+    assert operations.claim(world.recipe, world.ledger, world.artifacts, world.clock.now()).release_id == aa
     third = world.record(3)
-    claimed = operations.claim(world.recipe, world.ledger, world.clock.now())
+    claimed = operations.claim(world.recipe, world.ledger, world.artifacts, world.clock.now())
     assert claimed.release_id.startswith("release-")
     assert claimed.release_id.endswith(third)
 

@@ -93,7 +93,7 @@ def test_recording_again_after_a_lost_answer_changes_nothing(world):
 def test_recording_again_after_its_release_was_opened_says_that_nothing_waits(world):
     package = world.package(1)
     assert record(world, 1, package=package).waiting
-    operations.claim(world.recipe, world.ledger, world.clock.now())
+    operations.claim(world.recipe, world.ledger, world.artifacts, world.clock.now())
     assert not record(world, 1, package=package).waiting
 
 

@@ -195,7 +195,7 @@ def test_claiming_opens_the_waiting_candidate_once(world):
 
 
 def claim(world):
-    return operations.claim(world.recipe, world.ledger, world.clock.now())
+    return operations.claim(world.recipe, world.ledger, world.artifacts, world.clock.now())
 
 
 def test_nothing_to_claim_is_an_empty_name_and_says_why(world):

@@ -400,7 +400,7 @@ def test_a_blackout_opens_no_release(world):
     with_plan(world, blackouts=(Blackout(start=now, end=now + timedelta(hours=1), reason="double eleven"),))
     world.record(1)
     assert "double eleven" in world.advance().reason
-    assert operations.claim(world.recipe, world.ledger, now).release_id == ""
+    assert operations.claim(world.recipe, world.ledger, world.artifacts, now).release_id == ""
     world.clock.tick(3600)
     assert world.play().stable is not None
 

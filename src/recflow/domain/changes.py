@@ -1,0 +1,56 @@
+"""What differs between two models: the options of their recipes that shape a model or its answers, and the code.
+
+Options that only say how fast, where or how often something runs change no answer, and neither does a comment.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from recflow.config.recipe import Recipe
+
+# The sections that enter the keys of the stages up to the package.
+SHAPING = ("data", "outcomes", "labels", "split", "training", "compression", "packaging")
+_NEUTRAL = frozenset(
+    {
+        "data.source.path",
+        "packaging.instances",
+        "packaging.max_batch_size",
+        "packaging.max_queue_delay_us",
+        "packaging.post_processing",  # the file's name; its code counts
+        "packaging.threads",
+        "training.checkpoint_every_steps",
+        "training.processes",
+    }
+)
+_LONGEST_VALUE = 60
+
+
+def shaping_options(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a recipe, as it was dumped, that shape the model, by dotted name; absent ones at their default."""
+    defaults = Recipe(name="any", owner="any").model_dump(mode="json", include=set(SHAPING))
+    options = dict(_flat({name: {**defaults[name], **recipe.get(name, {})} for name in SHAPING}))
+    return {name: value for name, value in options.items() if name not in _NEUTRAL}
+
+
+def all_options(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Every option of a recipe by dotted name."""
+    return dict(_flat(recipe))
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
+    """`option: old → new` for each option that differs, in order of name."""
+    names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+    return tuple(f"{name}: {_short(before.get(name))} → {_short(after.get(name))}" for name in names)
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, inner in value.items():
+        if isinstance(inner, Mapping) and inner:
+            yield from _flat(inner, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", inner
+
+
+def _short(value: Any) -> str:
+    text = "none" if value in (None, "") else str(value)
+    return text if len(text) <= _LONGEST_VALUE and "\n" not in text else f"{len(text)} characters"
