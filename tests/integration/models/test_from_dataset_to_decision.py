@@ -58,6 +58,7 @@ class TestCheckpoint:
 
     def test_its_numbers_are_those_of_the_best_point_of_its_curve(self, trained, folder):
         report = json.loads((folder(trained.checkpoint) / "training.json").read_text())
+        assert report["gang"] == 1
         best = max(report["curve"], key=lambda point: point["ndcg"])
         assert trained.checkpoint.numbers["validation_ndcg"] == pytest.approx(best["ndcg"], abs=1e-4)
 

@@ -126,6 +126,13 @@ class TestShop:
         event = {name: value for name, value in EVENT.items() if name != "user_key"}
         assert "user_key" not in Shop(write_shop_day(tmp_path, [event])).rows(day()).column_names
 
+    def test_a_byte_order_mark_before_the_first_line_is_no_part_of_it(self, tmp_path):
+        shop = Shop(write_shop_day(tmp_path, [EVENT, EVENT]))
+        before = shop.rows(day())
+        path = tmp_path / "events" / f"{day().label}.jsonl"
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+        assert shop.rows(day()).equals(before)
+
     @pytest.mark.parametrize(
         ("line", "message"),
         [

@@ -2,6 +2,7 @@
 
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,13 @@ _HALF = re.compile("[\ud800-\udfff]")
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
-    """One object a line; BadData for bytes that are not UTF-8 and for lines that are no JSON object."""
+    """One object a line, after a byte order mark where there is one.
+
+    BadData for bytes that are not UTF-8 and for lines that are no JSON object.
+    """
     with path.open("rb") as stream:
+        if stream.read(len(BOM_UTF8)) != BOM_UTF8:
+            stream.seek(0)
         for number, line in enumerate(stream, start=1):
             if line.strip():
                 yield _parse(path, number, line)
