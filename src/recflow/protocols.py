@@ -213,7 +213,7 @@ class EventLog(Protocol):
     def comparisons(self, recipe: str, start: datetime, end: datetime, *, columns: Sequence[str] = ()) -> pa.Table:
         """What shadow compared with start <= at < end, one row a mirrored request, in time order.
 
-        Columns: `columns`, or all of `Comparison`; `items` is a list of structs. They are no exposures, nor read as such.
+        Columns: `columns`, or all of `Comparison`; `items` is a list of structs. None of them is an exposure.
         """
 
     def facts(

@@ -111,6 +111,7 @@ class ReleaseWorld:
         self.artifacts = ArtifactStore(self.store, self.folder / "cache")
         self.true_ledger = ObjectLedger(self.store, self.clock)
         self.true_server, self.metrics = FakeModelServer(), FakeMetrics()
+        self.events = self.metrics.events
         self.true_registry, self.true_notifier = FakeRegistry(), FakeNotifier()
         self.wire = Tripwire()
         self.ledger: Any = Wired("ledger", self.true_ledger, self.wire, ("append",))

@@ -146,7 +146,8 @@ class LedgerEvent(Frozen):
     Which optional fields are set follows from `kind`: ADOPTED and CANDIDATE_RECORDED carry `candidate`;
     CANDIDATE_REFUSED the candidate that the offline gate turned down, with its `decision`, and changes nothing; OPENED
     carries `release_id`, `candidate`, `plan`, `to`, `changes` (`users` for an A/A); MOVED carries `release_id`, `to`
-    (`step` for canary steps), the `decision` that it rests on, `differences` where shadow holds for them; UNLOADED carries `version`; FROZEN carries `reason`;
+    (`step` for canary steps), the `decision` that it rests on, `differences` where shadow holds for them; UNLOADED
+    carries `version`; FROZEN carries `reason`;
     TOLD says that a person has the card of the entry `untold`.
     """
 

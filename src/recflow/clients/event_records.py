@@ -1,4 +1,4 @@
-"""How the event log keeps exposures, outcomes and comparisons: their columns, and SQL that reads both schemas as one table."""
+"""How the event log keeps its kinds of record: their columns, and SQL that reads both schemas as one table."""
 
 from collections.abc import Iterable, Sequence
 

@@ -84,7 +84,7 @@ def _is_comparable(mirrored: Mirrored) -> bool:
 
 def _comparison(mirrored: Mirrored, scores: Sequence[float]) -> Comparison:
     """The candidate's scores and order beside those that were shown."""
-    shown, ids = mirrored.shown, [item.id for item in mirrored.question.items]
+    shown, ids = mirrored.shown, [item.item_id for item in mirrored.question.items]
     shadow = {ids[index]: (scores[index], position) for position, index in enumerate(order(scores), start=1)}
     items = tuple(
         ComparedItem(

@@ -9,7 +9,16 @@ from recflow.artifacts.decisions import Decision
 from recflow.artifacts.ledger import OpenRelease
 from recflow.artifacts.plans import InfraLimits
 from recflow.config.recipe import Recipe
-from recflow.protocols import Clock, EventLog, Ledger, MetricsSource, ModelRegistry, ModelServer, Notifier, TrafficRouter
+from recflow.protocols import (
+    Clock,
+    EventLog,
+    Ledger,
+    MetricsSource,
+    ModelRegistry,
+    ModelServer,
+    Notifier,
+    TrafficRouter,
+)
 from recflow.storage import ArtifactStore
 
 
