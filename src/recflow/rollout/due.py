@@ -18,10 +18,12 @@ def elapsed_s(release: OpenRelease, now: datetime) -> float:
     return max(0.0, (now - release.entered_at).total_seconds())
 
 
-def halted(state: LedgerState, blackouts: Iterable[Blackout], now: datetime) -> str:
-    """Why no release may move forward now; empty when it may."""
+def halted(state: LedgerState, blackouts: Iterable[Blackout], now: datetime, *, paused: bool = False) -> str:
+    """Why no release may move forward now; empty when it may. `paused`: whoever carries releases was told to stop."""
     if state.frozen:
         return f"frozen: {state.frozen}"
+    if paused:
+        return "its release DAG is paused"
     running = (blackout for blackout in blackouts if blackout.start <= now < blackout.end)
     return next((f"blackout until {blackout.end:%Y-%m-%d %H:%M}: {blackout.reason}" for blackout in running), "")
 
