@@ -337,6 +337,19 @@ def test_few_users_of_the_control_say_nothing_of_a_silent_candidate(world):
     assert world.state.release.state is S.CANARY
 
 
+@pytest.mark.parametrize("state", [S.HELD, S.ROLLING_BACK])
+def test_a_clock_that_jumps_back_an_hour_keeps_no_release_from_its_way_back(world, state):
+    first, version = world.stable(1), world.record(2)
+    world.play(at(S.CANARY))
+    if state is S.HELD:
+        operations.hold(world.recipe.name, world.ledger, person="ada", reason="a look")
+    else:
+        operations.rollback(world.recipe, world, person="ada", reason="a complaint")
+    world.clock.tick(-3600)
+    assert world.play().last_state is S.ROLLED_BACK
+    assert (world.state.stable.version, version in world.loaded) == (first, False)
+
+
 @pytest.mark.parametrize("stage", [S.PACKAGED, S.SHADOW, S.CANARY, S.JUDGING, S.PROMOTING])
 def test_a_clock_that_jumps_back_an_hour_delays_a_release_and_ends_none(world, stage):
     world.stable(1)
