@@ -7,6 +7,7 @@ from recflow.artifacts.ledger import LedgerEntry, LedgerState, OpenRelease
 from recflow.config.recipe import Recipe
 from recflow.domain.routes import routes
 from recflow.protocols import TrafficReading
+from recflow.rollout.due import halted
 from recflow.rollout.services import InfraCheck, OnlineJudge, ReleaseServices
 
 
@@ -20,6 +21,7 @@ class Context:
     check: InfraCheck
     head: LedgerEntry | None
     now: datetime
+    paused: bool = False
 
     @property
     def name(self) -> str:
@@ -36,6 +38,11 @@ class Context:
         """The open release."""
         assert self.state.release is not None
         return self.state.release
+
+    @property
+    def stop(self) -> str:
+        """Why nothing may move forward now; empty when it may."""
+        return halted(self.state, self.recipe.rollout.blackouts, self.now, paused=self.paused)
 
     @property
     def recent_start(self) -> datetime:

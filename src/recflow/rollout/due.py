@@ -19,10 +19,12 @@ def elapsed_s(release: OpenRelease, now: datetime) -> float:
     return age_s(release.entered_at, now)
 
 
-def halted(state: LedgerState, blackouts: Iterable[Blackout], now: datetime) -> str:
-    """Why no release may move forward now; empty when it may."""
+def halted(state: LedgerState, blackouts: Iterable[Blackout], now: datetime, *, paused: bool = False) -> str:
+    """Why no release may move forward now; empty when it may. `paused`: whoever carries releases was told to stop."""
     if state.frozen:
         return f"frozen: {state.frozen}"
+    if paused:
+        return "its release DAG is paused"
     running = (blackout for blackout in blackouts if blackout.start <= now < blackout.end)
     return next((f"blackout until {blackout.end:%Y-%m-%d %H:%M}: {blackout.reason}" for blackout in running), "")
 
