@@ -96,6 +96,8 @@ def _torment(world: ReleaseWorld, dice: random.Random, tally: Tally) -> None:
 
 def _turn_of_the_day(world: ReleaseWorld, dice: random.Random, tally: Tally) -> None:
     """Now and then nobody comes for a while, and now and then the host's clock is put back."""
+    if world.metrics.asleep:
+        world.clock.tick(dice.choice((1, 60)))
     if world.metrics.asleep and dice.random() < 0.1:
         _wake(world)
     elif not world.metrics.asleep and dice.random() < 0.02:
