@@ -2,7 +2,8 @@
 
 **When**: every day, for the day before; by hand for any day (`day`); as a backfill for past days, which releases
 nothing and has a pool of its own. Run a backfill's days one after another (`--max-active-runs 1`): each day trains on
-the days before it.
+the days before it. Airflow ends a range at 00:00 of its last date: with a schedule at 02:00 name one date more, or the
+last day is left out. Days before the recipe's `first_day` are refused.
 
 **What**: `pin_parent` fixes the model to start from and to beat. `validate_partition` cleans and checks the day, and
 puts bad rows aside with their reasons. `build_dataset` labels and splits. `fine_tune` trains, `compress` makes the

@@ -4,7 +4,9 @@
 
 **What**: golden requests to every live version, error share and p95 from the gateways' log, freshness of the log, days
 since the last promotion. A breach by the candidate rolls its release back; a breach by stable returns to the previous
-version where there is one; everything else tells a person. The event log is compacted first.
+version where there is one; everything else tells a person. The event log is compacted
+first. `start_release` starts a run of the release DAG where a candidate waits, or a release goes on, and no run carries
+it: Airflow drops a candidate's wake-up while the DAG is paused.
 
 **If it is red**: the watch itself is broken, not the shop. The message names the runbook.
 """
@@ -14,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from airflow.sdk import DAG, CronTriggerTimetable
 
 from recflow_airflow.recipes import all_recipes
-from recflow_airflow.release_operators import WatchOperator
+from recflow_airflow.release_operators import StartReleaseOperator, WatchOperator
 
 recipes = all_recipes()
 
@@ -33,6 +35,7 @@ with DAG(
         "retry_delay": timedelta(seconds=20),
     },
 ) as dag:
-    WatchOperator.partial(task_id="watch", map_index_template="{{ task.recipe }}").expand(
-        recipe=[recipe.name for recipe in recipes]
-    )
+    for operator, task_id in ((WatchOperator, "watch"), (StartReleaseOperator, "start_release")):
+        operator.partial(task_id=task_id, map_index_template="{{ task.recipe }}").expand(
+            recipe=[recipe.name for recipe in recipes]
+        )

@@ -14,7 +14,14 @@ settings.task_instance_mutation_hook.is_noop = False  # type: ignore[attr-define
 
 @hookimpl
 def task_instance_mutation_hook(task_instance: Any, dag_run: Any) -> None:
-    """A backfill of months never takes a slot from tonight's run."""
-    run_id = dag_run.run_id if dag_run is not None else task_instance.run_id
-    if str(run_id).startswith("backfill__"):
+    """A backfill of months never takes a slot from tonight's run.
+
+    A scheduled run that a backfill runs again keeps its id; its type alone says so, where Airflow hands the run over.
+    """
+    backfills = dag_run.run_type == "backfill" if dag_run is not None else _named_a_backfill(task_instance)
+    if backfills:
         task_instance.pool = BACKFILL_POOL
+
+
+def _named_a_backfill(task_instance: Any) -> bool:
+    return str(task_instance.run_id).startswith("backfill__")

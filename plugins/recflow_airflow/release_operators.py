@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowRuntimeError, AirflowSkipException, DagRunTriggerException
 
 from recflow_airflow.failures import explained
 from recflow_airflow.stage_operators import RecflowOperator
@@ -76,6 +76,30 @@ class ReleaseStepOperator(RecflowOperator):
         return {"release": self.release_id, "state": str(now.state), "reason": now.reason}
 
 
+class ReleaseEndOperator(RecflowOperator):
+    """The end of a run that its name tells, for the grid: it runs where the release is in one of `states`."""
+
+    template_fields = ("release_id",)
+
+    def __init__(self, *, release_id: Any, states: Sequence[str], **kwargs: Any) -> None:
+        kwargs.setdefault("trigger_rule", "none_failed")
+        super().__init__(**kwargs)
+        self.release_id, self.states = release_id, tuple(states)
+
+    @explained
+    def execute(self, context: Mapping[str, Any]) -> str:
+        """Why the release is where it is; skipped where it is elsewhere."""
+        from recflow.wiring import build_services, release_progress
+
+        if not self.release_id:
+            raise AirflowSkipException("no release is open")
+        now = release_progress(build_services(), self.recipe, self.release_id)
+        if not now.stands_in(self.states):
+            raise AirflowSkipException(f"release {self.release_id} is in {now.state}")
+        self.log.info("%s: %s", now.state, now.reason)
+        return now.reason
+
+
 class WatchOperator(RecflowOperator):
     """Looks at what serves now; a breach rolls back, everything else is told or left alone."""
 
@@ -84,9 +108,57 @@ class WatchOperator(RecflowOperator):
         """What was seen and what was done."""
         from recflow.wiring import build_services, watch_recipe
 
-        report = watch_recipe(build_services(), self.recipe)
+        paused = is_paused(context, release_dag(self.recipe))
+        report = watch_recipe(build_services(), self.recipe, paused=paused)
         self.log.info("%s", report)
         return dict(report)
+
+
+class StartReleaseOperator(RecflowOperator):
+    """Starts a run of the release DAG for a candidate that waits, or a release that goes on, without one.
+
+    Airflow drops the wake-up of an asset while the DAG is paused, and a run may be deleted. Of a paused DAG the one
+    run waits in the queue until it is unpaused.
+    """
+
+    @explained
+    def execute(self, context: Mapping[str, Any]) -> None:
+        """Skipped, with the reason, where nothing is to be carried or a run does so."""
+        from recflow.wiring import build_services, run_wanted_for
+
+        wanted, dag_id = run_wanted_for(build_services(), self.recipe), release_dag(self.recipe)
+        if not wanted:
+            raise AirflowSkipException("nothing to carry: no candidate waits, and no release is to go on")
+        if context["ti"].get_dr_count(dag_id=dag_id, states=["queued", "running"]):
+            raise AirflowSkipException(f"{wanted}, but for the run that there is")
+        self.log.info("%s: a run of %s is started", wanted, dag_id)
+        raise DagRunTriggerException(
+            trigger_dag_id=dag_id,
+            dag_run_id=f"watch__{context['ti'].id}",
+            conf=None,
+            note=wanted,
+            logical_date=None,
+            reset_dag_run=False,
+            skip_when_already_exists=True,
+            wait_for_completion=False,
+            allowed_states=["success"],
+            failed_states=["failed"],
+            poke_interval=60,
+            deferrable=False,
+        )
+
+
+def release_dag(recipe: str) -> str:
+    """The id of a recipe's release DAG."""
+    return f"{recipe}__release"
+
+
+def is_paused(context: Mapping[str, Any], dag_id: str) -> bool:
+    """Whether a person has paused a DAG; one that Airflow does not know is not."""
+    try:
+        return bool(context["ti"].get_dag(dag_id).is_paused)
+    except AirflowRuntimeError:
+        return False
 
 
 class HousekeepingOperator(RecflowOperator):

@@ -28,6 +28,12 @@ class JobTrigger(BaseTrigger):
             await asyncio.sleep(self.poll_s)
         yield TriggerEvent(self.job_name)
 
+    async def on_kill(self) -> None:
+        """End the job of a task that a person has marked or cleared; a clear starts it anew from its saved state."""
+        from recflow.wiring import build_services
+
+        await asyncio.to_thread(build_services().launcher.cancel, self.job_name)
+
 
 class LedgerTrigger(BaseTrigger):
     """Fires when the ledger has moved past `seq`, or after `wait_s` seconds at the latest."""

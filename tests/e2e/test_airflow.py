@@ -3,6 +3,8 @@
 One installation lives through all of it, so the tests are written in the order of its days; each also runs by itself.
 """
 
+from datetime import timedelta
+
 import httpx
 
 from e2e.pages import backfill, clear_task, open_dag, open_form, read_doc, trigger
@@ -11,6 +13,9 @@ from e2e.shoppers import rank
 from e2e.small_host import GARBAGE, RECIPE, RELEASE, RETRAIN, Days
 from host.stack import Stack
 from recflow.artifacts.ledger import EventKind, ReleaseState
+from recflow.artifacts.manifests import Interval
+from recflow.rollout import operations
+from recflow.wiring import record_candidate_of, run_wanted_for
 
 S = ReleaseState
 
@@ -38,6 +43,8 @@ def test_its_candidate_wakes_the_release_and_becomes_what_the_gateway_answers_wi
     # The watch takes steps too: a task that comes after it finds its step done, and is skipped.
     assert {state for name, state in states.items() if name not in never} <= {"success", "skipped"}
     assert states["claim_candidate"] == "success"
+    ends = ("promoted", "rolled_back", "held", "not_released", "measured")
+    assert [name for name in ends if states[name] == "success"] == ["promoted"]
     moves = [entry.event.to for entry in runs.services.ledger.entries(RECIPE) if entry.event.to is not None]
     assert moves[::-1] == [S.PACKAGED, S.CHECKED, S.SHADOW, S.PROMOTING, S.STABLE]
     stable = runs.state.stable
@@ -189,3 +196,33 @@ def test_a_backfill_from_the_web_page_runs_past_days_again_and_takes_their_resul
 def _requeued(runs: Runs, queued: dict[str, str]) -> bool:
     now = {run["dag_run_id"]: run["queued_at"] for run in runs.of(RETRAIN, run_type="backfill")}
     return all(now[run_id] != moment for run_id, moment in queued.items())
+
+
+def test_a_candidate_recorded_while_the_release_dag_is_paused_waits_and_gets_one_run(runs: Runs, first_release: str):
+    known = {run["dag_run_id"] for run in runs.of(RELEASE)}
+    runs.api("PATCH", f"/dags/{RELEASE}", {"is_paused": True})
+    version = record_stable_again(runs)
+    wait_for("the watch's turn", lambda: run_wanted_for(runs.services, RECIPE))
+    for _ in range(2):
+        assert runs.finish("watch", runs.trigger("watch")) == "success"
+    (run,) = [run for run in runs.of(RELEASE) if run["dag_run_id"] not in known]
+    assert (run["state"], run["run_type"]) == ("queued", "operator_triggered")
+    assert runs.state.waiting.version == version, "the watch moves nothing forward either"
+    runs.api("PATCH", f"/dags/{RELEASE}", {"is_paused": False})
+    wait_for("shadow", lambda: (release := runs.state.release) and release.state is S.SHADOW)
+    operations.abort(RECIPE, runs.services.ledger, person="ada", reason="seen enough")
+    assert runs.finish(RELEASE, run["dag_run_id"]) == "success"
+    states = runs.states(RELEASE, run["dag_run_id"])
+    assert (states["rolled_back"], states["promoted"], states["held"]) == ("success", "skipped", "skipped")
+    assert {run["dag_run_id"] for run in runs.of(RELEASE)} - known == {run["dag_run_id"]}
+
+
+def record_stable_again(runs: Runs) -> str:
+    """What serves, recorded as the candidate of the day after the newest; its version."""
+    services, state = runs.services, runs.state
+    start = state.newest_trained_through
+    interval = Interval(label=f"{start:%Y-%m-%d}", start=start, end=start + timedelta(days=1))
+    known = [entry.event.candidate for entry in services.ledger.entries(RECIPE) if entry.event.candidate]
+    decision = next(candidate.decision for candidate in known if candidate.version == state.stable.version)
+    refs = {"package": state.stable.package, "checkpoint": state.stable.checkpoint, "decision": decision}
+    return record_candidate_of(services, services.recipe(RECIPE), interval, refs).version

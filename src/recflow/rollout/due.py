@@ -5,6 +5,7 @@ from datetime import datetime
 
 from recflow.artifacts.ledger import EventKind, LedgerEvent, LedgerState, OpenRelease, ReleaseState
 from recflow.artifacts.plans import Blackout, CanaryStep
+from recflow.domain.ages import age_s
 from recflow.domain.releases import is_return
 
 S = ReleaseState
@@ -15,13 +16,15 @@ _FORWARD = frozenset({S.CHECKED, S.AWAITING_APPROVAL, S.SHADOW, S.CANARY, S.JUDG
 
 def elapsed_s(release: OpenRelease, now: datetime) -> float:
     """Seconds since the release entered its state, by the ledger; 0 while a clock that was put back catches up."""
-    return max(0.0, (now - release.entered_at).total_seconds())
+    return age_s(release.entered_at, now)
 
 
-def halted(state: LedgerState, blackouts: Iterable[Blackout], now: datetime) -> str:
-    """Why no release may move forward now; empty when it may."""
+def halted(state: LedgerState, blackouts: Iterable[Blackout], now: datetime, *, paused: bool = False) -> str:
+    """Why no release may move forward now; empty when it may. `paused`: whoever carries releases was told to stop."""
     if state.frozen:
         return f"frozen: {state.frozen}"
+    if paused:
+        return "its release DAG is paused"
     running = (blackout for blackout in blackouts if blackout.start <= now < blackout.end)
     return next((f"blackout until {blackout.end:%Y-%m-%d %H:%M}: {blackout.reason}" for blackout in running), "")
 

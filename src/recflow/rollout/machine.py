@@ -24,7 +24,7 @@ from recflow.errors import (
 from recflow.rollout.cards import card_of
 from recflow.rollout.conflicts import retry_on_conflict
 from recflow.rollout.context import Context
-from recflow.rollout.due import halted, moves_forward, next_due
+from recflow.rollout.due import moves_forward, next_due
 from recflow.rollout.infra_check import check as infra_check
 from recflow.rollout.opening import make_way, open_waiting
 from recflow.rollout.services import InfraCheck, OnlineJudge, ReleaseServices
@@ -48,13 +48,21 @@ class Advanced:
     wait_s: float | None
 
 
-def advance(recipe: Recipe, services: ReleaseServices, judge: OnlineJudge, check: InfraCheck = infra_check) -> Advanced:
-    """Do the next due step of the recipe's release, if one is due.
+def advance(
+    recipe: Recipe,
+    services: ReleaseServices,
+    judge: OnlineJudge,
+    check: InfraCheck = infra_check,
+    *,
+    paused: bool = False,
+) -> Advanced:
+    """Do the next due step of the recipe's release, if one is due; `paused`: only on a way back.
 
     Raises ServerUnavailable and other temporary errors with the release left where it is, LedgerConflict when other
     writers came first several times in a row.
     """
-    return retry_on_conflict(lambda: _advance(Context(recipe, services, judge, check, None, services.clock.now())))
+    context = Context(recipe, services, judge, check, None, services.clock.now(), paused)
+    return retry_on_conflict(lambda: _advance(context))
 
 
 def _advance(context: Context) -> Advanced:
@@ -84,7 +92,7 @@ def _due(context: Context, state: LedgerState) -> float | None:
 
 
 def _next(context: Context) -> Proposal:
-    stop = halted(context.state, context.recipe.rollout.blackouts, context.now)
+    stop = context.stop
     release = context.state.release
     if release is None:
         return _open(context, stop)

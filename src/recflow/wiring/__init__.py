@@ -8,6 +8,7 @@ from recflow.wiring.releases import (
     pin_parent_of,
     record_candidate_of,
     release_progress,
+    run_wanted_for,
     watch_recipe,
 )
 from recflow.wiring.services import Services, build_services
@@ -51,6 +52,7 @@ __all__ = [
     "release_progress",
     "run_rank",
     "run_stage",
+    "run_wanted_for",
     "stage_call",
     "stages_computed_again",
     "submit_stage",

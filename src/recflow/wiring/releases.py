@@ -13,6 +13,7 @@ from recflow.config.recipe import Recipe
 from recflow.domain.releases import is_aa
 from recflow.errors import TemporaryError
 from recflow.rollout import operations
+from recflow.rollout.attendance import run_wanted
 from recflow.rollout.candidates import Recorded, record_candidate
 from recflow.rollout.machine import Advanced, advance
 from recflow.rollout.parent import pin_parent
@@ -48,8 +49,14 @@ def release_progress(services: Services, recipe: str, release_id: str) -> Progre
     return progress(services.recipe(recipe), release_id, ledger=services.ledger, now=services.clock.now())
 
 
-def advance_release(services: Services, recipe: str) -> Advanced:
-    """Do the next due step of the recipe's release."""
+def run_wanted_for(services: Services, recipe: str) -> str:
+    """Why a run should be started that carries the recipe's release, should there be none; empty for no reason."""
+    plan = services.recipe(recipe).rollout
+    return run_wanted(services.ledger.head(recipe), plan, services.clock.now())
+
+
+def advance_release(services: Services, recipe: str, *, paused: bool = False) -> Advanced:
+    """Do the next due step of the recipe's release; `paused`: only on a way back."""
     from recflow.experiments.aa_judge import aa_judge
     from recflow.experiments.gate import online_judge
 
@@ -58,7 +65,7 @@ def advance_release(services: Services, recipe: str) -> Advanced:
     def judge(contract: Recipe, release: OpenRelease, now: datetime) -> Decision:
         return (aa if is_aa(release.release_id) else online)(contract, release, now)
 
-    return advance(services.recipe(recipe), services, judge)
+    return advance(services.recipe(recipe), services, judge, paused=paused)
 
 
 def adopt_package(services: Services, recipe: str, package: Ref, *, person: str) -> LedgerState:
@@ -69,8 +76,10 @@ def adopt_package(services: Services, recipe: str, package: Ref, *, person: str)
     )  # fmt: skip
 
 
-def watch_recipe(services: Services, name: str) -> dict[str, Any]:
+def watch_recipe(services: Services, name: str, *, paused: bool = False) -> dict[str, Any]:
     """Look at what serves now, leave a version that is broken, and do the next due step of an open release.
+
+    `paused`: its releases are to stand still, so only a step on a way back is done.
 
     Compacts the event log first, since every look opens each of its segments; a disk that refuses stops no watch.
     """
@@ -83,12 +92,12 @@ def watch_recipe(services: Services, name: str) -> dict[str, Any]:
     if trouble := report.roll_back:
         reason = trouble.reason[: operations.LONGEST_REASON]
         operations.rollback(recipe, services, person="watch", reason=reason, version=trouble.roll_back)
-    return {**report.model_dump(mode="json"), "advanced": _advance_if_possible(services, name)}
+    return {**report.model_dump(mode="json"), "advanced": _advance_if_possible(services, name, paused)}
 
 
-def _advance_if_possible(services: Services, name: str) -> str:
+def _advance_if_possible(services: Services, name: str, paused: bool) -> str:
     """What `advance` did. With a dead server there is nothing to advance, and the watch has told a person already."""
     try:
-        return advance_release(services, name).reason
+        return advance_release(services, name, paused=paused).reason
     except TemporaryError as error:
         return str(error)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from recflow.artifacts.ledger import ReleaseState
+
 REPOSITORY = Path(__file__).resolve().parents[3]
 HEAVY = "boto3 datasets duckdb great_expectations kubernetes mlflow torch transformers tritonclient".split()
 
@@ -75,11 +77,25 @@ def test_the_retrain_dag_is_the_loop(parsed):
 def test_the_release_dag_follows_the_plan_of_its_recipe(parsed):
     edges = parsed["dags"]["search_relevance__release"]["edges"]
     order = ["claim_candidate", "infra_check", "approval", "shadow", "canary_5_percent", "online_gate", "promote"]
-    assert list(edges) == order
+    ends = ["promoted", "rolled_back", "held", "not_released", "measured"]
+    assert list(edges) == order + ends
     for before, after in pairwise(order):
         assert after in edges[before]
+    assert edges["promote"] == sorted(ends)
+
+
+def test_every_state_that_a_release_may_end_or_stay_in_has_one_task_that_tells_it(release_ends):
+    told = [state for states in release_ends.values() for state in states]
+    assert sorted(told) == sorted({state for state in ReleaseState if state.terminal} | {ReleaseState.HELD})
+
+
+@pytest.fixture(scope="module")
+def release_ends():
+    code = "import json, runpy; print('RESULT' + json.dumps(runpy.run_path('dags/release.py')['ENDS']))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    return json.loads(done.stdout.rpartition("RESULT")[2])
 
 
 def test_watch_and_housekeeping_cover_all_recipes_in_one_dag_each(parsed):
-    assert parsed["dags"]["watch"]["edges"] == {"watch": []}
+    assert parsed["dags"]["watch"]["edges"] == {"watch": [], "start_release": []}
     assert parsed["dags"]["housekeeping"]["edges"] == {"clean": []}

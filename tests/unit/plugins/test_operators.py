@@ -3,12 +3,19 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.sdk.bases.operator import ExecutorSafeguard
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowSkipException, DagRunTriggerException
 
+from fakes.fake_clock import FakeClock
 from recflow.artifacts.ledger import Candidate, EventKind, LedgerEvent
 from recflow.artifacts.refs import Ref, RefKind
+from recflow.clients.ledger import ObjectLedger
 from recflow.wiring import build_services
-from recflow_airflow.release_operators import ClaimCandidateOperator, ReleaseStepOperator, WatchOperator
+from recflow_airflow.release_operators import (
+    ClaimCandidateOperator,
+    ReleaseStepOperator,
+    StartReleaseOperator,
+    WatchOperator,
+)
 from recflow_airflow.stage_operators import FAILURE_POLICY, RecordCandidateOperator, StageOperator, tell_person
 
 RECIPE = "name: shop_search\nowner: search\n"
@@ -53,6 +60,53 @@ def test_a_release_run_without_a_candidate_is_skipped_to_its_end():
 
 def claim_candidate():
     return ClaimCandidateOperator(task_id="claim", recipe="shop_search").execute(context())
+
+
+class AirflowOf:
+    """What a task asks Airflow of another DAG."""
+
+    def __init__(self, *, runs: int, paused: bool = False) -> None:
+        self.runs, self.paused, self.id = runs, paused, "an-id"
+
+    def get_dr_count(self, *, dag_id, states):
+        assert (dag_id, states) == ("shop_search__release", ["queued", "running"])
+        return self.runs
+
+    def get_dag(self, dag_id):
+        return SimpleNamespace(is_paused=self.paused)
+
+
+def start_release(*, runs: int):
+    task = StartReleaseOperator(task_id="start_release", recipe="shop_search")
+    return task.execute({**context(), "ti": AirflowOf(runs=runs)})
+
+
+def test_one_run_is_started_for_a_candidate_that_waits_without_one():
+    with pytest.raises(AirflowSkipException, match="nothing to carry"):
+        start_release(runs=0)
+    services, now = build_services(), datetime(2011, 1, 5, tzinfo=UTC)
+    package = Ref(kind=RefKind.PACKAGE, uri="file:///store/package", digest="a" * 64)
+    candidate = Candidate(version="v1", package=package, interval_label="2011-01-04", trained_through=now)
+    event = LedgerEvent(kind=EventKind.CANDIDATE_RECORDED, candidate=candidate)
+    ObjectLedger(services.store, FakeClock(now)).append("shop_search", event, after=None)
+    with pytest.raises(DagRunTriggerException) as started:
+        start_release(runs=0)
+    assert started.value.trigger_dag_id == "shop_search__release"
+    assert started.value.note.startswith("v1 waits to be released")
+    with pytest.raises(AirflowSkipException, match="but for the run that there is"):
+        start_release(runs=1)
+
+
+def test_the_watch_moves_nothing_forward_while_the_release_dag_is_paused():
+    services, now = build_services(), datetime(2011, 1, 5, tzinfo=UTC)
+    package = Ref(kind=RefKind.PACKAGE, uri="file:///store/package", digest="a" * 64)
+    candidate = Candidate(version="v1", package=package, interval_label="2011-01-04", trained_through=now)
+    services.ledger.append(
+        "shop_search", LedgerEvent(kind=EventKind.CANDIDATE_RECORDED, candidate=candidate), after=None
+    )
+    task = WatchOperator(task_id="watch", recipe="shop_search")
+    seen = task.execute({**context(), "ti": AirflowOf(runs=0, paused=True)})
+    assert seen["advanced"] == "its release DAG is paused"
 
 
 def test_a_candidate_that_a_freeze_keeps_waiting_is_said():

@@ -6,10 +6,15 @@ from airflow.settings import task_instance_mutation_hook as airflows_own
 from recflow_airflow.policy import task_instance_mutation_hook
 
 
-def pool_of(run_id: str, *, bound: bool = True) -> str:
+def pool_of(run_id: str, *, bound: bool = True, run_type: str = "") -> str:
     task = SimpleNamespace(run_id=run_id, pool="default_pool")
-    task_instance_mutation_hook(task, SimpleNamespace(run_id=run_id) if bound else None)
+    run = SimpleNamespace(run_id=run_id, run_type=run_type or run_id.partition("__")[0])
+    task_instance_mutation_hook(task, run if bound else None)
     return task.pool
+
+
+def test_a_scheduled_run_that_a_backfill_runs_again_waits_in_the_backfills_pool_too():
+    assert pool_of("scheduled__2011-01-05T02:00:00+00:00", run_type="backfill") == "backfill"
 
 
 def test_tasks_of_a_backfill_wait_in_a_pool_of_their_own():

@@ -5,7 +5,7 @@ import pytest
 from airflow.sdk.module_loading import import_string
 
 from recflow.artifacts.ledger import EventKind, LedgerEvent
-from recflow.protocols import JobSpec
+from recflow.protocols import JobSpec, JobState
 from recflow.wiring import build_services
 from recflow_airflow.triggers import JobTrigger, LedgerTrigger
 
@@ -35,6 +35,12 @@ def test_a_trigger_is_the_same_after_it_has_been_through_the_database(trigger):
 def test_a_job_that_has_ended_wakes_its_task(services):
     services.launcher.submit(JobSpec("a-job", ("true",)))
     assert fire(JobTrigger("a-job", poll_s=0.05)) == "a-job"
+
+
+def test_a_job_whose_task_a_person_marked_or_cleared_is_ended(services):
+    services.launcher.submit(JobSpec("a-job", ("sleep", "600")))
+    asyncio.run(JobTrigger("a-job").on_kill())
+    assert services.launcher.poll("a-job").state is not JobState.RUNNING
 
 
 def test_a_job_that_nobody_has_heard_of_wakes_its_task_too(services):
