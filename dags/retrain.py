@@ -4,7 +4,8 @@
 nothing and has a pool of its own. Run a backfill's days one after another (`--max-active-runs 1`): each day trains on
 the days before it.
 
-**What**: `pin_parent` fixes the model to start from and to beat. `validate_partition` cleans and checks the day, and
+**What**: `pin_parent` fixes the model to start from and to beat; it is skipped, and the training with it, while the line
+stands still: a change of its recipe was refused too often (`recflow release status RECIPE`). `validate_partition` cleans and checks the day, and
 puts bad rows aside with their reasons. `build_dataset` labels and splits. `fine_tune` trains, `compress` makes the
 smallest form that still agrees with what was trained, `package` lays it out for Triton with the recipe's
 post-processing, `offline_gate` judges what that package answers against the serving one and the permanent floors.
@@ -29,6 +30,7 @@ PARAMS = {
     "fresh": Param(
         None,
         type=["null", "string"],
+        maxLength=1000,
         title="Compute again because",
         description="A reason to compute every stage again; empty: take earlier results for equal inputs.",
     ),
