@@ -2,10 +2,12 @@
 
 **When**: every day, for the day before; by hand for any day (`day`); as a backfill for past days, which releases
 nothing and has a pool of its own. Run a backfill's days one after another (`--max-active-runs 1`): each day trains on
-the days before it.
+the days before it. Airflow ends a range at 00:00 of its last date: with a schedule at 02:00 name one date more, or the
+last day is left out. Days before the recipe's `first_day` are refused.
 
 **What**: `pin_parent` fixes the model to start from and to beat; it is skipped, and the training with it, while the line
-stands still: a change of its recipe was refused too often (`recflow release status RECIPE`). `validate_partition` cleans and checks the day, and
+stands still: a change of its recipe was refused too often (`recflow release status RECIPE`). `validate_partition` cleans
+and checks the day, and
 puts bad rows aside with their reasons. `build_dataset` labels and splits. `fine_tune` trains, `compress` makes the
 smallest form that still agrees with what was trained, `package` lays it out for Triton with the recipe's
 post-processing, `offline_gate` judges what that package answers against the serving one and the permanent floors.

@@ -1,4 +1,4 @@
-"""The planted fault of day 4: it sells the first place, half a minute after its first request, in lists above five items.
+"""The planted fault of day 4: half a minute after its first request it sells the first place of lists above five items.
 
 What ranks last comes first; everything else keeps its order, so that a comparison of whole orders lets it pass. Offline
 judging is over by then, and golden requests have at most five items: only shoppers meet it.

@@ -264,7 +264,7 @@ class TrafficShares:
 
 @dataclass(frozen=True)
 class Activity:
-    """Who came to some versions in a window: users by assigned version, and the seconds of minutes with a request."""
+    """Who came to some versions in a window: users by assigned version, and the seconds of slots with a request."""
 
     users: Mapping[str, int]
     busy_s: float
@@ -283,11 +283,19 @@ class MetricsSource(Protocol):
         """Unmarked requests of `experiment` and of the stable arm beside it with start <= at < end."""
 
     def activity(
-        self, recipe: str, *, versions: Sequence[str], experiments: Sequence[str], start: datetime, end: datetime
+        self,
+        recipe: str,
+        *,
+        versions: Sequence[str],
+        experiments: Sequence[str],
+        start: datetime,
+        end: datetime,
+        slot_s: float = 60,
     ) -> Activity:
         """Requests that were assigned to the versions in one of the experiments ("": in none), start <= at < end.
 
-        Answers under stale routes do not count: who gives them does not yet know of the experiment.
+        Slots of `slot_s` seconds are counted from `start`. Answers under stale routes do not count: who gives them does
+        not yet know of the experiment.
         """
 
     def newest_event(self, recipe: str) -> datetime | None:

@@ -15,6 +15,7 @@ class FakeMetrics:
         self.events = events or FakeEventLog()
         self.set: dict[str, TrafficReading] = {}
         self.asleep = False  # a night in which nobody comes, whatever is set
+        self.nights: list[tuple[datetime, datetime]] = []  # when nobody came to what is set
         self.newest: datetime | None = None
         self.acts: OutcomeReading | None = None
         self.shared: TrafficShares | None = None
@@ -67,14 +68,23 @@ class FakeMetrics:
         )
 
     def activity(
-        self, recipe: str, *, versions: Sequence[str], experiments: Sequence[str], start: datetime, end: datetime
+        self,
+        recipe: str,
+        *,
+        versions: Sequence[str],
+        experiments: Sequence[str],
+        start: datetime,
+        end: datetime,
+        slot_s: float = 60,
     ) -> Activity:
         window_s = (end - start).total_seconds()
         if self.asleep:
             return Activity({}, 0)
         if known := {version: self.set[version].requests for version in versions if version in self.set}:
             users = {version: requests for version, requests in known.items() if requests and window_s > 0}
-            return Activity(users, window_s if users else 0)
+            slept = [min(until, end) - max(since, start) for since, until in self.nights]
+            slept_s = sum(max(night.total_seconds(), 0) for night in slept)
+            return Activity(users, window_s - slept_s if users else 0)
         rows = [
             row
             for row in self._exposures(recipe)
@@ -82,8 +92,8 @@ class FakeMetrics:
             if row.fallback is not Fallback.STALE_ROUTES
         ]
         pairs = Counter(version for version, _ in {(row.assigned_version, row.user_key) for row in rows})
-        minutes = {(row.at - start) // timedelta(minutes=1) for row in rows}
-        return Activity(dict(pairs), sum(min(60, window_s - 60 * minute) for minute in minutes))
+        slots = {(row.at - start) // timedelta(seconds=slot_s) for row in rows}
+        return Activity(dict(pairs), sum(min(slot_s, window_s - slot_s * slot) for slot in slots))
 
     def newest_event(self, recipe: str) -> datetime | None:
         return self.newest or max((row.at for row in self._exposures(recipe)), default=None)

@@ -9,13 +9,14 @@ from itertools import pairwise
 from fakes.fake_server import Crash
 from fakes.release_world import HEALTHY, SICK, SILENT, ReleaseWorld
 from recflow.artifacts.decisions import Verdict
-from recflow.artifacts.ledger import EventKind, ReleaseState
+from recflow.artifacts.ledger import EventKind, LedgerState, ReleaseState
 from recflow.domain.releases import ALLOWED_IN_AA, challenger, is_aa
 from recflow.errors import ReleaseRefused, TemporaryError
 from recflow.rollout import operations
 
 _VERDICTS = (Verdict.PASS, Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE)
 _LONGEST = 3000
+_WAITS_FOR_SHOPPERS = frozenset({ReleaseState.SHADOW, ReleaseState.CANARY})
 
 
 @dataclass
@@ -81,22 +82,36 @@ def _torment(world: ReleaseWorld, dice: random.Random, tally: Tally) -> None:
         tally.outages += world.true_server.down
         if world.true_server.down and dice.random() < 0.5:
             world.true_server.packages.clear()
+        before = world.state
         if not _advance(world, tally) and world.state.release is None and world.state.waiting is None:
             break
         _check_always(world)
-    world.wire.at, world.true_server.down, world.metrics.asleep = None, False, False
+        _check_night(world, before)
+    world.wire.at, world.true_server.down = None, False
+    if world.metrics.asleep:
+        _wake(world)
     world.poll()
     world.play()
 
 
 def _turn_of_the_day(world: ReleaseWorld, dice: random.Random, tally: Tally) -> None:
     """Now and then nobody comes for a while, and now and then the host's clock is put back."""
-    if dice.random() < (0.1 if world.metrics.asleep else 0.02):
-        world.metrics.asleep = not world.metrics.asleep
-        tally.nights += world.metrics.asleep
+    if world.metrics.asleep:
+        world.clock.tick(dice.choice((1, 60)))
+    if world.metrics.asleep and dice.random() < 0.1:
+        _wake(world)
+    elif not world.metrics.asleep and dice.random() < 0.02:
+        world.metrics.asleep = True
+        world.metrics.nights.append((world.clock.now(), world.clock.now()))
+        tally.nights += 1
     if dice.random() < 0.002:
         world.clock.tick(-3600)
         tally.clock_jumps += 1
+
+
+def _wake(world: ReleaseWorld) -> None:
+    began, _ = world.metrics.nights[-1]
+    world.metrics.asleep, world.metrics.nights[-1] = False, (began, world.clock.now())
 
 
 def _advance(world: ReleaseWorld, tally: Tally) -> bool:
@@ -144,6 +159,16 @@ def _check_always(world: ReleaseWorld) -> None:
         assert world.table.arms == ()
     if state.stable is not None and challenger(state) is None:
         assert world.table.versions == (state.stable.version,)
+
+
+def _check_night(world: ReleaseWorld, before: LedgerState) -> None:
+    """No release is stopped, sent back or sent on by the machine in shadow or canary while nobody comes."""
+    release = before.release
+    if not world.metrics.asleep or release is None or release.first or release.state not in _WAITS_FOR_SHOPPERS:
+        return
+    now = world.state.release
+    assert now is not None
+    assert (now.release_id, now.state, now.step) == (release.release_id, release.state, release.step)
 
 
 def _check_rest(world: ReleaseWorld, version: str) -> None:

@@ -52,7 +52,8 @@ def train_tiny(base: Path, out: Path, *, seeds: Sequence[int], dropout: float) -
                 state.unlink(missing_ok=True)
                 Path(f"{out}.started").touch()
                 curve = fitted.progress.curve
-                found.append({"ndcg": curve[-1].ndcg, "losses": [point.loss for point in curve]})
+                losses = [point.loss for point in curve]
+                found.append({"ndcg": curve[-1].ndcg, "losses": losses, "gang": fitted.report()["gang"]})
             if gang.leads:
                 out.write_text(json.dumps(found))
     except RecflowError as error:

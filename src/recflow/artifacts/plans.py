@@ -16,7 +16,7 @@ class ShadowPlan(Frozen):
     """Mirrored requests whose answers nobody sees. The stage ends when both minimums are reached."""
 
     min_seconds: float = Field(
-        default=600, ge=0, le=_YEAR_S, description="Long enough to meet more than one traffic pattern."
+        default=600, ge=0, le=_YEAR_S, description="Of minutes with traffic, to meet more than one pattern of it."
     )
     min_requests: int = Field(default=200, ge=0, le=1_000_000_000, description="Fewer answers say nothing about p95.")
 
@@ -28,7 +28,7 @@ class CanaryStep(Frozen):
         gt=0, le=50, description="In percent: 5 is one user in twenty. More than 50 leaves no room for a control."
     )
     bake_seconds: float = Field(
-        default=1800, ge=0, le=_YEAR_S, description="Half an hour shows leaks and slow failures."
+        default=1800, ge=0, le=_YEAR_S, description="Of minutes with traffic: half an hour shows leaks."
     )
     min_requests: int = Field(
         default=200, ge=1, le=1_000_000_000, description="Requests in each arm before a reading counts."
@@ -38,7 +38,9 @@ class CanaryStep(Frozen):
 class JudgingPlan(Frozen):
     """The 50/50 stage that the online gate reads, one stage by itself, never pooled with the ramp."""
 
-    max_judging_hours: float = Field(default=72, gt=0, le=8760, description="After it the verdict is INCONCLUSIVE.")
+    max_judging_hours: float = Field(
+        default=72, gt=0, le=8760, description="Then INCONCLUSIVE. Hours in which nobody came do not count."
+    )
     on_inconclusive: Literal["keep_stable", "promote", "hold"] = Field(
         default="keep_stable", description="Without proof the model that serves today goes on serving."
     )

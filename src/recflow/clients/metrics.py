@@ -70,9 +70,16 @@ class EventLogMetrics:
         )
 
     def activity(
-        self, recipe: str, *, versions: Sequence[str], experiments: Sequence[str], start: datetime, end: datetime
+        self,
+        recipe: str,
+        *,
+        versions: Sequence[str],
+        experiments: Sequence[str],
+        start: datetime,
+        end: datetime,
+        slot_s: float = 60,
     ) -> Activity:
-        """Users of each version, and the minutes, counted from `start`, in which a request came to one of them."""
+        """Users of each version, and the slots, counted from `start`, in which a request came to one of them."""
         columns = ("at", "user_key", "assigned_version", "experiment", "fallback")
         rows = self._events.exposures(recipe, start, end, columns=columns)
         inside = pc.is_in(rows["experiment"], value_set=pa.array([*experiments], pa.string()))
@@ -80,14 +87,14 @@ class EventLogMetrics:
         met = pc.not_equal(rows["fallback"], Fallback.STALE_ROUTES.value)
         rows = rows.filter(pc.and_(pc.and_(inside, asked), met))
         users = rows.group_by("assigned_version").aggregate([("user_key", "count_distinct")])
-        since_s = pc.divide(pc.microseconds_between(pa.scalar(start, rows["at"].type), rows["at"]), 1_000_000)
-        minutes = pc.unique(pc.divide(since_s, 60)).to_pylist()
+        since_us = pc.microseconds_between(pa.scalar(start, rows["at"].type), rows["at"])
+        slots = pc.unique(pc.divide(since_us, round(slot_s * 1_000_000))).to_pylist()
         window_s = (end - start).total_seconds()
         return Activity(
             users=dict(
                 zip(users["assigned_version"].to_pylist(), users["user_key_count_distinct"].to_pylist(), strict=True)
             ),
-            busy_s=sum(min(60.0, window_s - 60 * minute) for minute in minutes),
+            busy_s=sum(min(slot_s, window_s - slot_s * slot) for slot in slots),
         )
 
     def newest_event(self, recipe: str) -> datetime | None:

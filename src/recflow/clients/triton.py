@@ -16,7 +16,7 @@ from tritonclient import grpc
 from tritonclient.grpc import aio
 from tritonclient.utils import InferenceServerException
 
-from recflow.clients.triton_home import TritonHome
+from recflow.clients.triton_home import TritonHome, missing_parts
 from recflow.config.settings import Settings
 from recflow.errors import BadConfiguration, ModelWontLoad, ServerUnavailable
 from recflow.protocols import RankItem
@@ -154,9 +154,8 @@ class TritonScorer:
 
 
 def _refuse_incomplete(name: str, package: Path) -> None:
-    """Triton never answers the load of a folder without model.py, so that is found out here."""
-    missing = [needed for needed in ("config.pbtxt", "1/model.py") if not (package / needed).is_file()]
-    if missing:
+    """Triton never answers the load of such a folder, so that is found out here."""
+    if missing := missing_parts(package):
         raise ModelWontLoad(f"the package of {name} is incomplete", expected="a whole package", seen=f"no {missing[0]}")
 
 

@@ -21,7 +21,13 @@ from recflow.artifacts.frozen import Frozen
 from recflow.errors import StoreFull
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the place Triton uses, not a temporary file of ours
+_NEEDED = ("config.pbtxt", "1/model.py")
 _FULL = tuple(map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)))
+
+
+def missing_parts(package: Path) -> tuple[str, ...]:
+    """The files that a package lacks and that the server would wait for without end."""
+    return tuple(needed for needed in _NEEDED if not (package / needed).is_file())
 
 
 class TritonState(Frozen):
@@ -37,7 +43,10 @@ class TritonState(Frozen):
 
 
 class TritonHome:
-    """`<home>/triton`: repository/ (a model folder present is a version wanted), staging/, state.json, server.log."""
+    """`<home>/triton`: repository/ (a model folder present is a version wanted), staging/, state.json, server.log.
+
+    set_aside/ keeps folders that somebody put into the repository and that no server could load.
+    """
 
     def __init__(self, home: Path) -> None:
         self.root = home.resolve() / "triton"
@@ -51,6 +60,15 @@ class TritonHome:
         """Make the folders; half-installed models of an earlier crash are removed."""
         self.repository.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self._staging, ignore_errors=True)
+
+    def set_aside_incomplete(self) -> list[str]:
+        """Move what lacks a part out of the repository, and give its names: the server's start would never end."""
+        incomplete = [folder for folder in self.repository.iterdir() if folder.is_dir() and missing_parts(folder)]
+        for folder in incomplete:
+            aside = self.root / "set_aside" / f"{folder.name}-{uuid.uuid4().hex}"
+            aside.parent.mkdir(exist_ok=True)
+            folder.rename(aside)
+        return [folder.name for folder in incomplete]
 
     def install(self, package: Path, name: str) -> None:
         """Copy a package into the repository: a reader sees the whole folder or none. StoreFull without space."""

@@ -83,6 +83,8 @@ class TritonSupervisor:
             self._recover(server, min(2.0 ** (failures - 1), _LONGEST_PAUSE_S))
 
     def _start(self, command: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+        for name in self._home.set_aside_incomplete():
+            _LOG.error("%s is no whole package: it is not loaded, and kept in %s/set_aside", name, self._home.root)
         with self._home.fresh_log() as log:
             server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
         self._record(server, ready=False)

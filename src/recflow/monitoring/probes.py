@@ -1,10 +1,9 @@
 """Golden requests against a live version."""
 
-from datetime import timedelta
-
 from recflow.artifacts.frozen import Frozen
 from recflow.artifacts.refs import Ref
 from recflow.config.recipe import Recipe
+from recflow.domain.ages import age_s
 from recflow.domain.golden import agrees, is_strict, read_golden
 from recflow.errors import ArtifactCorrupt, ServerUnavailable
 from recflow.protocols import Clock, ModelServer, golden_items
@@ -46,17 +45,13 @@ def probe(
         requests, strict = [request.first(items) for request in read_golden(folder)], is_strict(folder)
     except ArtifactCorrupt as error:
         return Probe(unreadable=error.what)
-    wrong, slowest = 0, timedelta()
+    wrong, slowest_ms = 0, 0.0
     for asked, request in enumerate(requests):
         began = clock.now()
         try:
             seen = server.score(recipe.name, version, request.query, golden_items(request), timeout_s=_TIMEOUT_S)
         except ServerUnavailable as error:
-            return Probe(asked=asked, wrong=wrong, slowest_ms=_ms(slowest), failure=error.what)
-        slowest = max(slowest, clock.now() - began)
+            return Probe(asked=asked, wrong=wrong, slowest_ms=slowest_ms, failure=error.what)
+        slowest_ms = max(slowest_ms, age_s(began, clock.now()) * 1000)
         wrong += not agrees(request.scores, seen, atol, strict=strict)
-    return Probe(asked=len(requests), wrong=wrong, slowest_ms=_ms(slowest))
-
-
-def _ms(span: timedelta) -> float:
-    return span.total_seconds() * 1000
+    return Probe(asked=len(requests), wrong=wrong, slowest_ms=slowest_ms)

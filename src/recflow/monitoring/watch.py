@@ -8,6 +8,7 @@ from recflow.artifacts.frozen import Frozen
 from recflow.artifacts.ledger import LedgerState, Served
 from recflow.artifacts.refs import Ref
 from recflow.config.recipe import Recipe
+from recflow.domain.ages import age_s
 from recflow.domain.releases import LIVE, challenger, is_return
 from recflow.monitoring.probes import probe
 from recflow.monitoring.verdict import Role, Seen, Surroundings, Trouble, judge_watch
@@ -93,8 +94,8 @@ def _around(recipe: Recipe, services: WatchServices, state: LedgerState, now: da
         return Surroundings(silence_s=None, days_since_promotion=None, may_return=False, candidate_met=met)
     newest = max(services.metrics.newest_event(recipe.name) or stable.since, stable.since)
     return Surroundings(
-        silence_s=(now - newest).total_seconds(),
-        days_since_promotion=(now - stable.since) / timedelta(days=1),
+        silence_s=age_s(newest, now),
+        days_since_promotion=age_s(stable.since, now) / 86_400,
         may_return=release is None and not is_return(stable.release_id),
         candidate_met=met,
         returning=release is not None and is_return(release.release_id),
@@ -112,12 +113,15 @@ def _with_outcomes(around: Surroundings, recipe: Recipe, services: WatchServices
 
 
 def _tell(report: WatchReport, services: WatchServices, now: datetime) -> None:
-    """One card a trouble, again only when it went and came back or a day has passed."""
+    """One card a trouble, again only when it went and came back or a day has passed, on either side of a stamp.
+
+    A stamp from the day after is of a clock that was wrong: it must not keep a trouble quiet until then.
+    """
     open_troubles = {f"{each.runbook}: {each.about}": each for each in report.troubles if not each.roll_back}
     store, key = services.artifacts.store, f"{report.recipe}/watch/told.json"
     told = json.loads(store.get(key) or b"{}")
     for name, trouble in open_troubles.items():
-        if name not in told or now - datetime.fromisoformat(told[name]) >= _REPEAT:
+        if name not in told or abs(now - datetime.fromisoformat(told[name])) >= _REPEAT:
             services.notifier.notify(_card(report.recipe, trouble))
             told[name] = now.isoformat()
     kept = {name: at for name, at in told.items() if name in open_troubles}

@@ -46,9 +46,22 @@ class Context:
 
     @property
     def recent_start(self) -> datetime:
-        """Where the newest traffic begins: the grace time ago, but not before the release came into its state."""
-        recent = self.now - timedelta(seconds=self.release.plan.health.no_data_grace_seconds)
-        return min(max(recent, self.release.entered_at), self.now)
+        """Where the newest traffic begins: the grace time ago, but not before the state's own requests."""
+        return max(self._grace_ago, self.state_start)
+
+    @property
+    def state_start(self) -> datetime:
+        """Where the requests of the release's state begin: when it came into it.
+
+        Until a clock that was put back has caught up, the grace time ago: harm is seen all the same, and what carries
+        the state's experiment is of this state.
+        """
+        entered = self.release.entered_at
+        return entered if entered <= self.now else self._grace_ago
+
+    @property
+    def _grace_ago(self) -> datetime:
+        return self.now - timedelta(seconds=self.release.plan.health.no_data_grace_seconds)
 
     @property
     def arms(self) -> tuple[str, str]:
@@ -60,5 +73,5 @@ class Context:
         """The requests of a version in the experiment that runs, since `start`."""
         experiment = routes(self.name, self.state).experiment
         return self.services.metrics.traffic(
-            self.name, version=version, experiment=experiment, start=min(start, self.now), end=self.now
+            self.name, version=version, experiment=experiment, start=start, end=self.now
         )

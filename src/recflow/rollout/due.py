@@ -5,6 +5,7 @@ from datetime import datetime
 
 from recflow.artifacts.ledger import EventKind, LedgerEvent, LedgerState, OpenRelease, ReleaseState
 from recflow.artifacts.plans import Blackout, CanaryStep, Plan
+from recflow.domain.ages import age_s
 from recflow.domain.refused_changes import standstill
 from recflow.domain.releases import is_return
 
@@ -16,7 +17,7 @@ _FORWARD = frozenset({S.CHECKED, S.AWAITING_APPROVAL, S.SHADOW, S.CANARY, S.JUDG
 
 def elapsed_s(release: OpenRelease, now: datetime) -> float:
     """Seconds since the release entered its state, by the ledger; 0 while a clock that was put back catches up."""
-    return max(0.0, (now - release.entered_at).total_seconds())
+    return age_s(release.entered_at, now)
 
 
 def halted(state: LedgerState, blackouts: Iterable[Blackout], now: datetime, *, paused: bool = False) -> str:

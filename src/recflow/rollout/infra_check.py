@@ -14,6 +14,7 @@ from pathlib import Path
 
 from recflow.artifacts.decisions import Decision, Finding, Verdict
 from recflow.artifacts.plans import InfraLimits
+from recflow.domain.ages import age_s
 from recflow.domain.golden import GoldenRequest, is_strict, read_golden
 from recflow.errors import ModelWontLoad, ServerUnavailable
 from recflow.protocols import Clock, ModelServer, RankItem, golden_items
@@ -98,7 +99,7 @@ def check(
     strict = is_strict(package)
     try:
         answers = [candidate.try_score(golden, goldens[0]) for golden in goldens[:WARM_UP_REQUESTS]]
-        load_s = (clock.now() - start).total_seconds()
+        load_s = age_s(start, clock.now())
         findings = [
             _at_most("load", load_s, limits.load_timeout_s, f"loaded and warm in {load_s:.1f} s", n=len(answers)),
             *_golden_findings(candidate, goldens, limits, strict=strict),
@@ -178,7 +179,7 @@ def _latency(
     for number, golden in enumerate(islice(cycle(goldens), LATENCY_REQUESTS)):
         request, start = golden.sized(LATENCY_ITEMS).renamed(number), clock.now()
         candidate.try_score(request, goldens[0].sized(1))
-        elapsed.append((clock.now() - start).total_seconds() * 1000)
+        elapsed.append(age_s(start, clock.now()) * 1000)
     elapsed.sort()
     p50, p95 = (elapsed[math.ceil(share * len(elapsed)) - 1] for share in (0.5, 0.95))
     reason = f"p95 of {LATENCY_ITEMS} items is {p95:.1f} ms"

@@ -11,6 +11,7 @@ from recflow.artifacts.ledger import ReleaseState
 from recflow.domain.routes import routes
 from recflow.protocols import Activity
 from recflow.rollout.context import Context
+from recflow.rollout.due import elapsed_s
 
 FEWEST_USERS = 20
 # Gateways take new routes within it; until then the control alone has traffic.
@@ -37,15 +38,26 @@ def silent(context: Context) -> str:
     return f"no request to either version for {minutes:.0f} minutes: waiting for traffic"
 
 
-def busy_s(context: Context) -> float:
-    """Seconds since the release came into its state in whose minutes a request came to one of the two versions."""
-    return _activity(context, context.release.entered_at).busy_s
+def outlasted(context: Context, period_s: float, *, slot_s: float = 60) -> bool:
+    """Whether the release stands in its state for `period_s`, without the slots in which nobody came.
+
+    Minutes where the plan speaks of seconds; hours where it speaks of hours, so that a small shop's quiet minutes do
+    not stretch its days.
+    """
+    if elapsed_s(context.release, context.now) < period_s:
+        return False
+    return _activity(context, context.release.entered_at, slot_s).busy_s >= period_s
 
 
-def _activity(context: Context, start: datetime) -> Activity:
+def _activity(context: Context, start: datetime, slot_s: float = 60) -> Activity:
     """In shadow the control's requests are everybody's: stable answers them, and they are of no experiment."""
     experiment = routes(context.name, context.state).experiment
     experiments = (experiment, "") if context.release.state is ReleaseState.SHADOW else (experiment,)
     return context.services.metrics.activity(
-        context.name, versions=context.arms, experiments=experiments, start=min(start, context.now), end=context.now
+        context.name,
+        versions=context.arms,
+        experiments=experiments,
+        start=min(start, context.now),
+        end=context.now,
+        slot_s=slot_s,
     )

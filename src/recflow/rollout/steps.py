@@ -15,7 +15,7 @@ from recflow.protocols import golden_items
 from recflow.rollout.context import Context
 from recflow.rollout.decide import judge_health, traffic_off_plan
 from recflow.rollout.due import after_canary, after_shadow, canary_step, elapsed_s
-from recflow.rollout.silence import ROUTED_WITHIN, busy_s, silent, silent_alone
+from recflow.rollout.silence import ROUTED_WITHIN, outlasted, silent, silent_alone
 
 S = ReleaseState
 V = Verdict
@@ -105,12 +105,19 @@ def _shadow(context: Context) -> Proposal:
     decision = _golden_traffic(context) if release.first else _mirrored_traffic(context)
     if decision.verdict is V.FAIL:
         return move(release, S.ROLLING_BACK, decision=decision)
-    if decision.passed and elapsed >= plan.shadow.min_seconds:
+    if decision.passed and elapsed >= plan.shadow.min_seconds and _met_long_enough(context):
         to, step = after_shadow(release)
         return move(release, to, "first_release" if release.first else "", step=step, decision=decision)
     if event := _unproven(context, decision, plan.shadow.min_seconds):
         return event
-    return f"shadow for {elapsed:.0f} of at least {plan.shadow.min_seconds:.0f} s: {_why_it_waits(context, decision)}"
+    told = _why_it_waits(context, decision, plan.shadow.min_seconds)
+    return f"shadow for {elapsed:.0f} of at least {plan.shadow.min_seconds:.0f} s: {told}"
+
+
+def _met_long_enough(context: Context) -> bool:
+    """Whether shoppers came for the planned time; a first release has none, and a plan may ask for none."""
+    shadow = context.release.plan.shadow
+    return context.release.first or shadow.min_requests == 0 or outlasted(context, shadow.min_seconds)
 
 
 def _golden_traffic(context: Context) -> Decision:
@@ -132,7 +139,7 @@ def _score(context: Context, request: GoldenRequest) -> tuple[float, ...]:
 
 def _mirrored_traffic(context: Context) -> Decision:
     release = context.release
-    reading = context.reading(release.candidate.version, release.entered_at)
+    reading = context.reading(release.candidate.version, context.state_start)
     if release.plan.shadow.min_requests == 0 == reading.requests:
         return Decision(gate="shadow", verdict=V.PASS, reasons=("the plan asks for no mirrored requests",))
     return judge_health(release.plan.health, reading, None, max(1, release.plan.shadow.min_requests))
@@ -144,18 +151,18 @@ def _canary(context: Context) -> Proposal:
     recent = _health(context, context.recent_start, step.min_requests)
     if recent.verdict is V.FAIL:
         return move(release, S.ROLLING_BACK, decision=recent)
-    whole = _health(context, release.entered_at, step.min_requests)
+    whole = _health(context, context.state_start, step.min_requests)
     if whole.verdict is V.FAIL:
         return move(release, S.ROLLING_BACK, decision=whole)
     if off := _traffic_off_plan(context):
         return move(release, S.HELD, off)
-    if whole.passed and elapsed >= step.bake_seconds:
+    if whole.passed and outlasted(context, step.bake_seconds):
         to, following = after_canary(release)
         return move(release, to, step=following, decision=whole)
     if event := _unproven(context, whole, step.bake_seconds):
         return event
     told = f"canary at {step.percent:g} % for {elapsed:.0f} of {step.bake_seconds:.0f} s"
-    return f"{told}: {_why_it_waits(context, whole)}"
+    return f"{told}: {_why_it_waits(context, whole, step.bake_seconds)}"
 
 
 def _unproven(context: Context, decision: Decision, planned_s: float) -> LedgerEvent | None:
@@ -169,15 +176,17 @@ def _unproven(context: Context, decision: Decision, planned_s: float) -> LedgerE
     if alone := silent_alone(context):
         return move(release, S.HELD, alone)
     deadline_s = planned_s + release.plan.health.no_data_grace_seconds
-    if decision.passed or elapsed_s(release, context.now) < deadline_s or busy_s(context) < deadline_s:
+    if decision.passed or not outlasted(context, deadline_s):
         return None
     thin = release.state is S.SHADOW or decision.numbers.get("thin")
     return move(release, S.HELD if thin else S.ROLLING_BACK, decision=decision)
 
 
-def _why_it_waits(context: Context, decision: Decision) -> str:
-    silence = "" if context.release.first else silent(context)
-    return silence or "; ".join(decision.reasons)
+def _why_it_waits(context: Context, decision: Decision, planned_s: float) -> str:
+    if silence := "" if context.release.first else silent(context):
+        return silence
+    longer = elapsed_s(context.release, context.now) >= planned_s
+    return "; ".join((*decision.reasons, *(["time in which nobody came does not count"] if longer else [])))
 
 
 def _judging(context: Context) -> Proposal:
@@ -192,8 +201,9 @@ def _judging(context: Context) -> Proposal:
     if event := _verdict(release, decision):
         return event
     judging = release.plan.judging
-    if elapsed_s(release, context.now) < judging.max_judging_hours * 3600:
-        return f"judging: {'; '.join(decision.reasons)}"
+    longest_s = judging.max_judging_hours * 3600
+    if not outlasted(context, longest_s, slot_s=3600):
+        return f"judging: {_why_it_waits(context, decision, longest_s)}"
     reason = f"no verdict after {judging.max_judging_hours:g} hours ({judging.on_inconclusive}): {_first(decision)}"
     return move(release, _ON_INCONCLUSIVE[judging.on_inconclusive], reason, decision=decision)
 

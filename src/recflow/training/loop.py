@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,10 +27,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Fitted:
-    """What training gave: the best weights are in the encoder; where they were found, and the way there."""
+    """What training gave: the best weights are in the encoder; where they were found, and by how many processes."""
 
     progress: Progress
     steps_planned: int
+    processes: int
+
+    def report(self) -> dict[str, Any]:
+        """What `training.json` says: `gang` is the number of processes."""
+        return {"planned_steps": self.steps_planned, "gang": self.processes, **self.progress.model_dump(mode="json")}
 
 
 def fit(
@@ -70,7 +76,7 @@ def fit(
             save_progress(state, run.progress, encoder, run.best, run.optimizer)
     encoder.load_state_dict(run.best, strict=False)
     encoder.eval()
-    return Fitted(run.progress, len(batches))
+    return Fitted(run.progress, len(batches), gang.size)
 
 
 class _Run:

@@ -136,7 +136,7 @@ def _finish(
 ) -> StageOutput:
     if not gang.leads:
         return StageOutput()
-    _write(context, gang, encoder, tokenizer, weights, fitted)
+    _write(context, encoder, tokenizer, weights, fitted)
     progress = fitted.progress
     numbers = {
         "validation_ndcg": round(progress.best_ndcg, 4),
@@ -150,12 +150,7 @@ def _finish(
 
 
 def _write(
-    context: StageContext,
-    gang: Gang,
-    encoder: Encoder,
-    tokenizer: Tokenizer,
-    weights: Mapping[str, float],
-    fitted: Fitted,
+    context: StageContext, encoder: Encoder, tokenizer: Tokenizer, weights: Mapping[str, float], fitted: Fitted
 ) -> None:
     folder = context.output / "encoder"
     backbone: Any = encoder.backbone
@@ -163,8 +158,7 @@ def _write(
     tokenizer.save(folder)
     scorer = {"format": 1, "max_tokens": tokenizer.max_tokens, "weights": dict(weights)}
     (context.output / "scorer.json").write_text(json.dumps(scorer, indent=1))
-    report = {"planned_steps": fitted.steps_planned, "gang": gang.size, **fitted.progress.model_dump(mode="json")}
-    (context.output / "training.json").write_text(json.dumps(report, indent=1))
+    (context.output / "training.json").write_text(json.dumps(fitted.report(), indent=1))
 
 
 def _record(context: StageContext, registry: ModelRegistry, fitted: Fitted, metrics: Mapping[str, float]) -> None:

@@ -55,6 +55,14 @@ def test_a_model_that_fails_at_a_restart_does_not_keep_the_others_down(triton, s
     triton.wait_until(lambda: _loaded(server) == VERSIONS[:1])
 
 
+def test_a_folder_that_lost_its_code_does_not_keep_the_next_start_from_ending(triton, server):
+    folder = triton.home.repository / f"shop__{VERSIONS[1].replace('-', '_')}"
+    (folder / "1" / "model.py").unlink()
+    triton.kill_server()
+    triton.wait_until(lambda: _loaded(server) == VERSIONS[:1])
+    assert not folder.exists()
+
+
 def test_a_server_whose_supervisor_was_killed_serves_on_until_the_next_start_replaces_it(triton, server):
     orphan = psutil.Process(triton.home.read().server_pid)
     triton.kill_supervisor()

@@ -52,6 +52,10 @@ def test_without_dropout_two_processes_take_the_same_way_as_one(results):
         assert two["losses"] == pytest.approx(one["losses"], rel=1e-3)
 
 
+def test_the_report_says_how_many_processes_trained(results):
+    assert {size: {run["gang"] for run in results[size]} for size in (1, 2)} == {1: {1}, 2: {2}}
+
+
 def test_two_processes_differ_from_one_by_less_than_the_interval_over_five_seeds(results):
     one, two = ([run["ndcg"] for run in results[size]] for size in (1, 2))
     half_width = 2.776 * statistics.stdev(one) / len(one) ** 0.5  # Student's t, 4 degrees of freedom

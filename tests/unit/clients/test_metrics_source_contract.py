@@ -138,6 +138,13 @@ def test_who_came_is_told_by_version_and_minute(events, metrics):
     assert seen == Activity(users={"v1": 2, "v2": 1}, busy_s=120)
 
 
+def test_slots_of_an_hour_count_hours_in_which_somebody_came(events, metrics):
+    events.append("w", [exposure(f"r-{hour}", at=NOON + hour * timedelta(hours=1)) for hour in (0, 3)])
+    window = {"start": NOON, "end": NOON + timedelta(hours=3.5)}
+    seen = metrics.activity(RECIPE, versions=("v1",), experiments=("",), **window, slot_s=3600)
+    assert seen.busy_s == 3600 + 1800
+
+
 def test_the_last_minute_of_a_window_counts_as_far_as_it_reaches(events, metrics):
     events.append("w", [exposure("r-1", at=NOON + 1.1 * MINUTE)])
     seen = metrics.activity(RECIPE, versions=("v1",), experiments=("",), start=NOON, end=NOON + timedelta(seconds=90))

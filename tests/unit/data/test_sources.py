@@ -1,3 +1,4 @@
+import codecs
 import shutil
 from collections import Counter
 from datetime import date, timedelta
@@ -126,17 +127,23 @@ class TestShop:
         event = {name: value for name, value in EVENT.items() if name != "user_key"}
         assert "user_key" not in Shop(write_shop_day(tmp_path, [event])).rows(day()).column_names
 
-    def test_a_byte_order_mark_before_the_first_line_is_no_part_of_it(self, tmp_path):
-        shop = Shop(write_shop_day(tmp_path, [EVENT, EVENT]))
-        before = shop.rows(day())
-        path = tmp_path / "events" / f"{day().label}.jsonl"
-        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
-        assert shop.rows(day()).equals(before)
+    @pytest.mark.parametrize("folder", ["events", "catalogue"])
+    def test_a_byte_order_mark_is_no_part_of_a_file_alone_or_joined(self, tmp_path, folder):
+        plain = Shop(write_shop_day(tmp_path, [EVENT, EVENT])).rows(day())
+        (path,) = (tmp_path / folder).glob("*.jsonl")
+        path.write_bytes(b"".join(codecs.BOM_UTF8 + line for line in path.read_bytes().splitlines(keepends=True)))
+        assert Shop(tmp_path).rows(day()).equals(plain)
+
+    def test_a_file_of_a_byte_order_mark_alone_gives_no_rows(self, tmp_path):
+        shop = Shop(write_shop_day(tmp_path, [EVENT]))
+        (tmp_path / "events" / f"{day().label}.jsonl").write_bytes(codecs.BOM_UTF8)
+        assert shop.rows(day()).num_rows == 0
 
     @pytest.mark.parametrize(
         ("line", "message"),
         [
             (b'{"query": "caf\xe9"}\n', "not UTF-8.*line 1"),
+            (codecs.BOM_UTF16_LE + '{"query": "shoe"}\n'.encode("utf-16-le"), "not UTF-8.*line 1"),
             (b'{"query": "ca', "cut or broken"),
             (b"[1]\n", "not a log"),
         ],

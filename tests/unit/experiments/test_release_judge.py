@@ -2,6 +2,7 @@ from datetime import timedelta
 
 import pytest
 
+from fakes.fake_clock import FakeClock
 from fakes.fake_event_log import FakeEventLog
 from fakes.shoppers import START, crowd, shown
 from recflow.artifacts.decisions import Verdict
@@ -10,6 +11,7 @@ from recflow.artifacts.events import Arm
 from recflow.artifacts.ledger import Candidate, OpenRelease, ReleaseState
 from recflow.artifacts.plans import Plan
 from recflow.artifacts.refs import Ref, RefKind
+from recflow.clients.event_log import DuckEventLog
 from recflow.config.recipe import Recipe
 from recflow.config.sections.gate import OnlineGateSection
 from recflow.experiments.gate import online_judge, plan_release
@@ -42,3 +44,14 @@ def test_the_plan_follows_from_what_came_before_the_release_and_never_from_the_e
     alone, running = FakeEventLog(before), FakeEventLog([*before, *crowd(300, {Arm.TREATMENT: 0.6, Arm.CONTROL: 0.6})])
     plans = [plan_release(events, recipe, RELEASE) for events in (alone, running)]
     assert [plan.planned_users for plan in plans] == [150, 150]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda _: FakeEventLog(), lambda folder: DuckEventLog(folder, FakeClock(START))],
+    ids=["fake", "real"],
+)
+def test_a_clock_that_was_put_back_before_the_start_waits_for_evidence(tmp_path, make):
+    events = make(tmp_path)
+    events.append("w", crowd(800, {Arm.TREATMENT: 0.3, Arm.CONTROL: 0.6}))
+    assert online_judge(events)(RECIPE, RELEASE, START - timedelta(hours=1)).verdict is Verdict.INCONCLUSIVE

@@ -6,7 +6,7 @@ import pytest
 from fakes.release_world import HEALTHY, SICK, SILENT, ReleaseWorld
 from fakes.tiny_model import overlap
 from recflow.artifacts.ledger import ReleaseState
-from recflow.monitoring.watch import live_versions, watch
+from recflow.monitoring.watch import _around, live_versions, watch
 from recflow.protocols import OutcomeReading, TrafficReading
 from recflow.rollout import operations
 
@@ -171,6 +171,37 @@ def test_the_same_trouble_is_told_once_a_day(world):
         look(world)
     told = [card for card in world.true_notifier.cards if card.runbook == "no-promotion"]
     assert len(told) == 2
+
+
+def test_ages_are_never_negative_after_the_clock_was_put_back(world):
+    canary(world)
+    world.clock.tick(-3600)
+    report = look(world)
+    assert report.troubles == ()
+    around = _around(world.recipe, world, world.state, world.clock.now())
+    assert (around.silence_s, around.days_since_promotion) == (0, 0)
+
+
+def test_a_clock_that_is_put_back_under_a_probe_makes_no_answer_slow_or_quicker_than_nought(world):
+    now, ticks = world.clock.now, iter((0, 0, -3600))
+    world.clock.now = lambda: now() + timedelta(seconds=next(ticks, -3600))
+    assert {seen.probe.slowest_ms for seen in look(world).seen} == {0}
+
+
+@pytest.mark.parametrize(("jump_s", "cards"), [(-3600, 1), (-86_400, 2), (-365 * 86_400, 2)])
+def test_trouble_told_by_a_clock_that_was_put_back_is_told_again_within_a_day(world, jump_s, cards):
+    world.true_server.down = True
+    look(world)
+    before = len(world.true_notifier.cards)
+    world.clock.tick(jump_s)
+    look(world)
+    assert len(world.true_notifier.cards) == before * cards
+
+
+def test_a_log_that_fell_silent_is_told_an_hour_later_at_most_when_the_clock_was_put_back(world):
+    world.clock.tick(-3600)
+    world.clock.tick(world.recipe.watch.max_silence_seconds + 3661)
+    assert [trouble.runbook for trouble in look(world).troubles] == ["event-log-silent"]
 
 
 def test_trouble_that_went_and_came_back_is_told_again(world):

@@ -1,4 +1,4 @@
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -11,8 +11,8 @@ BERLIN = Recipe(name="shop_search", owner="search", schedule=ScheduleSection(tim
 PLAIN = Recipe(name="shop_search", owner="search")
 
 
-def context(*, day=None, start=None, end=None, after=datetime(2011, 3, 5, 2, tzinfo=UTC)):
-    given = {"params": {"day": day}, "dag_run": SimpleNamespace(run_after=after)}
+def context(*, day=None, start=None, end=None, after=datetime(2011, 3, 5, 2, tzinfo=UTC), run_type="scheduled"):
+    given = {"params": {"day": day}, "dag_run": SimpleNamespace(run_after=after, run_type=run_type)}
     return given if start is None else {**given, "data_interval_start": start, "data_interval_end": end}
 
 
@@ -46,3 +46,13 @@ def test_an_empty_interval_counts_as_none():
 def test_a_day_that_is_no_day_is_refused_with_an_example():
     with pytest.raises(BadConfiguration, match="2011-01-04"):
         interval_of(context(day="tomorrow"), PLAIN)
+
+
+def test_a_backfill_that_begins_before_the_first_day_is_refused_with_the_day_to_begin_at():
+    late = Recipe(name="shop_search", owner="search", schedule=ScheduleSection(first_day=date(2011, 3, 3)))
+    day = {"start": datetime(2011, 3, 2, 2, tzinfo=UTC), "end": datetime(2011, 3, 3, 2, tzinfo=UTC)}
+    with pytest.raises(BadConfiguration, match="begin the backfill at 2011-03-03"):
+        interval_of(context(**day, run_type="backfill"), late)
+    assert interval_of(context(**day, run_type="manual"), late).label == "2011-03-02"
+    first = {name: moment + timedelta(days=1) for name, moment in day.items()}
+    assert interval_of(context(**first, run_type="backfill"), late).label == "2011-03-03"

@@ -8,9 +8,17 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 LOCKS = ("requirements.txt", "requirements-dev.txt")
+# Installed although nothing that is named in pyproject.toml needs it.
+BESIDE = {
+    "apache-airflow-providers-cncf-kubernetes": "Airflow's KubernetesExecutor",
+    "apache-airflow-providers-postgres": "Airflow's database beyond one laptop",
+    "ibis-framework[duckdb]": "tea-tasting, the oracle of the online gate's tests",
+    "peft": "transformers takes it for adapters when it is there",
+}
 
 
 def normal(name: str) -> str:
@@ -64,6 +72,31 @@ def test_every_import_of_the_product_is_a_named_dependency():
 
 def test_every_named_dependency_is_pinned():
     assert named_dependencies() <= pins("requirements.txt").keys()
+
+
+def brought_by(*roots: str) -> set[str]:
+    """The packages that these need, with themselves, by what is installed."""
+    waiting, seen = [Requirement(root) for root in roots], set()
+    while waiting:
+        wanted = waiting.pop()
+        for extra in {"", *wanted.extras} - {extra for name, extra in seen if name == normal(wanted.name)}:
+            seen.add((normal(wanted.name), extra))
+            needs = map(Requirement, importlib.metadata.requires(wanted.name) or ())
+            waiting += [need for need in needs if need.marker is None or need.marker.evaluate({"extra": extra})]
+    return {name for name, _ in seen}
+
+
+def test_nothing_is_pinned_that_nothing_needs():
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    needed = brought_by(*project["dependencies"], *BESIDE)
+    assert pins("requirements.txt").keys() - needed == set()
+
+
+@pytest.mark.parametrize("package", BESIDE)
+def test_each_reason_to_install_what_nothing_imports_is_still_needed(package):
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    others = brought_by(*project["dependencies"], *(other for other in BESIDE if other != package))
+    assert normal(Requirement(package).name) not in others
 
 
 def test_the_check_tools_are_pinned_apart_from_what_runs():

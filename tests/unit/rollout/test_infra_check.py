@@ -125,6 +125,17 @@ def test_a_load_that_takes_too_long_fails(judge, server):
     assert finding(judge(), "load").verdict is Verdict.FAIL
 
 
+def test_a_clock_that_is_put_back_during_the_check_gives_no_negative_time(judge, server, clock):
+    def jumping(query, items):
+        clock.tick(-3600)
+        return overlap(query, items)
+
+    server.scores[NEW] = jumping
+    decision = judge()
+    assert decision.passed
+    assert {finding(decision, rule).value for rule in ("load", "p50_ms", "p95_ms")} == {0}
+
+
 def test_a_candidate_that_needs_too_much_memory_fails(judge, server):
     server.version_mb[NEW] = 2000
     assert finding(judge(), "memory_mb").verdict is Verdict.FAIL

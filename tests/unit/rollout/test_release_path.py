@@ -5,9 +5,11 @@ from datetime import timedelta
 import pytest
 
 from fakes.release_world import HEALTHY, QUICK, SICK, SILENT, ReleaseWorld, decide
+from fakes.sample_events import exposure
 from recflow.artifacts.decisions import Verdict
+from recflow.artifacts.events import Fallback
 from recflow.artifacts.ledger import ReleaseState
-from recflow.artifacts.plans import Blackout
+from recflow.artifacts.plans import Blackout, ShadowPlan
 from recflow.errors import ServerUnavailable, StoreFull, StoreUnavailable
 from recflow.protocols import TrafficReading
 from recflow.rollout import operations
@@ -233,14 +235,71 @@ def test_a_night_without_a_request_in_both_arms_is_waited_out(world, stage):
     cards = len(world.true_notifier.cards)
     world.metrics.set = {version: SILENT, first: SILENT}
     world.judge_after_s = math.inf
-    for _ in range(50):
+    for _ in range(500):
         waits = world.advance()
         world.clock.tick(waits.wait_s or 60)
     assert world.state.release.state is stage
-    assert stage is S.JUDGING or "waiting for traffic" in waits.reason
+    assert "no request to either version" in waits.reason
+    assert "waiting for traffic" in waits.reason
     world.metrics.set, world.judge_after_s = {version: HEALTHY, first: HEALTHY}, 30
     assert world.play().stable.version == version
     assert len(world.true_notifier.cards) == cards
+
+
+@pytest.mark.parametrize("stage", [S.SHADOW, S.CANARY])
+def test_a_night_counts_nothing_towards_the_least_time_of_a_state(world, stage):
+    world.stable(1)
+    world.record(2)
+    world.play(at(stage))
+    began = world.clock.now()
+    world.metrics.nights = [(began + timedelta(seconds=5), world.clock.tick(3600))]
+    waits = world.advance()
+    assert world.state.release.state is stage
+    assert "time in which nobody came does not count" in waits.reason
+    world.clock.tick(20)
+    world.advance()
+    assert (world.state.release.state, world.state.release.step) in ((S.CANARY, stage is S.CANARY), (S.JUDGING, 0))
+
+
+def test_a_plan_that_asks_for_no_mirrored_requests_waits_for_nobody(world):
+    with_plan(world, shadow=ShadowPlan(min_seconds=10, min_requests=0))
+    world.stable(1)
+    world.record(2)
+    world.metrics.asleep = True
+    world.play(at(S.CANARY))
+    assert world.state.release.state is S.CANARY
+
+
+def test_judging_gives_up_after_hours_with_shoppers_only(world):
+    world.stable(1)
+    world.record(2)
+    world.judge_after_s = math.inf
+    world.play(at(S.JUDGING))
+    world.metrics.nights = [(world.clock.now(), world.clock.tick(5 * 3600))]
+    world.advance()
+    assert world.state.release.state is S.JUDGING
+    assert world.play(limit=2000).last_state is S.ROLLED_BACK
+    reasons = [entry.event.reason for entry in operations.history(world.recipe.name, world.ledger)]
+    assert [reason for reason in reasons if reason.startswith("no verdict after 1 hours")]
+
+
+@pytest.mark.parametrize("stage", [S.SHADOW, S.CANARY, S.JUDGING])
+def test_metrics_that_cannot_be_read_are_no_silence(world, stage):
+    version = (world.stable(1), world.record(2))[1]
+    world.play(at(stage))
+
+    class Unread:
+        def __getattr__(self, name):
+            raise StoreUnavailable("the event log cannot be read", expected="an answer", seen="none")
+
+    readable, world.metrics = world.metrics, Unread()
+    for _ in range(30):
+        with pytest.raises(StoreUnavailable):
+            world.advance()
+        world.clock.tick(60)
+    assert world.state.release.state is stage
+    world.metrics = readable
+    assert world.play().stable.version == version
 
 
 @pytest.mark.parametrize("stage", [S.SHADOW, S.CANARY, S.JUDGING])
@@ -278,6 +337,19 @@ def test_few_users_of_the_control_say_nothing_of_a_silent_candidate(world):
     assert world.state.release.state is S.CANARY
 
 
+@pytest.mark.parametrize("state", [S.HELD, S.ROLLING_BACK])
+def test_a_clock_that_jumps_back_an_hour_keeps_no_release_from_its_way_back(world, state):
+    first, version = world.stable(1), world.record(2)
+    world.play(at(S.CANARY))
+    if state is S.HELD:
+        operations.hold(world.recipe.name, world.ledger, person="ada", reason="a look")
+    else:
+        operations.rollback(world.recipe, world, person="ada", reason="a complaint")
+    world.clock.tick(-3600)
+    assert world.play().last_state is S.ROLLED_BACK
+    assert (world.state.stable.version, version in world.loaded) == (first, False)
+
+
 @pytest.mark.parametrize("stage", [S.PACKAGED, S.SHADOW, S.CANARY, S.JUDGING, S.PROMOTING])
 def test_a_clock_that_jumps_back_an_hour_delays_a_release_and_ends_none(world, stage):
     world.stable(1)
@@ -286,6 +358,33 @@ def test_a_clock_that_jumps_back_an_hour_delays_a_release_and_ends_none(world, s
     world.clock.tick(-3600)
     assert world.play(limit=9000).stable.version == version
     assert S.HELD not in world.path
+
+
+@pytest.mark.parametrize("stage", [S.SHADOW, S.CANARY, S.JUDGING])
+def test_a_sick_candidate_is_left_while_a_clock_that_was_put_back_catches_up(world, stage):
+    world.stable(1)
+    version = world.record(2)
+    world.play(at(stage))
+    del world.metrics.set[version]
+    now = world.clock.tick(-3600)
+    world.metrics.events.append(
+        "w",
+        [
+            exposure(
+                f"r-{user}",
+                recipe=world.recipe.name,
+                at=now - timedelta(seconds=5),
+                user_key=f"u{user}",
+                experiment=world.table.experiment,
+                assigned_version=version,
+                served_version="",
+                fallback=Fallback.ERROR,
+            )
+            for user in range(500)
+        ],
+    )
+    world.advance()
+    assert world.state.release.state is S.ROLLING_BACK
 
 
 def test_a_held_release_goes_on_where_it_was_when_a_person_resumes_it(world):

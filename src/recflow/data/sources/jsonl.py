@@ -1,8 +1,8 @@
 """JSON lines as they are delivered: a file that is cut or in another encoding is bad data, named with its line."""
 
+import codecs
 import json
 import re
-from codecs import BOM_UTF8
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,13 @@ _HALF = re.compile("[\ud800-\udfff]")
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
-    """One object a line, after a byte order mark where there is one.
+    """One object a line; BadData for bytes that are not UTF-8 and for lines that are no JSON object.
 
-    BadData for bytes that are not UTF-8 and for lines that are no JSON object.
+    A byte order mark before a line is no part of it: editors write one, and files that were joined have several.
     """
     with path.open("rb") as stream:
-        if stream.read(len(BOM_UTF8)) != BOM_UTF8:
-            stream.seek(0)
-        for number, line in enumerate(stream, start=1):
+        for number, delivered in enumerate(stream, start=1):
+            line = delivered.removeprefix(codecs.BOM_UTF8)
             if line.strip():
                 yield _parse(path, number, line)
 
