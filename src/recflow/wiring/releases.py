@@ -32,11 +32,11 @@ def pin_parent_of(services: Services, recipe: Recipe, interval: Interval) -> Ref
 def standstill_of(services: Services, recipe: Recipe) -> str:
     """Why nothing is to be trained for the recipe as it is now; empty when it is, and where its base is not found."""
     head = services.ledger.head(recipe.name)
-    refused = head.state.refused if head else None
-    if refused is None:
+    refused, tries = head.state.refused if head else None, recipe.rollout.change_tries
+    if refused is None or not standstill(refused, tries, refused.made_with):
         return ""
     try:
-        return standstill(refused, recipe.rollout.change_tries, made_with_now(services, recipe))
+        return standstill(refused, tries, made_with_now(services, recipe))
     except BadConfiguration:
         return ""
 
