@@ -5,11 +5,13 @@ nothing and has a pool of its own. Run a backfill's days one after another (`--m
 the days before it. Airflow ends a range at 00:00 of its last date: with a schedule at 02:00 name one date more, or the
 last day is left out. Days before the recipe's `first_day` are refused.
 
-**What**: `pin_parent` fixes the model to start from and to beat. `validate_partition` cleans and checks the day, and
-puts bad rows aside with their reasons. `build_dataset` labels and splits. `fine_tune` trains, `compress` makes the
-smallest form that still agrees with what was trained, `package` lays it out for Triton with the recipe's
-post-processing, `offline_gate` judges what that package answers against the serving one and the permanent floors.
-`record_candidate` writes a candidate that passed into the ledger and wakes the release.
+**What**: `pin_parent` fixes the model to start from and to beat; it is skipped, and the training with it, while the
+line stands still: a change of its recipe was refused too often (`recflow release status RECIPE`).
+`validate_partition` cleans and checks the day, and puts bad rows aside with their reasons. `build_dataset` labels and
+splits. `fine_tune` trains, `compress` makes the smallest form that still agrees with what was trained, `package` lays
+it out for Triton with the recipe's post-processing, `offline_gate` judges what that package answers against the
+serving one and the permanent floors. `record_candidate` writes a candidate that passed into the ledger and wakes the
+release.
 
 **If a task is red**: the message says what happened, what happens next and what to do, and ends with its runbook.
 The model that serves now goes on serving. After mending the cause, clear the task: finished stages are not computed
@@ -30,6 +32,7 @@ PARAMS = {
     "fresh": Param(
         None,
         type=["null", "string"],
+        maxLength=1000,
         title="Compute again because",
         description="A reason to compute every stage again; empty: take earlier results for equal inputs.",
     ),

@@ -29,11 +29,14 @@ class PinParentOperator(RecflowOperator):
 
     @explained
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        """The reference of the parent."""
-        from recflow.wiring import build_services, pin_parent_of
+        """The reference of the parent; skipped, and with it the training, while the line stands still."""
+        from recflow.wiring import build_services, pin_parent_of, standstill_of
 
         services = build_services()
         recipe = services.recipe(self.recipe)
+        stop = "" if context["dag_run"].run_type == "backfill" else standstill_of(services, recipe)
+        if stop:
+            raise AirflowSkipException(stop)
         ref = pin_parent_of(services, recipe, interval_of(context, recipe))
         self.log.info("parent: %s", ref.numbers)
         return dict(ref.model_dump(mode="json"))

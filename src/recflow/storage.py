@@ -76,6 +76,18 @@ class ArtifactStore:
             self.store.delete(key)
         shutil.rmtree(self._cache / ref.digest, ignore_errors=True)
 
+    def read(self, ref: Ref, path: str) -> bytes | None:
+        """One verified file of an artifact, without the others; None when the artifact has no such file."""
+        manifest = self.manifest(ref)
+        entry = next((entry for entry in manifest.files if entry.path == path), None)
+        if entry is None:
+            return None
+        data = self.store.get(f"{self._prefix(ref)}/{manifest.attempt}/{path}")
+        seen = "no object" if data is None else digest_bytes(data)
+        if seen != entry.sha256:
+            raise ArtifactCorrupt(f"{ref.uri} file {path} changed", expected=entry.sha256, seen=seen)
+        return data
+
     def _download(self, ref: Ref, manifest: Manifest, folder: Path) -> None:
         folder.mkdir()
         for entry in manifest.files:

@@ -65,6 +65,23 @@ def flip(data: bytes) -> bytes:
     return data[:-1] + bytes([data[-1] ^ 1])
 
 
+def test_one_file_is_read_without_the_others(artifacts, folder):
+    ref = artifacts.publish(manifest_of(folder), folder)
+    assert artifacts.read(ref, "deep/notes.txt") == b"hello"
+    assert artifacts.read(ref, "deep/other.txt") is None
+
+
+@pytest.mark.parametrize("damage", ["changed", "lost"])
+def test_one_file_that_changed_or_is_lost_is_refused(artifacts, folder, store, damage):
+    ref = artifacts.publish(manifest_of(folder), folder)
+    key = next(key for key in store.objects if key.endswith("deep/notes.txt"))
+    store.objects[key] = b"hallo"
+    if damage == "lost":
+        del store.objects[key]
+    with pytest.raises(ArtifactCorrupt, match=r"notes\.txt changed"):
+        artifacts.read(ref, "deep/notes.txt")
+
+
 def test_a_published_folder_is_fetched_as_it_was(artifacts, folder):
     fetched = artifacts.fetch(artifacts.publish(manifest_of(folder), folder))
     assert list_files(fetched) == list_files(folder)

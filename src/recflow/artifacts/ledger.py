@@ -56,7 +56,8 @@ class Candidate(Frozen):
     """A packaged model that passed the offline gate, with what it was made from.
 
     `version` is `<interval label without dashes>-<8 digits of the package digest>`; `trained_through` the end of the
-    newest interval it has seen.
+    newest interval it has seen. `made_with` is the digest of all that shapes its answers beside the data (options,
+    code, base model): candidates of one change share it. Empty where it is not known.
     """
 
     version: str
@@ -66,6 +67,7 @@ class Candidate(Frozen):
     interval_label: str
     trained_through: datetime
     recipe_digest: str = ""
+    made_with: str = ""
 
 
 class Served(Frozen):
@@ -104,12 +106,29 @@ class OpenRelease(Frozen):
     reason: str = ""
 
 
+class RefusedChange(Frozen):
+    """A change that was tried and refused, and what a person has said to it since.
+
+    `nights` are the intervals it was refused for, oldest first; `tries` counts those since a person accepted it as not
+    worse, or all. `reason` is that of the newest refusal; `accepted` and `given_up` are a person's, empty without.
+    """
+
+    made_with: str
+    changes: tuple[str, ...]
+    nights: tuple[str, ...] = ()
+    tries: int = 0
+    reason: str = ""
+    accepted: str = ""
+    given_up: str = ""
+
+
 class LedgerState(Frozen):
     """Everything a reader needs, folded from all entries so far.
 
     `epoch` is the sequence number of the last entry that changed the routes. `retiring` are versions that no route
     names any more and the server may unload once every live gateway has acknowledged `epoch`. `untold` is the sequence
-    number of the newest entry that a person must still be told of, 0 for none.
+    number of the newest entry that a person must still be told of, 0 for none. `refused` is the change that was refused
+    last, until something newer is promoted.
     """
 
     seq: int = 0
@@ -124,6 +143,7 @@ class LedgerState(Frozen):
     retiring: tuple[str, ...] = ()
     frozen: str = ""
     untold: int = 0
+    refused: RefusedChange | None = None
 
 
 class EventKind(StrEnum):
@@ -138,17 +158,19 @@ class EventKind(StrEnum):
     FROZEN = "frozen"
     UNFROZEN = "unfrozen"
     TOLD = "told"
+    CHANGE_ACCEPTED = "change_accepted"
+    CHANGE_GIVEN_UP = "change_given_up"
 
 
 class LedgerEvent(Frozen):
     """One event before it has a place in the ledger.
 
     Which optional fields are set follows from `kind`: ADOPTED and CANDIDATE_RECORDED carry `candidate`;
-    CANDIDATE_REFUSED the candidate that the offline gate turned down, with its `decision`, and changes nothing; OPENED
-    carries `release_id`, `candidate`, `plan`, `to`, `changes` (`users` for an A/A); MOVED carries `release_id`, `to`
-    (`step` for canary steps), the `decision` that it rests on, `differences` where shadow holds for them; UNLOADED
-    carries `version`; FROZEN carries `reason`;
-    TOLD says that a person has the card of the entry `untold`.
+    CANDIDATE_REFUSED the candidate that the offline gate turned down, with its `decision` and `changes`, and changes no
+    route; OPENED carries `release_id`, `candidate`, `plan`, `to`, `changes` (`users` for an A/A); MOVED carries
+    `release_id`, `to` (`step` for canary steps), the `decision` that it rests on, `differences` where shadow holds for
+    them; UNLOADED carries `version`; FROZEN, CHANGE_ACCEPTED and CHANGE_GIVEN_UP carry `reason`; TOLD says that a
+    person has the card of the entry `untold`.
     """
 
     kind: EventKind

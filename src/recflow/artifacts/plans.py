@@ -94,7 +94,7 @@ class Blackout(Frozen):
 
 
 class Plan(Frozen):
-    """The whole way of a candidate to stable; `blackouts` alone is read live from the recipe, not from this plan."""
+    """The whole way of a candidate to stable; `blackouts` and `change_tries` are read live from the recipe."""
 
     kind: Literal["refresh", "change"] = Field(
         default="refresh",
@@ -108,6 +108,9 @@ class Plan(Frozen):
     canary: tuple[CanaryStep, ...] = (CanaryStep(percent=5),)
     judging: JudgingPlan = JudgingPlan()
     health: HealthLimits = HealthLimits()
+    change_tries: int = Field(
+        default=2, ge=1, le=365, description="Nights on which a refused change is tried; then a person must say."
+    )
     hold_grace_seconds: float = Field(
         default=86_400, gt=0, le=_YEAR_S, description="A held release rolls back after a day alone."
     )

@@ -9,15 +9,23 @@ from typing import Annotated
 import typer
 
 from recflow.artifacts.events import Comparison
-from recflow.artifacts.ledger import EventKind, LedgerEntry, LedgerState, OpenRelease, ReleaseState
+from recflow.artifacts.ledger import (
+    EventKind,
+    LedgerEntry,
+    LedgerState,
+    OpenRelease,
+    RefusedChange,
+    ReleaseState,
+)
 from recflow.artifacts.refs import Ref
 from recflow.errors import BadConfiguration
-from recflow.wiring import Services, adopt_package, advance_release, build_services, watch_recipe
+from recflow.wiring import Services, adopt_package, advance_release, build_services, standstill_of, watch_recipe
 
 app = typer.Typer(help="Advance, approve, abort, roll back and show releases.", no_args_is_help=True)
 
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="The recipe's name.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in the ledger.")]
+Said = Annotated[str, typer.Option("--reason", help="Why; it stands in the ledger. Not to be left out.")]
 Person = Annotated[str, typer.Option("--by", help="Who; default: the user of this process.")]
 
 
@@ -121,6 +129,22 @@ def unfreeze(recipe: RecipeName, reason: Reason = "", by: Person = "") -> None:
 
 
 @app.command()
+def accept(recipe: RecipeName, reason: Said, by: Person = "") -> None:
+    """Accept the change that was refused last as not worse: the next night tries it again, judged as a refresh."""
+    from recflow.rollout import operations
+
+    _say(recipe, operations.accept(recipe, build_services().ledger, person=_person(by), reason=reason))
+
+
+@app.command()
+def give_up(recipe: RecipeName, reason: Said, by: Person = "") -> None:
+    """Try the change that was refused last no more; the line goes on once its recipe is another."""
+    from recflow.rollout import operations
+
+    _say(recipe, operations.give_up(recipe, build_services().ledger, person=_person(by), reason=reason))
+
+
+@app.command()
 def history(recipe: RecipeName, limit: Annotated[int, typer.Option(help="Newest entries shown.")] = 50) -> None:
     """Everything that was decided and routed, newest last."""
     from recflow.rollout import operations
@@ -138,6 +162,8 @@ def status(recipe: RecipeName) -> None:
     recipe = _known(services, recipe)
     head = services.ledger.head(recipe)
     _say(recipe, head.state if head else LedgerState())
+    if head and head.state.refused and (stop := standstill_of(services, services.recipe(recipe))):
+        print(f"  {stop}")
     if head is None or head.state.release is None:
         _print_last_aa(services, recipe)
         return
@@ -232,6 +258,16 @@ def _say(recipe: str, state: LedgerState) -> None:
         print(f"  waiting: {state.waiting.version}")
     if state.frozen:
         print(f"  frozen: {state.frozen}")
+    if state.refused:
+        _say_refused(state.refused)
+
+
+def _say_refused(refused: RefusedChange) -> None:
+    print(f"  a change was refused for {', '.join(refused.nights)}: {refused.reason}")
+    for change in refused.changes:
+        print(f"    {change}")
+    if word := refused.accepted or refused.given_up:
+        print(f"    {word}")
 
 
 def _line(entry: LedgerEntry) -> str:
@@ -248,6 +284,8 @@ def _print_findings(entry: LedgerEntry) -> None:
     if event.decision and (event.to is ReleaseState.MEASURED or event.kind is EventKind.CANDIDATE_REFUSED):
         for finding in event.decision.findings:
             print(f"         {finding.verdict if finding.blocking else 'seen'}: {finding.reason}")
+    for change in event.changes:
+        print(f"         changed: {change}")
     if event.kind is EventKind.CANDIDATE_REFUSED and event.candidate and event.candidate.decision:
         print(f"         report: {event.candidate.decision.uri}")
 

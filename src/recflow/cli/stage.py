@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from recflow.config.settings import process_rank
 from recflow.domain.intervals import day_interval
+from recflow.domain.reasons import refuse_long
 from recflow.errors import BadConfiguration, RecflowError
 from recflow.stages import Inputs
 from recflow.wiring import STAGES, StageCall, build_services, finish_stage, load_inputs, run_rank
@@ -33,6 +34,7 @@ def stage(
     """
     if name not in STAGES:
         raise BadConfiguration(f"there is no stage {name}", expected=", ".join(STAGES), seen=name)
+    refuse_long(fresh, "a manifest", BadConfiguration)
     services = build_services()
     plan = services.recipe(recipe)
     call = StageCall(name, plan, day_interval(interval, plan.schedule.timezone), _read_inputs(inputs), fresh)

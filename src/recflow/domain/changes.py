@@ -3,9 +3,10 @@
 Options that only say how fast, where or how often something runs change no answer, and neither does a comment.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from recflow.artifacts.digests import digest_json
 from recflow.config.recipe import Recipe
 
 # The sections that enter the keys of the stages up to the package.
@@ -22,7 +23,26 @@ _NEUTRAL = frozenset(
         "training.processes",
     }
 )
+# What says when, where, for whom and how strictly, the same for every version: a difference there is no change.
+NEUTRAL_SECTIONS = frozenset(
+    {
+        "name",
+        "owner",
+        "description",
+        "tags",
+        "schedule",
+        "offline_gate",
+        "online_gate",
+        "rollout",
+        "serving",
+        "watch",
+        "retention",
+    }
+)
 _LONGEST_VALUE = 60
+_DIGITS = 12
+_FEW = 3  # differences in a sentence; the ledger's entry has all
+BASE_MODEL = "base model"  # its weights, not its name; packages of former versions do not tell them
 
 
 def shaping_options(recipe: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,7 +60,30 @@ def all_options(recipe: Mapping[str, Any]) -> dict[str, Any]:
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
     """`option: old → new` for each option that differs, in order of name."""
     names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+    if BASE_MODEL in names and not (before.get(BASE_MODEL) and after.get(BASE_MODEL)):
+        names.remove(BASE_MODEL)
     return tuple(f"{name}: {_short(before.get(name))} → {_short(after.get(name))}" for name in names)
+
+
+def scoring_code(rules: Mapping[str, str]) -> dict[str, Any]:
+    """The files that score, by name, each with its digest in short; post-processing is an option, and told as one."""
+    return {f"code {name}": digest[:_DIGITS] for name, digest in rules.items() if name != "post_processing.py"}
+
+
+def stage_version(stage: str, version: int) -> dict[str, Any]:
+    """A stage's version: its code shapes the answers as well."""
+    return {f"stage {stage}": version}
+
+
+def fingerprint(made_with: Mapping[str, Any]) -> str:
+    """The digest by which candidates of one change are known."""
+    return digest_json(dict(made_with))
+
+
+def in_short(changes: Sequence[str]) -> str:
+    """The first differences and how many more there are, for a sentence."""
+    more = f" and {len(changes) - _FEW} more" if len(changes) > _FEW else ""
+    return f"{'; '.join(changes[:_FEW])}{more}"
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

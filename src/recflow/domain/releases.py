@@ -12,6 +12,7 @@ from recflow.artifacts.ledger import (
     ReleaseState,
     Served,
 )
+from recflow.domain.refused_changes import count_refusal, settle
 from recflow.errors import ReleaseRefused
 
 S = ReleaseState
@@ -33,6 +34,7 @@ ALLOWED_IN_AA: dict[ReleaseState, set[ReleaseState]] = {S.JUDGING: {S.MEASURED, 
 LIVE = frozenset({S.SHADOW, S.CANARY, S.JUDGING, S.PROMOTING, S.HELD})
 _MET_STATES = frozenset({S.CANARY, S.JUDGING, S.PROMOTING})
 _TOLD_STATES = frozenset({S.HELD, S.ROLLING_BACK, S.REJECTED, S.AWAITING_APPROVAL})
+_REFUSALS = frozenset({S.ROLLED_BACK, S.REJECTED})  # what a person aborted, or a newer one overtook, was not judged
 WAITING = frozenset({S.PACKAGED, S.CHECKED, S.AWAITING_APPROVAL})
 RETURN, AA = "return", "aa"
 
@@ -91,8 +93,9 @@ def _recorded(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerSta
 
 
 def _refused(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerState:
-    """A refusal is told and changes nothing: the day may be trained for again."""
-    return state
+    """A refusal changes no route, and the day may be trained for again; one of a change is counted."""
+    assert event.candidate is not None
+    return count_refusal(state, event.candidate, event.changes, event.reason)
 
 
 def _opened(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerState:
@@ -140,7 +143,7 @@ def _moved(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerState:
     assert event.to is not None
     refuse_unless_allowed(release, event.to)
     if event.to.terminal:
-        return _ended(state, release, event.to, at)
+        return _ended(state, release, event.to, at, event.reason)
     step = event.step if event.to is S.CANARY and release.state is not S.HELD else release.step
     _refuse_unroutable(state, release, event.to, step)
     moved = release.model_copy(
@@ -184,9 +187,11 @@ def _refuse_unroutable(state: LedgerState, release: OpenRelease, to: ReleaseStat
         )
 
 
-def _ended(state: LedgerState, release: OpenRelease, to: ReleaseState, at: datetime) -> LedgerState:
+def _ended(state: LedgerState, release: OpenRelease, to: ReleaseState, at: datetime, reason: str) -> LedgerState:
     over = state.model_copy(update={"release": None, "last_release_id": release.release_id, "last_state": to})
     candidate = release.candidate
+    if to in _REFUSALS:
+        over = count_refusal(over, candidate, release.changes, reason)
     if to is not S.STABLE:
         return over.model_copy(update={"retiring": (*state.retiring, candidate.version)})
     served = Served(
@@ -200,6 +205,7 @@ def _ended(state: LedgerState, release: OpenRelease, to: ReleaseState, at: datet
     again = state.stable is not None and state.stable.version == served.version
     previous = state.previous if again else state.stable
     leaving = (state.previous.version,) if state.previous else ()
+    over = over if is_return(release.release_id) else settle(over, candidate)
     return over.model_copy(update={"stable": served, "previous": previous, "retiring": (*state.retiring, *leaving)})
 
 
@@ -213,6 +219,19 @@ def _keep_needed(state: LedgerState) -> LedgerState:
 
 def _unloaded(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerState:
     return state.model_copy(update={"retiring": tuple(v for v in state.retiring if v != event.version)})
+
+
+def _answered(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerState:
+    """A person's word on the change that was refused last: as not worse it may be tried again, or it is given up."""
+    refused, waiting = state.refused, state.waiting
+    if refused is None:
+        raise ReleaseRefused("no change was refused", expected="one in the ledger", seen="none")
+    if event.kind is EventKind.CHANGE_ACCEPTED:
+        word = {"accepted": event.reason, "given_up": "", "tries": 0}
+        return state.model_copy(update={"refused": refused.model_copy(update=word)})
+    drops = waiting is not None and waiting.made_with == refused.made_with
+    word = {"accepted": "", "given_up": event.reason}
+    return state.model_copy(update={"refused": refused.model_copy(update=word), "waiting": None if drops else waiting})
 
 
 def _frozen(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerState:
@@ -246,6 +265,8 @@ _FOLDS: dict[EventKind, Callable[[LedgerState, LedgerEvent, datetime], LedgerSta
     EventKind.FROZEN: _frozen,
     EventKind.UNFROZEN: _frozen,
     EventKind.TOLD: _told,
+    EventKind.CHANGE_ACCEPTED: _answered,
+    EventKind.CHANGE_GIVEN_UP: _answered,
 }
 
 

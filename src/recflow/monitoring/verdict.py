@@ -41,7 +41,8 @@ class Surroundings(Frozen):
     `may_return` says that a sick stable may be left for the previous version: no release is open, and stable did not
     itself come by such a return, so that the watch cannot swing to and fro. `candidate_met` says whether shoppers were
     sent to the candidate already; `returning` that the candidate is the version returned to, which no watch sends back.
-    `unmatched` are acts that belong to no answer, by reason, beside the `matched` ones.
+    `unmatched` are acts that belong to no answer, by reason, beside the `matched` ones. `standstill` is why nothing is
+    trained, empty when it is; `given_up` that a person has chosen it.
     """
 
     silence_s: float | None
@@ -52,6 +53,8 @@ class Surroundings(Frozen):
     matched: int = 0
     unmatched: Mapping[str, int] = {}
     max_unmatched_share: float = 1
+    standstill: str = ""
+    given_up: bool = False
 
     def with_outcomes(self, reading: OutcomeReading, limit: float) -> "Surroundings":
         """The same with the acts of the outcome window, and the share of them that may belong to no answer."""
@@ -84,6 +87,7 @@ def judge_watch(
         _silence(around, watch),
         _unmatched(around, watch),
         _age(around, watch),
+        _standstill(around),
     ]
     return tuple(trouble for trouble in troubles if trouble is not None)
 
@@ -171,4 +175,13 @@ def _age(around: Surroundings, watch: WatchSection) -> Trouble | None:
     days = around.days_since_promotion
     if days is None or days <= watch.max_days_without_promotion:
         return None
-    return Trouble(runbook="no-promotion", reason=f"no model was promoted for {days:.0f} days", shoppers_affected=False)
+    why = f"; {around.standstill}" if around.standstill else ""
+    reason = f"no model was promoted for {days:.0f} days{why}"
+    return Trouble(runbook="no-promotion", reason=reason, shoppers_affected=False)
+
+
+def _standstill(around: Surroundings) -> Trouble | None:
+    """Told until a person has said what becomes of the change."""
+    if not around.standstill or around.given_up:
+        return None
+    return Trouble(runbook="change-refused", reason=around.standstill, shoppers_affected=False)

@@ -48,12 +48,16 @@ class WatchReport(Frozen):
         return next((trouble for trouble in self.troubles if trouble.roll_back), None)
 
 
-def watch(recipe: Recipe, services: WatchServices) -> WatchReport:
-    """Probe what serves, read its traffic, and tell a person what is new. A rollback is told by the release itself."""
+def watch(recipe: Recipe, services: WatchServices, standstill: str = "") -> WatchReport:
+    """Probe what serves, read its traffic, and tell a person what is new. A rollback is told by the release itself.
+
+    `standstill` is why nothing is trained for the recipe, empty when it is.
+    """
     head = services.ledger.head(recipe.name)
     state, now = head.state if head else LedgerState(), services.clock.now()
     seen = tuple(_look(recipe, services, *version, now) for version in live_versions(state))
     around = _with_outcomes(_around(recipe, services, state, now), recipe, services, now)
+    around = around.model_copy(update={"standstill": standstill, "given_up": _given_up(state)})
     troubles = judge_watch(seen, around, recipe.rollout.health, recipe.watch)
     report = WatchReport(recipe=recipe.name, seen=seen, troubles=troubles)
     _tell(report, services, now)
@@ -96,6 +100,10 @@ def _around(recipe: Recipe, services: WatchServices, state: LedgerState, now: da
         candidate_met=met,
         returning=release is not None and is_return(release.release_id),
     )
+
+
+def _given_up(state: LedgerState) -> bool:
+    return state.refused is not None and bool(state.refused.given_up)
 
 
 def _with_outcomes(around: Surroundings, recipe: Recipe, services: WatchServices, now: datetime) -> Surroundings:

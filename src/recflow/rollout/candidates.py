@@ -7,11 +7,11 @@ from recflow.artifacts.ledger import Candidate, EventKind, LedgerEntry, LedgerEv
 from recflow.artifacts.manifests import Interval
 from recflow.artifacts.refs import Ref, RefKind
 from recflow.config.recipe import Recipe
+from recflow.domain.reasons import LONGEST_REASON
 from recflow.protocols import Ledger
+from recflow.rollout.changes import made_with, what_changed
 from recflow.rollout.conflicts import retry_on_conflict
 from recflow.storage import ArtifactStore
-
-_LONGEST_REASON = 1000
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,11 @@ def record_candidate(
         interval_label=interval.label,
         trained_through=interval.end,
         recipe_digest=recipe.digest,
+        made_with=made_with(package, artifacts),
     )
     verdict = Decision.model_validate_json((artifacts.fetch(decision) / "decision.json").read_bytes())
     if not verdict.passed:
-        return retry_on_conflict(lambda: _refuse(recipe.name, candidate, verdict, ledger))
+        return retry_on_conflict(lambda: _refuse(recipe.name, candidate, verdict, ledger, artifacts))
     return retry_on_conflict(lambda: _record(recipe.name, candidate, ledger))
 
 
@@ -71,13 +72,17 @@ def _record(recipe: str, candidate: Candidate, ledger: Ledger) -> Recorded:
     return Recorded(True, candidate.version, "recorded")
 
 
-def _refuse(recipe: str, candidate: Candidate, verdict: Decision, ledger: Ledger) -> Recorded:
+def _refuse(recipe: str, candidate: Candidate, verdict: Decision, ledger: Ledger, artifacts: ArtifactStore) -> Recorded:
     """Tell a refusal once; that of a backfilled day, which would have released nothing, is not told."""
     reason = f"the offline gate says {verdict.verdict}: {'; '.join(verdict.reasons)}"
-    event = LedgerEvent(
-        kind=EventKind.CANDIDATE_REFUSED, candidate=candidate, decision=verdict, reason=reason[:_LONGEST_REASON]
-    )
     head = ledger.head(recipe)
+    event = LedgerEvent(
+        kind=EventKind.CANDIDATE_REFUSED,
+        candidate=candidate,
+        decision=verdict,
+        changes=what_changed(candidate.package, head.state.stable if head else None, artifacts),
+        reason=reason[:LONGEST_REASON],
+    )
     if _is_newest(candidate, head) and all(entry.event != event for entry in ledger.entries(recipe)):
         ledger.append(recipe, event, after=head)
     return Recorded(False, candidate.version, f"not recorded: {reason}")

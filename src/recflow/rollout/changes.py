@@ -1,12 +1,12 @@
-"""Whether a release is a refresh or a change, by what its package and the serving one were made with."""
+"""What a package was made with; whether its release is a refresh or a change follows from what the serving one was."""
 
 import json
 from typing import Any
 
-from recflow.artifacts.ledger import Candidate, Served
+from recflow.artifacts.ledger import Served
 from recflow.artifacts.manifests import Manifest
 from recflow.artifacts.refs import Ref
-from recflow.domain.changes import differences, shaping_options
+from recflow.domain.changes import BASE_MODEL, differences, fingerprint, scoring_code, shaping_options, stage_version
 from recflow.errors import PermanentError
 from recflow.storage import ArtifactStore
 
@@ -14,28 +14,39 @@ UNKNOWN = "what the serving version was made with is not known"
 _MADE_FROM = ("model", "checkpoint")
 
 
-def what_changed(candidate: Candidate, stable: Served | None, artifacts: ArtifactStore) -> tuple[str, ...]:
-    """The options and stages that differ between two packages; empty for a refresh, and without a stable.
+def what_changed(package: Ref, stable: Served | None, artifacts: ArtifactStore) -> tuple[str, ...]:
+    """What differs between a package and the serving one; empty for a refresh, and without a stable.
 
     A package of which it cannot be told counts as different. Raises StoreUnavailable when the store does not answer.
     """
-    if stable is None or stable.package == candidate.package:
+    if stable is None or stable.package == package:
         return ()
     try:
-        return differences(_made_with(stable.package, artifacts), _made_with(candidate.package, artifacts))
-    except (PermanentError, OSError, ValueError):
+        return differences(_made_with(stable.package, artifacts), _made_with(package, artifacts))
+    except (PermanentError, ValueError):
         return (UNKNOWN,)
 
 
+def made_with(package: Ref, artifacts: ArtifactStore) -> str:
+    """The fingerprint of all that shapes a package's answers beside the data; empty where it cannot be told."""
+    try:
+        return fingerprint(_made_with(package, artifacts))
+    except (PermanentError, ValueError):
+        return ""
+
+
 def _made_with(package: Ref, artifacts: ArtifactStore) -> dict[str, Any]:
-    recipe = json.loads((artifacts.fetch(package) / "recipe.json").read_bytes())
-    return shaping_options(recipe) | _stage_versions(artifacts.manifest(package), artifacts)
+    options = shaping_options(json.loads(artifacts.read(package, "recipe.json") or b""))
+    summary = json.loads(artifacts.read(package, "package.json") or b"{}")
+    return options | scoring_code(summary.get("rules", {})) | _stages(artifacts.manifest(package), artifacts)
 
 
-def _stage_versions(manifest: Manifest, artifacts: ArtifactStore) -> dict[str, Any]:
-    """The versions of the stages that a package went through: their code shapes the answers as well."""
-    versions: dict[str, Any] = {f"stage {manifest.stage}": manifest.stage_version}
+def _stages(manifest: Manifest, artifacts: ArtifactStore) -> dict[str, Any]:
+    """The versions of the stages that a package went through, and the weights that its training began with."""
+    found = stage_version(manifest.stage, manifest.stage_version)
+    if base := manifest.numbers.get("base_model"):
+        found[BASE_MODEL] = base
     for name in _MADE_FROM:
         for ref in manifest.inputs.get(name, ()):
-            versions |= _stage_versions(artifacts.manifest(ref), artifacts)
-    return versions
+            found |= _stages(artifacts.manifest(ref), artifacts)
+    return found

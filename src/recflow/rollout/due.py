@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from recflow.artifacts.ledger import EventKind, LedgerEvent, LedgerState, OpenRelease, ReleaseState
-from recflow.artifacts.plans import Blackout, CanaryStep
+from recflow.artifacts.plans import Blackout, CanaryStep, Plan
 from recflow.domain.ages import age_s
+from recflow.domain.refused_changes import standstill
 from recflow.domain.releases import is_return
 
 S = ReleaseState
@@ -27,6 +28,13 @@ def halted(state: LedgerState, blackouts: Iterable[Blackout], now: datetime, *, 
         return "its release DAG is paused"
     running = (blackout for blackout in blackouts if blackout.start <= now < blackout.end)
     return next((f"blackout until {blackout.end:%Y-%m-%d %H:%M}: {blackout.reason}" for blackout in running), "")
+
+
+def opening_halted(state: LedgerState, plan: Plan, now: datetime, *, paused: bool = False) -> str:
+    """Why no release may be opened for the candidate that waits; empty when one may."""
+    made_with = state.waiting.made_with if state.waiting else ""
+    stop = halted(state, plan.blackouts, now, paused=paused)
+    return stop or standstill(state.refused, plan.change_tries, made_with)
 
 
 def moves_forward(event: LedgerEvent) -> bool:
@@ -52,11 +60,11 @@ def after_canary(release: OpenRelease) -> tuple[ReleaseState, int]:
     return (S.CANARY, following) if following < len(release.plan.canary) else (S.JUDGING, 0)
 
 
-def next_due(state: LedgerState, blackouts: Iterable[Blackout], now: datetime) -> float | None:
+def next_due(state: LedgerState, plan: Plan, now: datetime) -> float | None:
     """Seconds until `advance` may have something to do; None when only a new candidate or a person changes that."""
     if state.untold:
         return 0.0
-    release, at_once_s = state.release, _LONGEST_S if halted(state, blackouts, now) else 0.0
+    release, at_once_s = state.release, _LONGEST_S if opening_halted(state, plan, now) else 0.0
     if release is None:
         return at_once_s if state.waiting is not None else _LONGEST_S if state.retiring else None
     if release.state in (S.PACKAGED, S.CHECKED):

@@ -24,7 +24,7 @@ from recflow.errors import (
 from recflow.rollout.cards import card_of
 from recflow.rollout.conflicts import retry_on_conflict
 from recflow.rollout.context import Context
-from recflow.rollout.due import moves_forward, next_due
+from recflow.rollout.due import moves_forward, next_due, opening_halted
 from recflow.rollout.infra_check import check as infra_check
 from recflow.rollout.opening import make_way, open_waiting
 from recflow.rollout.services import InfraCheck, OnlineJudge, ReleaseServices
@@ -88,14 +88,14 @@ def _done(context: Context, entry: LedgerEntry) -> Advanced:
 
 
 def _due(context: Context, state: LedgerState) -> float | None:
-    return next_due(state, context.recipe.rollout.blackouts, context.now)
+    return next_due(state, context.recipe.rollout, context.now)
 
 
 def _next(context: Context) -> Proposal:
     stop = context.stop
     release = context.state.release
     if release is None:
-        return _open(context, stop)
+        return _open(context)
     if release.state in WAITING and stop:
         return stop
     if event := make_way(context.state):
@@ -119,10 +119,13 @@ def _propose(context: Context, release: OpenRelease) -> Proposal:
         return proposal
 
 
-def _open(context: Context, stop: str) -> Proposal:
+def _open(context: Context) -> Proposal:
     _keep_stable_loaded(context)
-    event = open_waiting(context.recipe, context.state, context.services.artifacts)
-    return "nothing waits to be released" if event is None else stop or event
+    recipe, state = context.recipe, context.state
+    if state.waiting is None:
+        return "nothing waits to be released"
+    stop = opening_halted(state, recipe.rollout, context.now, paused=context.paused)
+    return stop or open_waiting(recipe, state, state.waiting, context.services.artifacts)
 
 
 def _keep_loaded(context: Context, release: OpenRelease) -> LedgerEvent | None:

@@ -3,12 +3,12 @@
 from recflow.artifacts.ledger import Candidate, EventKind, LedgerEvent, LedgerState, ReleaseState, Served
 from recflow.artifacts.plans import Plan
 from recflow.config.recipe import Recipe
+from recflow.domain.changes import in_short
+from recflow.domain.refused_changes import accepted
 from recflow.domain.releases import AA, WAITING, is_aa
 from recflow.rollout.changes import what_changed
 from recflow.rollout.steps import move
 from recflow.storage import ArtifactStore
-
-_FEW = 3  # differences in a sentence; the entry has all
 
 
 def release_id(kind: str, state: LedgerState, version: str) -> str:
@@ -16,31 +16,30 @@ def release_id(kind: str, state: LedgerState, version: str) -> str:
     return f"{kind}-{state.seq + 1}-{version}"
 
 
-def open_waiting(recipe: Recipe, state: LedgerState, artifacts: ArtifactStore) -> LedgerEvent | None:
-    """The event that opens a release for the waiting candidate, None without one.
+def open_waiting(recipe: Recipe, state: LedgerState, candidate: Candidate, artifacts: ArtifactStore) -> LedgerEvent:
+    """The event that opens a release for the waiting candidate.
 
-    Its plan is the recipe's, for a change where the candidate was made otherwise than stable.
+    Its plan is the recipe's, for a change where the candidate was made otherwise than stable; one that a person has
+    accepted as not worse is judged as a refresh.
     """
-    candidate = state.waiting
-    if candidate is None:
-        return None
     first = state.stable is None
-    changes = what_changed(candidate, state.stable, artifacts)
+    changes = what_changed(candidate.package, state.stable, artifacts)
+    word = accepted(state.refused, candidate.made_with)
     return LedgerEvent(
         kind=EventKind.OPENED,
         release_id=release_id("release", state, candidate.version),
         to=ReleaseState.PACKAGED,
         candidate=candidate,
-        plan=recipe.rollout.model_copy(update={"kind": "change"}) if changes else recipe.rollout,
+        plan=recipe.rollout.model_copy(update={"kind": "change"}) if changes and not word else recipe.rollout,
         first=first,
         changes=changes,
-        reason="first_release" if first else _told(changes),
+        reason="first_release" if first else _told(changes, word),
     )
 
 
-def _told(changes: tuple[str, ...]) -> str:
-    more = f" and {len(changes) - _FEW} more" if len(changes) > _FEW else ""
-    return f"a change: {'; '.join(changes[:_FEW])}{more}" if changes else ""
+def _told(changes: tuple[str, ...], word: str) -> str:
+    as_refresh = f", judged as a refresh ({word})" if word else ""
+    return f"a change{as_refresh}: {in_short(changes)}" if changes else ""
 
 
 def open_aa(plan: Plan, state: LedgerState, stable: Served, *, users: int, reason: str) -> LedgerEvent:

@@ -16,12 +16,13 @@ from recflow.artifacts.ledger import (
 )
 from recflow.artifacts.refs import Ref, RefKind
 from recflow.config.recipe import Recipe
+from recflow.domain.reasons import refuse_long
 from recflow.domain.releases import LIVE, RETURN, WAITING, challenger, is_aa, is_return
 from recflow.errors import ReleaseRefused
 from recflow.protocols import Ledger, ModelServer
 from recflow.rollout.candidates import version_id
 from recflow.rollout.conflicts import retry_on_conflict
-from recflow.rollout.due import halted
+from recflow.rollout.due import halted, opening_halted
 from recflow.rollout.opening import as_candidate, make_way, open_aa, open_waiting, release_id
 from recflow.rollout.services import ReleaseServices
 from recflow.rollout.steps import move
@@ -29,7 +30,6 @@ from recflow.storage import ArtifactStore
 
 S = ReleaseState
 _MOST_HOURS = 8760
-LONGEST_REASON = 1000  # characters; a card and a page show all of it
 Choose = Callable[[LedgerState], LedgerEvent | None]
 
 
@@ -45,15 +45,16 @@ def claim(recipe: Recipe, ledger: Ledger, artifacts: ArtifactStore, now: datetim
     """The open release, or one opened now for the waiting candidate, which an A/A makes way for."""
 
     def choose(state: LedgerState) -> LedgerEvent | None:
-        busy = state.release is not None or halted(state, recipe.rollout.blackouts, now)
-        return None if busy else open_waiting(recipe, state, artifacts)
+        if state.release is not None or state.waiting is None or opening_halted(state, recipe.rollout, now):
+            return None
+        return open_waiting(recipe, state, state.waiting, artifacts)
 
     _append(recipe.name, ledger, "", lambda state: None if challenger(state) else make_way(state))
     state = _append(recipe.name, ledger, "", choose)
     if state.release is not None:
         return Claimed(state.release.release_id)
     if state.waiting is not None:
-        return Claimed("", f"{state.waiting.version} waits: {halted(state, recipe.rollout.blackouts, now)}")
+        return Claimed("", f"{state.waiting.version} waits: {opening_halted(state, recipe.rollout, now)}")
     return Claimed("", "no candidate is waiting and no release is open")
 
 
@@ -192,6 +193,32 @@ def unfreeze(recipe: str, ledger: Ledger, *, person: str, reason: str = "") -> L
     )
 
 
+def accept(recipe: str, ledger: Ledger, *, person: str, reason: str) -> LedgerState:
+    """Accept the change that was refused last as not worse: it is tried again, and judged as a refresh."""
+    return _answer(recipe, ledger, EventKind.CHANGE_ACCEPTED, f"accepted by {person}", person, reason)
+
+
+def give_up(recipe: str, ledger: Ledger, *, person: str, reason: str) -> LedgerState:
+    """Try the change that was refused last no more; the line goes on once its recipe is another."""
+    return _answer(recipe, ledger, EventKind.CHANGE_GIVEN_UP, f"given up by {person}", person, reason)
+
+
+def _answer(recipe: str, ledger: Ledger, kind: EventKind, word: str, person: str, reason: str) -> LedgerState:
+    if not reason.strip():
+        raise ReleaseRefused(
+            f"nothing is said about the change of {recipe}", expected="a reason for the ledger", seen="none"
+        )
+
+    def choose(state: LedgerState) -> LedgerEvent:
+        if state.refused is None:
+            raise ReleaseRefused(
+                f"{recipe} has no change that was refused", expected="one since the last promotion", seen="none"
+            )
+        return LedgerEvent(kind=kind, reason=f"{word}: {reason}")
+
+    return _append(recipe, ledger, person, choose, reason)
+
+
 def adopt(
     recipe: str, package: Ref, *, person: str, ledger: Ledger, artifacts: ArtifactStore, server: ModelServer
 ) -> LedgerState:
@@ -226,12 +253,7 @@ def _append(recipe: str, ledger: Ledger, person: str, choose: Choose, reason: st
 
     ReleaseRefused for a `reason`, as a person typed it, that no card could show.
     """
-    if len(reason) > LONGEST_REASON:
-        raise ReleaseRefused(
-            f"the reason is too long for the ledger of {recipe}",
-            expected=f"at most {LONGEST_REASON:,} characters", seen=f"{len(reason):,}",
-            action="say it in short, and where the rest can be read",
-        )  # fmt: skip
+    refuse_long(reason, f"the ledger of {recipe}", ReleaseRefused)
 
     def act() -> LedgerState:
         head = ledger.head(recipe)

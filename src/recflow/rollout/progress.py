@@ -36,7 +36,7 @@ def progress(recipe: Recipe, release_id: str, *, ledger: Ledger, now: datetime) 
     head = ledger.head(recipe.name)
     release = head.state.release if head else None
     if head and release and release.release_id == release_id:
-        wait_s = next_due(head.state, recipe.rollout.blackouts, now) or 0.0
+        wait_s = next_due(head.state, recipe.rollout, now) or 0.0
         return Progress(release.state, release.step, release.reason, head.seq, wait_s)
     for entry in ledger.entries(recipe.name):
         if head and _ended(entry, release_id):

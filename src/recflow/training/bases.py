@@ -5,8 +5,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from recflow.artifacts.digests import digest_json
 from recflow.config.sections.training import TrainingSection
 from recflow.errors import BadConfiguration
+from recflow.storage import list_files
 
 
 def base_folder(name: str, base_models: Path | None) -> Path:
@@ -24,6 +26,11 @@ def base_folder(name: str, base_models: Path | None) -> Path:
             seen=", ".join(map(str, candidates)),
             action="install the package or set RECFLOW_BASE_MODELS",
         ) from error
+
+
+def base_digest(folder: Path) -> str:
+    """What a base model's files hold, in short: another one under the same name is another base."""
+    return digest_json([(entry.path, entry.sha256) for entry in list_files(folder)])[:12]
 
 
 def refuse_too_long(section: TrainingSection, folder: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from recflow.domain.judged import JudgedQuery, read_judged
 from recflow.errors import RecflowError
 from recflow.protocols import ModelRegistry
 from recflow.stages import StageContext, StageOutput
-from recflow.training.bases import refuse_too_long
+from recflow.training.bases import base_digest, refuse_too_long
 from recflow.training.batches import TokenisedQuery
 from recflow.training.blend import fit_blend
 from recflow.training.encoder import Encoder, Encoders, Tokenizer
@@ -34,7 +35,8 @@ def run(context: StageContext, *, registry: ModelRegistry, encoders: Encoders) -
     """
     section = context.recipe.training
     dataset = context.folder("dataset")
-    refuse_too_long(section, encoders.base_folder(section.base_model))
+    base = encoders.base_folder(section.base_model)
+    refuse_too_long(section, base)
     train, validation = _held_apart(read_judged(dataset, "train"), read_judged(dataset, "validation", required=False))
     start = starting_folder(context, encoders)
     with join_gang(encoders.threads) as gang:
@@ -47,12 +49,13 @@ def run(context: StageContext, *, registry: ModelRegistry, encoders: Encoders) -
             section,
             tokenise(train, section, tokenizer, scaled),
             tokenise(validation, section, tokenizer, scaled),
-            base=encoders.load(encoders.base_folder(section.base_model)),
+            base=encoders.load(base),
             scales=[scaled[f"cosine_{view}"] for view in section.views],
             gang=gang,
             state=context.scratch / "training.safetensors",
         )
-        return _finish(context, registry, gang, encoder, tokenizer, weights, fitted)
+        made = _finish(context, registry, gang, encoder, tokenizer, weights, fitted)
+    return replace(made, numbers={**made.numbers, "base_model": base_digest(base)})
 
 
 def _held_apart(train: list[JudgedQuery], validation: list[JudgedQuery]) -> tuple[list[JudgedQuery], list[JudgedQuery]]:

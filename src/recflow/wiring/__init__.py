@@ -9,6 +9,7 @@ from recflow.wiring.releases import (
     record_candidate_of,
     release_progress,
     run_wanted_for,
+    standstill_of,
     watch_recipe,
 )
 from recflow.wiring.services import Services, build_services
@@ -55,6 +56,7 @@ __all__ = [
     "run_wanted_for",
     "stage_call",
     "stages_computed_again",
+    "standstill_of",
     "submit_stage",
     "watch_recipe",
 ]

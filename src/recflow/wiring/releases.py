@@ -10,20 +10,35 @@ from recflow.artifacts.ledger import LedgerState, OpenRelease
 from recflow.artifacts.manifests import Interval
 from recflow.artifacts.refs import Ref
 from recflow.config.recipe import Recipe
+from recflow.domain.reasons import LONGEST_REASON
+from recflow.domain.refused_changes import standstill
 from recflow.domain.releases import is_aa
-from recflow.errors import TemporaryError
+from recflow.errors import BadConfiguration, TemporaryError
 from recflow.rollout import operations
 from recflow.rollout.attendance import run_wanted
 from recflow.rollout.candidates import Recorded, record_candidate
 from recflow.rollout.machine import Advanced, advance
 from recflow.rollout.parent import pin_parent
 from recflow.rollout.progress import Progress, progress
+from recflow.wiring.provenance import made_with_now
 from recflow.wiring.services import Services
 
 
 def pin_parent_of(services: Services, recipe: Recipe, interval: Interval) -> Ref:
     """The reference of the model that a retrain of this interval starts from."""
     return pin_parent(recipe, interval, ledger=services.ledger, artifacts=services.artifacts, clock=services.clock)
+
+
+def standstill_of(services: Services, recipe: Recipe) -> str:
+    """Why nothing is to be trained for the recipe as it is now; empty when it is, and where its base is not found."""
+    head = services.ledger.head(recipe.name)
+    refused, tries = head.state.refused if head else None, recipe.rollout.change_tries
+    if refused is None or not standstill(refused, tries, refused.made_with):
+        return ""
+    try:
+        return standstill(refused, tries, made_with_now(services, recipe))
+    except BadConfiguration:
+        return ""
 
 
 def record_candidate_of(services: Services, recipe: Recipe, interval: Interval, refs: Mapping[str, Ref]) -> Recorded:
@@ -88,9 +103,9 @@ def watch_recipe(services: Services, name: str, *, paused: bool = False) -> dict
     with suppress(TemporaryError):
         services.events.compact()
     recipe = services.recipe(name)
-    report = watch(recipe, services)
+    report = watch(recipe, services, standstill_of(services, recipe))
     if trouble := report.roll_back:
-        reason = trouble.reason[: operations.LONGEST_REASON]
+        reason = trouble.reason[:LONGEST_REASON]
         operations.rollback(recipe, services, person="watch", reason=reason, version=trouble.roll_back)
     return {**report.model_dump(mode="json"), "advanced": _advance_if_possible(services, name, paused)}
 

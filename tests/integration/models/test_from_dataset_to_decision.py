@@ -12,13 +12,17 @@ from recflow.artifacts.parents import Parent
 from recflow.artifacts.refs import RefKind
 from recflow.compression.scoring import Scorer
 from recflow.config.sections.training import TrainingSection
+from recflow.config.settings import Settings
 from recflow.domain.judged import read_judged
 from recflow.errors import ArtifactCorrupt, BadConfiguration, BadData, PermanentError
 from recflow.evaluation.packaged import load_package, open_package
+from recflow.rollout.changes import made_with
 from recflow.stages import StageContext
 from recflow.training.encoder import Encoders
 from recflow.training.features import feature_names, features_of, texts_of
 from recflow.training.run import starting_folder
+from recflow.wiring import Services
+from recflow.wiring.provenance import made_with_now
 
 
 @pytest.fixture
@@ -142,6 +146,14 @@ class TestModel:
         numbers = trained.compress(tiny, recipe=strict).numbers
         assert numbers["variant"] == "fp32"
         assert "keep their order" in numbers["refused"]["int8"]
+
+
+class TestProvenance:
+    def test_a_package_was_made_with_what_one_made_now_would_be(self, trained, package, tmp_path):
+        services = Services(Settings(home=tmp_path))
+        assert made_with(package, trained.bench.artifacts) == made_with_now(services, small_recipe())
+        other = small_recipe(compression={"min_agreement": 0.98})
+        assert made_with(package, trained.bench.artifacts) != made_with_now(services, other)
 
 
 class TestDecision:

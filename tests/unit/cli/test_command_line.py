@@ -15,7 +15,7 @@ from recflow.cli import main as command_line
 from recflow.cli.main import run
 from recflow.clients.local_store import LocalStore
 from recflow.data.heads import HeadHistory
-from recflow.errors import BadData, StoreFull, from_record
+from recflow.errors import BadConfiguration, BadData, StoreFull, from_record
 from recflow.stages import StageOutput, StageSpec
 from recflow.wiring import STAGES, Stage
 
@@ -130,6 +130,11 @@ class TestStage:
         for extra in ((), (), ("--fresh", "the oven was cold")):
             assert self.run(home, *extra, name="bake") == 0
         assert len(calls) == 2
+
+    def test_a_reason_of_a_hundred_thousand_characters_computes_nothing(self, home, calls, capsys):
+        assert self.run(home, "--fresh", "x" * 100_000, name="bake") == BadConfiguration.exit_code
+        assert calls == []
+        assert "at most 1,000 characters" in capsys.readouterr().err
 
     def test_a_partition_that_was_made_by_hand_is_the_current_one_of_its_day(self, home, monkeypatch):
         monkeypatch.setitem(sys.modules, "bakery", SimpleNamespace(run=lambda _: StageOutput()))

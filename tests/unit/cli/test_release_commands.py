@@ -137,6 +137,56 @@ def test_status_names_what_a_change_has_changed(world, call):
     assert "  changed: training.epochs: 2 → 5" in call("status", NAME).splitlines()
 
 
+def refuse_change(world, day):
+    other = world.recipe.model_copy(update={"training": TrainingSection(epochs=5)})
+    record_candidate(
+        world.recipe,
+        interval(day),
+        package=world.package(day, other),
+        checkpoint=None,
+        decision=world.decision(day, Verdict.FAIL),
+        ledger=world.ledger,
+        artifacts=world.artifacts,
+    )
+
+
+def test_status_and_history_name_a_refused_change_and_what_a_person_said_of_it(world, call):
+    world.stable(1)
+    refuse_change(world, 2)
+    assert "         changed: training.epochs: 2 → 5" in call("history", NAME).splitlines()
+    told = call("status", NAME).splitlines()
+    assert "  a change was refused for 2011-01-02: the offline gate says FAIL: as scripted" in told
+    assert "    training.epochs: 2 → 5" in told
+    assert "    accepted by ada: half the cost" in call("accept", NAME, "--reason", "half the cost", "--by", "ada")
+    assert "    given up by eve: no use" in call("give-up", NAME, "--reason", "no use", "--by", "eve")
+    [accepted, given_up] = call("history", NAME).splitlines()[-2:]
+    assert accepted.endswith("change_accepted: accepted by ada: half the cost")
+    assert given_up.endswith("change_given_up: given up by eve: no use")
+
+
+def test_status_says_why_a_line_stands_still(world, call, monkeypatch):
+    world.stable(1)
+    for day in (2, 3):
+        refuse_change(world, day)
+    monkeypatch.setattr(cli, "standstill_of", lambda _, recipe: f"{recipe.name} stands still")
+    assert f"  {NAME} stands still" in call("status", NAME).splitlines()
+
+
+@pytest.mark.parametrize("command", ["accept", "give-up"])
+def test_a_word_on_a_change_needs_a_reason(world, call, command):
+    with pytest.raises(AssertionError, match="Missing option"):
+        call(command, NAME)
+
+
+@pytest.mark.parametrize("command", ["accept", "give-up", "approve", "abort", "rollback", "hold", "resume", "freeze"])
+def test_a_reason_of_a_hundred_thousand_characters_is_refused_where_it_is_typed(world, call, command):
+    world.stable(1)
+    before = world.state
+    with pytest.raises(ReleaseRefused, match="at most 1,000 characters, seen 100,000"):
+        call(command, NAME, "--reason", "x" * 100_000)
+    assert world.state == before
+
+
 def test_approve_without_a_waiting_release_is_refused_in_the_agreed_order(world, call):
     with pytest.raises(ReleaseRefused, match="nothing can be approved") as refused:
         call("approve", NAME)

@@ -5,7 +5,7 @@ import pytest
 
 from fakes.release_world import HEALTHY, SICK, SILENT, ReleaseWorld
 from fakes.tiny_model import overlap
-from recflow.artifacts.ledger import ReleaseState
+from recflow.artifacts.ledger import RefusedChange, ReleaseState
 from recflow.monitoring.watch import _around, live_versions, watch
 from recflow.protocols import OutcomeReading, TrafficReading
 from recflow.rollout import operations
@@ -251,3 +251,37 @@ def test_a_line_without_a_stable_is_watched_in_peace(tmp_path):
 def test_the_report_is_plain_json(world):
     canary(world)
     assert look(world).model_dump(mode="json")["seen"][0]["probe"]["wrong"] == 0
+
+
+def test_a_line_that_stands_still_is_told_once_a_day_until_it_goes_on(world):
+    stop = "the line stands still: a change was refused on 2 nights: training.epochs: 2 → 5. Last: worse"
+    for _ in range(2):
+        report = watch(world.recipe, world, stop)
+    assert [(trouble.runbook, trouble.reason) for trouble in report.troubles] == [("change-refused", stop)]
+    told = [card for card in world.true_notifier.cards if card.runbook == "change-refused"]
+    assert [(card.cause, card.shoppers_affected) for card in told] == [(stop, False)]
+    assert look(world).troubles == ()
+
+
+def test_a_change_that_was_given_up_is_told_by_freshness_alone(world):
+    world.clock.tick(86_400 * (world.recipe.watch.max_days_without_promotion + 1))
+    world.metrics.newest = world.clock.now()
+    state = world.state
+    refused = RefusedChange(made_with="a", changes=("x",), nights=("2011-01-03",), given_up="given up by ada: no use")
+    ledger = FixedLedger(world.true_ledger.head(world.recipe.name), state.model_copy(update={"refused": refused}))
+    world.ledger = ledger
+    report = watch(world.recipe, world, "the line stands still: a change was given up (given up by ada: no use): x")
+    assert [trouble.runbook for trouble in report.troubles] == ["no-promotion"]
+    assert report.troubles[0].reason.endswith(
+        "the line stands still: a change was given up (given up by ada: no use): x"
+    )
+
+
+class FixedLedger:
+    """A ledger whose head has another state."""
+
+    def __init__(self, head, state):
+        self._head = head.model_copy(update={"state": state})
+
+    def head(self, recipe):
+        return self._head

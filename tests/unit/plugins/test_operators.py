@@ -10,13 +10,20 @@ from recflow.artifacts.ledger import Candidate, EventKind, LedgerEvent
 from recflow.artifacts.refs import Ref, RefKind
 from recflow.clients.ledger import ObjectLedger
 from recflow.wiring import build_services
+from recflow.wiring.provenance import made_with_now
 from recflow_airflow.release_operators import (
     ClaimCandidateOperator,
     ReleaseStepOperator,
     StartReleaseOperator,
     WatchOperator,
 )
-from recflow_airflow.stage_operators import FAILURE_POLICY, RecordCandidateOperator, StageOperator, tell_person
+from recflow_airflow.stage_operators import (
+    FAILURE_POLICY,
+    PinParentOperator,
+    RecordCandidateOperator,
+    StageOperator,
+    tell_person,
+)
 
 RECIPE = "name: shop_search\nowner: search\n"
 
@@ -120,3 +127,19 @@ def test_a_candidate_that_a_freeze_keeps_waiting_is_said():
         claim_candidate()
     services.ledger.append("shop_search", LedgerEvent(kind=EventKind.UNFROZEN), after=frozen)
     assert claim_candidate() == "release-4-v1"
+
+
+def test_a_line_that_stands_still_trains_nothing_but_backfills():
+    services, now = build_services(), datetime(2011, 1, 4, tzinfo=UTC)
+    package = Ref(kind=RefKind.PACKAGE, uri="file:///store/package", digest="a" * 64)
+    made_with = made_with_now(services, services.recipe("shop_search"))
+    for night in ("2011-01-02", "2011-01-03"):
+        candidate = Candidate(
+            version="v1", package=package, interval_label=night, trained_through=now, made_with=made_with
+        )
+        event = LedgerEvent(kind=EventKind.CANDIDATE_REFUSED, candidate=candidate, changes=("training.epochs: 2 → 5",))
+        services.ledger.append("shop_search", event, after=services.ledger.head("shop_search"))
+    task = PinParentOperator(task_id="pin_parent", recipe="shop_search")
+    with pytest.raises(AirflowSkipException, match="the line stands still: a change was refused on 2 nights"):
+        task.execute(context())
+    assert task.execute(context("backfill"))["numbers"] == {"version": "base"}

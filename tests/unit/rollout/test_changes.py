@@ -79,8 +79,8 @@ def test_a_store_that_does_not_answer_opens_no_release_by_guesswork(world):
     state = world.state
 
     class Away:
-        def fetch(self, ref):
+        def read(self, ref, path):
             raise StoreUnavailable("the store does not answer")
 
     with pytest.raises(StoreUnavailable):
-        what_changed(state.waiting, state.stable, Away())
+        what_changed(state.waiting.package, state.stable, Away())

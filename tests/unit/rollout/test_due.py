@@ -23,23 +23,23 @@ def at(state):
 
 
 def test_an_empty_ledger_is_due_never():
-    assert next_due(LedgerState(), (), NOW) is None
+    assert next_due(LedgerState(), QUICK, NOW) is None
 
 
 def test_a_waiting_candidate_is_due_at_once_unless_frozen(world):
     world.record(1)
-    assert next_due(world.state, (), NOW) == 0
+    assert next_due(world.state, QUICK, NOW) == 0
     frozen = operations.freeze(world.recipe.name, world.ledger, person="ada", reason="sale")
-    assert next_due(frozen, (), NOW) == 60
+    assert next_due(frozen, QUICK, NOW) == 60
 
 
 def test_what_a_blackout_stops_before_shoppers_is_looked_at_every_minute(world):
     blackout = Blackout(start=NOW, end=NOW + timedelta(hours=1), reason="double eleven")
     world.record(1)
-    assert next_due(world.state, [blackout], NOW) == 60
+    assert next_due(world.state, QUICK.model_copy(update={"blackouts": (blackout,)}), NOW) == 60
     world.play(at(S.CHECKED))
-    assert next_due(world.state, [blackout], NOW) == 60
-    assert next_due(world.state, [blackout], blackout.end) == 0
+    assert next_due(world.state, QUICK.model_copy(update={"blackouts": (blackout,)}), NOW) == 60
+    assert next_due(world.state, QUICK.model_copy(update={"blackouts": (blackout,)}), blackout.end) == 0
 
 
 def test_a_task_that_follows_a_release_waits_through_a_blackout(world):
@@ -70,7 +70,7 @@ def test_a_release_is_due_by_its_plan_and_the_ledgers_time(world, state, after_s
     world.stable(1)
     world.record(2)
     entered = world.play(at(state)).release.entered_at
-    assert next_due(world.state, (), entered + timedelta(seconds=after_s)) == due_s
+    assert next_due(world.state, QUICK, entered + timedelta(seconds=after_s)) == due_s
 
 
 def test_a_held_release_is_due_when_its_grace_time_ends_and_looked_at_every_minute(world):
@@ -80,8 +80,8 @@ def test_a_held_release_is_due_when_its_grace_time_ends_and_looked_at_every_minu
     operations.hold(world.recipe.name, world.ledger, person="ada", reason="a strange graph")
     world.advance()
     entered = world.state.release.entered_at
-    assert next_due(world.state, (), entered) == 60
-    assert next_due(world.state, (), entered + timedelta(seconds=QUICK.hold_grace_seconds - 5)) == 5
+    assert next_due(world.state, QUICK, entered) == 60
+    assert next_due(world.state, QUICK, entered + timedelta(seconds=QUICK.hold_grace_seconds - 5)) == 5
 
 
 def test_what_nobody_was_told_of_is_due_at_once(world):
@@ -89,4 +89,4 @@ def test_what_nobody_was_told_of_is_due_at_once(world):
     world.record(2)
     world.play(at(S.JUDGING))
     held = operations.hold(world.recipe.name, world.ledger, person="ada", reason="a strange graph")
-    assert next_due(held, (), NOW) == 0
+    assert next_due(held, QUICK, NOW) == 0

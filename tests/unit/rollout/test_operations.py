@@ -228,7 +228,7 @@ def test_progress_of_an_unknown_release_is_refused(world):
         progress(world.recipe, "nope", ledger=world.ledger, now=world.clock.now())
 
 
-@pytest.mark.parametrize("command", ["approve", "hold", "resume", "abort", "freeze", "unfreeze"])
+@pytest.mark.parametrize("command", ["approve", "hold", "resume", "abort", "freeze", "unfreeze", "accept", "give_up"])
 def test_a_reason_that_no_card_could_show_is_refused_and_changes_nothing(world, command):
     world.stable(1)
     before = world.state
