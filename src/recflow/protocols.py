@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 
-from recflow.artifacts.events import Arm, Exposure, Outcome
+from recflow.artifacts.events import Arm, Record
 from recflow.artifacts.ledger import LedgerEntry, LedgerEvent
 from recflow.artifacts.refs import Numbers, Ref
 from recflow.domain.golden import GoldenRequest
@@ -192,12 +192,12 @@ class TrafficRouter(Protocol):
 
 
 class EventLog(Protocol):
-    """Exposures and outcomes: appended by gateways, read by experiments, watch and the next day's training.
+    """Exposures, outcomes and comparisons: appended by gateways, read by experiments, releases, watch and training.
 
     A request id is given to one answer only, so exposures are not deduplicated; outcomes are: shops send them again.
     """
 
-    def append(self, worker: str, records: Sequence[Exposure | Outcome]) -> None:
+    def append(self, worker: str, records: Sequence[Record]) -> None:
         """Write records to the worker's log; they survive a kill of this process when it returns."""
 
     def exposures(self, recipe: str, start: datetime, end: datetime, *, columns: Sequence[str] = ()) -> pa.Table:
@@ -209,6 +209,12 @@ class EventLog(Protocol):
 
     def outcomes(self, recipe: str, start: datetime, end: datetime, *, columns: Sequence[str] = ()) -> pa.Table:
         """Outcomes with start <= at < end, one row for each (outcome_id, request_id, item_id, kind), in time order."""
+
+    def comparisons(self, recipe: str, start: datetime, end: datetime, *, columns: Sequence[str] = ()) -> pa.Table:
+        """What shadow compared with start <= at < end, one row a mirrored request, in time order.
+
+        Columns: `columns`, or all of `Comparison`; `items` is a list of structs. None of them is an exposure.
+        """
 
     def facts(
         self, recipe: str, start: datetime, end: datetime, *, look_back: timedelta = ...

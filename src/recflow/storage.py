@@ -70,6 +70,12 @@ class ArtifactStore:
             _move_unless_taken(folder, target)
         return target
 
+    def erase(self, ref: Ref) -> None:
+        """Delete the artifact's files and manifests, in the store and from this host's cache; erasing twice is fine."""
+        for key in self.store.list(f"{self._prefix(ref)}/"):
+            self.store.delete(key)
+        shutil.rmtree(self._cache / ref.digest, ignore_errors=True)
+
     def _download(self, ref: Ref, manifest: Manifest, folder: Path) -> None:
         folder.mkdir()
         for entry in manifest.files:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fakes.fake_clock import FakeClock
 from fakes.fake_event_log import FakeEventLog
-from recflow.artifacts.events import Exposure, Outcome
+from recflow.artifacts.events import Record
 from recflow.clients.event_log import DuckEventLog
 
 KINDS_OF_LOG = ("segments", "parquet", "both", "double")
@@ -30,7 +30,7 @@ class CompactingLog(DuckEventLog):
         super().__init__(folder, FakeClock())
         self.how, self.appends = how, 0
 
-    def append(self, worker: str, records: Sequence[Exposure | Outcome]) -> None:
+    def append(self, worker: str, records: Sequence[Record]) -> None:
         super().append(worker, records)
         self.appends += 1
         if self.how == "parquet" or (self.how == "both" and self.appends % 2):

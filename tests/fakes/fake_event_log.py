@@ -6,8 +6,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recflow.artifacts.events import Exposure, Outcome
-from recflow.clients.event_records import EXPOSURES, OUTCOMES
+from recflow.artifacts.events import Comparison, Exposure, Outcome, Record
+from recflow.clients.event_records import COMPARISONS, EXPOSURES, OUTCOMES
 from recflow.domain.matching import (
     ACTED,
     JUDGED,
@@ -20,25 +20,27 @@ from recflow.domain.matching import (
 )
 from recflow.errors import StoreFull
 
+_KINDS = ((Exposure, EXPOSURES), (Outcome, OUTCOMES), (Comparison, COMPARISONS))
+
 
 class FakeEventLog:
     """Records in two lists, or fed as tables. While `full` is set nothing can be appended."""
 
-    def __init__(self, records: Sequence[Exposure | Outcome] = ()) -> None:
-        self.records: list[Exposure | Outcome] = list(records)
-        self.tables = [(EXPOSURES.empty_table(), OUTCOMES.empty_table())]
+    def __init__(self, records: Sequence[Record] = ()) -> None:
+        self.records: list[Record] = list(records)
+        self.tables = [tuple(schema.empty_table() for _, schema in _KINDS)]
         self.full = False
         # What was matched last: many looks at one log match once.
         self._facts: dict[tuple[str, int, int], dict[str, pa.Table]] = {}
 
-    def append(self, worker: str, records: Sequence[Exposure | Outcome]) -> None:
+    def append(self, worker: str, records: Sequence[Record]) -> None:
         if self.full:
             raise StoreFull("the log could not be written")
         self.records.extend(records)
 
     def feed(self, exposures: pa.Table, outcomes: pa.Table) -> None:
         """Append whole tables: the columns that are there, the others as if nothing had been said of them."""
-        self.tables.append((_complete(exposures, EXPOSURES), _complete(outcomes, OUTCOMES)))
+        self.tables.append((_complete(exposures, EXPOSURES), _complete(outcomes, OUTCOMES), COMPARISONS.empty_table()))
 
     def exposures(self, recipe: str, start: datetime, end: datetime, *, columns: Sequence[str] = ()) -> pa.Table:
         rows = _window(self._all(0), recipe, start, end).sort_by([("at", "ascending"), ("request_id", "ascending")])
@@ -50,6 +52,10 @@ class FakeEventLog:
         rows = rows.sort_by([(name, "ascending") for name in ("at", *key)])
         numbered = rows.append_column("row", pa.array(range(rows.num_rows), pa.int64()))
         rows = rows.take(numbered.group_by(key).aggregate([("row", "min")])["row_min"].combine_chunks().sort())
+        return rows.select(list(columns)) if columns else rows
+
+    def comparisons(self, recipe: str, start: datetime, end: datetime, *, columns: Sequence[str] = ()) -> pa.Table:
+        rows = _window(self._all(2), recipe, start, end).sort_by([("at", "ascending"), ("request_id", "ascending")])
         return rows.select(list(columns)) if columns else rows
 
     @contextmanager
@@ -84,7 +90,7 @@ class FakeEventLog:
         return 0
 
     def _all(self, which: int) -> pa.Table:
-        model, schema = ((Exposure, EXPOSURES), (Outcome, OUTCOMES))[which]
+        model, schema = _KINDS[which]
         rows = [record.model_dump() for record in self.records if isinstance(record, model)]
         written = pa.Table.from_pylist([{k: _plain(v) for k, v in row.items()} for row in rows], schema=schema)
         return pa.concat_tables([written, *(tables[which] for tables in self.tables)])

@@ -10,7 +10,7 @@ from fakes.fake_clock import FakeClock
 from fakes.fake_event_log import FakeEventLog
 from fakes.fake_router import FakeRouter
 from fakes.scripted_scorer import ScriptedScorer, falling, rising
-from recflow.artifacts.events import Arm, Exposure, Outcome
+from recflow.artifacts.events import Arm, Comparison, Exposure, Outcome
 from recflow.config.recipe import Recipe
 from recflow.config.sections.outcomes import OutcomesSection
 from recflow.config.sections.serving import ServingSection
@@ -118,6 +118,10 @@ class World:
     @property
     def exposures(self) -> list[Exposure]:
         return [record for record in self.events.records if isinstance(record, Exposure)]
+
+    @property
+    def comparisons(self) -> list[Comparison]:
+        return [record for record in self.events.records if isinstance(record, Comparison)]
 
     @property
     def outcomes(self) -> list[Outcome]:

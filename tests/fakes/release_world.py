@@ -1,6 +1,6 @@
 """A whole installation in memory, in which releases are played through in milliseconds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +12,7 @@ from fakes.fake_notifier import FakeNotifier
 from fakes.fake_registry import FakeRegistry
 from fakes.fake_server import Crash, FakeModelServer
 from fakes.memory_store import MemoryStore
+from fakes.sample_events import comparison
 from fakes.tiny_model import write_package
 from recflow.artifacts.decisions import Decision, Verdict
 from recflow.artifacts.ledger import LedgerState, OpenRelease
@@ -111,6 +112,7 @@ class ReleaseWorld:
         self.artifacts = ArtifactStore(self.store, self.folder / "cache")
         self.true_ledger = ObjectLedger(self.store, self.clock)
         self.true_server, self.metrics = FakeModelServer(), FakeMetrics()
+        self.events = self.metrics.events
         self.true_registry, self.true_notifier = FakeRegistry(), FakeNotifier()
         self.wire = Tripwire()
         self.ledger: Any = Wired("ledger", self.true_ledger, self.wire, ("append",))
@@ -185,6 +187,22 @@ class ReleaseWorld:
     def check(self, server: Any, recipe: str, version: str, package: Path, **_: Any) -> Decision:
         server.load(recipe, version, package)
         return decide(self.check_verdict)
+
+    def compare(self, taus: Sequence[float | None], *, length: int = 8, **fields: Any) -> None:
+        """Shadow compares one request a tau, each of a query of its own, and of what `fields` say."""
+        assert self.state.release is not None and self.state.stable is not None
+        told = {
+            "at": self.clock.now(), "recipe": self.recipe.name, "experiment": self.table.experiment, "length": length,
+            "shown_version": self.state.stable.version, "shadow_version": self.state.release.candidate.version,
+        }  # fmt: skip
+        begun = len(self.events.records)
+        self.events.append(
+            "gateway-1",
+            [
+                comparison(f"r-{begun + number}", tau=tau, **({"query": f"shoes {number}"} | told | fields))
+                for number, tau in enumerate(taus)
+            ],
+        )
 
     def poll(self) -> None:
         """Every gateway takes the newest routes."""

@@ -1,7 +1,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from recflow.artifacts.events import Arm, Exposure, Outcome, ShownItem
+from recflow.artifacts.events import Arm, ComparedItem, Comparison, Exposure, Outcome, ShownItem
 
 RECIPE = "search_relevance"
 NOON = datetime(2011, 1, 5, 12, tzinfo=UTC)
@@ -38,3 +38,27 @@ def outcome(outcome_id: str, **changes: Any) -> Outcome:
         "item_id": "a",
     }
     return Outcome(**(fields | changes))
+
+
+def comparison(request_id: str, **changes: Any) -> Comparison:
+    """Two items whose order shadow would turn round, at noon."""
+    fields: dict[str, Any] = {
+        "request_id": request_id,
+        "at": NOON,
+        "recipe": RECIPE,
+        "user_key": "user-1",
+        "epoch": 4,
+        "experiment": "rel-2:shadow",
+        "shown_version": "v1",
+        "shadow_version": "v2",
+        "query": "red shoes",
+        "items": (
+            ComparedItem(item_id="a", score=0.9, shadow_score=0.1, shadow_position=2),
+            ComparedItem(item_id="b", score=0.1, shadow_score=0.9, shadow_position=1),
+        ),
+        "length": 2,
+        "tau": -1.0,
+        "overlap": None,
+        "score_difference": 0.8,
+    }
+    return Comparison(**(fields | changes))

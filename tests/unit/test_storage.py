@@ -163,3 +163,15 @@ def test_a_reference_of_another_kind_is_refused(artifacts, folder):
     assert ref.expect(RefKind.MODEL) == ref
     with pytest.raises(PermanentError, match="passed as a package"):
         ref.expect(RefKind.PACKAGE)
+
+
+def test_what_is_erased_is_gone_from_the_store_and_from_this_host_and_may_be_erased_again(artifacts, store, folder):
+    ref = artifacts.publish(manifest_of(folder), folder)
+    other = artifacts.publish(manifest_of(folder, key="o" * 64), folder)
+    copy = artifacts.fetch(ref)
+    for _ in range(2):
+        artifacts.erase(ref)
+    assert not copy.exists()
+    assert artifacts.find("shop", RefKind.MODEL, "k" * 64) is None
+    assert {key.split("/")[2] for key in store.list("shop/")} == {"o" * 64}
+    assert artifacts.fetch(other).exists()

@@ -84,6 +84,41 @@ class Exposure(Frozen):
     erased: bool = False
 
 
+class ComparedItem(Frozen):
+    """An item with the score that the shopper's answer had for it, and the shadow version's score and position."""
+
+    item_id: str
+    score: float
+    shadow_score: float
+    shadow_position: int
+
+
+class Comparison(Frozen):
+    """What shadow found out about one request: `items` in the order that stable showed, with the candidate's beside it.
+
+    `tau` (Kendall's tau-b) is None where there is nothing to compare: a list of one item, or no order on either side.
+    `overlap` is that of the first ten, None for lists of at most ten. Both, `score_difference` (mean, absolute) and
+    `length` outlive `erased`, which empties user key, query and items as for exposures. No exposure, no traffic.
+    """
+
+    schema_version: Literal[1] = 1
+    request_id: str
+    at: datetime
+    recipe: str
+    user_key: str
+    epoch: int
+    experiment: str
+    shown_version: str
+    shadow_version: str
+    query: str
+    items: tuple[ComparedItem, ...]
+    length: int = Field(ge=1)
+    tau: float | None
+    overlap: float | None
+    score_difference: float
+    erased: bool = False
+
+
 class Outcome(Frozen):
     """One act on an item that was shown by `request_id`; `value` in the line's currency, for kinds that carry one.
 
@@ -103,3 +138,7 @@ class Outcome(Frozen):
     item_id: str
     value: float = Field(default=0.0, ge=0)
     erased: bool = False
+
+
+Record = Exposure | Outcome | Comparison
+"""What a gateway appends to its event log."""

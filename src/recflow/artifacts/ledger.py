@@ -84,7 +84,8 @@ class OpenRelease(Frozen):
 
     `met` says whether some shopper was, or may have been, served by the candidate. `users` (both arms) is where an A/A
     ends, 0 for where the online gate plans to end. `changes` says what differs from the version that served when the
-    release was opened, empty for a refresh.
+    release was opened, empty for a refresh. `differences` refers to the requests on which shadow found the candidate to
+    differ too much from stable; a release that has them and is in SHADOW again was accepted as it is by a person.
     """
 
     release_id: str
@@ -99,6 +100,7 @@ class OpenRelease(Frozen):
     met: bool = False
     users: int = 0
     changes: tuple[str, ...] = ()
+    differences: Ref | None = None
     reason: str = ""
 
 
@@ -144,7 +146,8 @@ class LedgerEvent(Frozen):
     Which optional fields are set follows from `kind`: ADOPTED and CANDIDATE_RECORDED carry `candidate`;
     CANDIDATE_REFUSED the candidate that the offline gate turned down, with its `decision`, and changes nothing; OPENED
     carries `release_id`, `candidate`, `plan`, `to`, `changes` (`users` for an A/A); MOVED carries `release_id`, `to`
-    (`step` for canary steps), the `decision` that it rests on; UNLOADED carries `version`; FROZEN carries `reason`;
+    (`step` for canary steps), the `decision` that it rests on, `differences` where shadow holds for them; UNLOADED
+    carries `version`; FROZEN carries `reason`;
     TOLD says that a person has the card of the entry `untold`.
     """
 
@@ -160,6 +163,7 @@ class LedgerEvent(Frozen):
     changes: tuple[str, ...] = ()
     version: str = ""
     decision: Decision | None = None
+    differences: Ref | None = None
 
 
 class LedgerEntry(Frozen):

@@ -19,6 +19,19 @@ class ShadowPlan(Frozen):
         default=600, ge=0, le=_YEAR_S, description="Of minutes with traffic, to meet more than one pattern of it."
     )
     min_requests: int = Field(default=200, ge=0, le=1_000_000_000, description="Fewer answers say nothing about p95.")
+    min_tau: float = Field(
+        default=0.3,
+        ge=-1,
+        le=1,
+        description="Kendall's tau of a refresh's orders with stable's, on average; below it a person is asked. A"
+        " night's training leaves about 0.7, a reversed order has -1; -1 asks nobody.",
+    )
+    min_overlap: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Of the first ten items with stable's, in lists of more than ten; below it a person is asked.",
+    )
 
 
 class CanaryStep(Frozen):

@@ -21,6 +21,7 @@ class RefKind(StrEnum):
     MODEL = "model"
     PACKAGE = "package"
     DECISION = "decision"
+    COMPARISON = "comparison"
 
     @property
     def folder(self) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from recflow.artifacts.events import Comparison
 from recflow.artifacts.ledger import EventKind, LedgerEntry, LedgerState, OpenRelease, ReleaseState
 from recflow.artifacts.refs import Ref
 from recflow.errors import BadConfiguration
@@ -143,8 +144,32 @@ def status(recipe: RecipeName) -> None:
     lagging = services.router.acknowledged(recipe, head.state.epoch).lagging
     if lagging:
         print(f"gateways still on older routes: {', '.join(lagging)}")
+    if ReleaseState.SHADOW in (head.state.release.state, head.state.release.held_from) and head.state.stable:
+        _print_agreement(services, recipe, head.state)
     if head.state.release.state is ReleaseState.JUDGING:
         _print_experiment(services, recipe, head.state.release, services.clock.now())
+
+
+@app.command()
+def differences(
+    recipe: RecipeName,
+    erase: Annotated[bool, typer.Option("--erase", help="Delete them; the ledger keeps the figures.")] = False,
+) -> None:
+    """The requests for which shadow held a candidate that orders otherwise than stable."""
+    from recflow.rollout import differences as held
+
+    services = build_services()
+    name = _known(services, recipe)
+    if erase:
+        entry = held.erase_differences(name, services.ledger, services.artifacts)
+        print(f"{name}: the requests of {entry.event.release_id} are erased")
+        return
+    found = held.read_differences(name, services.ledger, services.artifacts)
+    print(_line(found.entry))
+    if found.requests is None:
+        print("  the requests were erased")
+    for request in found.requests or ():
+        _print_comparison(request)
 
 
 @app.command()
@@ -234,6 +259,27 @@ def _print_last_aa(services: Services, recipe: str) -> None:
     if newest and newest.event.to is ReleaseState.MEASURED:
         print(f"  {newest.event.release_id} ended {newest.at:%Y-%m-%d %H:%M:%S}: {newest.event.reason}")
         _print_findings(newest)
+
+
+def _print_agreement(services: Services, recipe: str, state: LedgerState) -> None:
+    """How far the candidate in shadow orders as stable does, so far."""
+    from recflow.rollout.agreement import judge_agreement, read_compared
+
+    assert state.release is not None
+    compared = read_compared(services.events, recipe, state, services.clock.now())
+    for reason in judge_agreement(state.release.plan, compared, accepted=True).reasons:
+        print(f"  shadow: {reason}")
+
+
+def _print_comparison(request: Comparison) -> None:
+    """One request with its first items as stable showed them, and where the candidate puts each."""
+    overlap = "" if request.overlap is None else f", overlap of the first ten {request.overlap:.2f}"
+    print(f'"{request.query}"  tau {request.tau:.2f}{overlap}, scores differ by {request.score_difference:.3f}')
+    print("   stable  candidate  item")
+    for position, item in enumerate(request.items[:10], start=1):
+        print(
+            f"   {position:>6}  {item.shadow_position:>9}  {item.item_id} ({item.score:.3f}, {item.shadow_score:.3f})"
+        )
 
 
 def _print_experiment(services: Services, recipe: str, release: OpenRelease, now: datetime) -> None:

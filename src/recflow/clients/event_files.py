@@ -1,7 +1,7 @@
 """The files of the event log at one moment, and how a Parquet file gets there.
 
     <folder>/segments/<worker>-<opened at>-<random>.jsonl                      one line a record
-    <folder>/parquet/recipe=<r>/kind=<exposure|outcome>/day=<UTC>/<segment>.parquet
+    <folder>/parquet/recipe=<r>/kind=<exposure|outcome|comparison>/day=<UTC>/<segment>.parquet
     <folder>/facts/v<rule>/recipe=<r>/kind=<exposure|outcome>/day=<UTC>/<segment>.parquet
     <folder>/sums/recipe=<r>/kind=<exposure|outcome>/<window and its files of facts>.parquet
 
@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recflow.artifacts.digests import digest_json
+from recflow.clients.event_records import WITH_FACTS
 from recflow.domain.matching import VERSION
 
 RECORDS, FACTS, SUMS = "parquet", f"facts/v{VERSION}", "sums"
@@ -69,11 +70,7 @@ class EventFiles:
 
     def lack_facts(self) -> bool:
         """Whether any file of records has no facts yet."""
-        return any(
-            self.facts(recipe, folder.name.removeprefix("kind="))[1]
-            for recipe in self.recipes()
-            for folder in listed(self._folder / RECORDS / f"recipe={recipe}", prefix="kind=")
-        )
+        return any(self.facts(recipe, kind.name)[1] for recipe in self.recipes() for kind in WITH_FACTS)
 
     def recipes(self) -> list[str]:
         """Recipes with records in Parquet."""

@@ -15,10 +15,10 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recflow.artifacts.events import Exposure, Outcome
+from recflow.artifacts.events import Comparison, Exposure, Outcome, Record
 from recflow.clients.event_facts import complete_facts, complete_sums, lay_out_facts
 from recflow.clients.event_files import RECORDS, EventFiles, kind_folder, listed, publish
-from recflow.clients.event_records import EXPOSURE, KINDS, OUTCOME, RecordKind, torn_lines
+from recflow.clients.event_records import COMPARISON, EXPOSURE, KINDS, OUTCOME, RecordKind, torn_lines
 from recflow.clients.segments import SegmentWriter, alone, disk_errors, finished
 from recflow.errors import StoreFull, StoreUnavailable
 from recflow.protocols import Clock
@@ -44,7 +44,7 @@ class DuckEventLog:
         self._writer = SegmentWriter(self._segments, clock, max_bytes, max_age_s)
         self.torn = 0
 
-    def append(self, worker: str, records: Sequence[Exposure | Outcome]) -> None:
+    def append(self, worker: str, records: Sequence[Record]) -> None:
         """One write(2) for all records, fsync within a second. Raises StoreFull or StoreUnavailable: none is kept."""
         self._writer.write(worker, b"".join(map(_line, records)))
 
@@ -59,6 +59,10 @@ class DuckEventLog:
     def outcomes(self, recipe: str, start: datetime, end: datetime, *, columns: Sequence[str] = ()) -> pa.Table:
         """Outcomes of a window."""
         return self._read(OUTCOME, recipe, (start, end), columns)
+
+    def comparisons(self, recipe: str, start: datetime, end: datetime, *, columns: Sequence[str] = ()) -> pa.Table:
+        """Comparisons of a window; a few `columns` are much cheaper than all."""
+        return self._read(COMPARISON, recipe, (start, end), columns)
 
     @contextmanager
     def facts(
@@ -137,9 +141,11 @@ class DuckEventLog:
             return found.to_arrow_table().cast(pa.schema([kind.schema.field(name) for name in names]))
 
 
-def _line(record: Exposure | Outcome) -> bytes:
-    kind = b"exposure" if isinstance(record, Exposure) else b"outcome"
-    return b'{"%s":%s}\n' % (kind, record.model_dump_json().encode())
+_NAMES: dict[type[Record], RecordKind] = {Exposure: EXPOSURE, Outcome: OUTCOME, Comparison: COMPARISON}
+
+
+def _line(record: Record) -> bytes:
+    return b'{"%s":%s}\n' % (_NAMES[type(record)].name.encode(), record.model_dump_json().encode())
 
 
 def _window_rows(kind: RecordKind, names: Sequence[str], rows: str) -> str:

@@ -1,4 +1,4 @@
-"""How the event log keeps exposures and outcomes: their columns, and SQL that reads both schemas as one table."""
+"""How the event log keeps its kinds of record: their columns, and SQL that reads both schemas as one table."""
 
 from collections.abc import Iterable, Sequence
 
@@ -43,6 +43,34 @@ OUTCOMES = pa.schema(
         ("kind", pa.string()),
         ("item_id", pa.string()),
         ("value", pa.float64()),
+        ("erased", pa.bool_()),
+    ]
+)
+_COMPARED = pa.struct(
+    [
+        ("item_id", pa.string()),
+        ("score", pa.float64()),
+        ("shadow_score", pa.float64()),
+        ("shadow_position", pa.int32()),
+    ]
+)
+COMPARISONS = pa.schema(
+    [
+        ("schema_version", pa.int32()),
+        ("request_id", pa.string()),
+        ("at", _TIME),
+        ("recipe", pa.string()),
+        ("user_key", pa.string()),
+        ("epoch", pa.int64()),
+        ("experiment", pa.string()),
+        ("shown_version", pa.string()),
+        ("shadow_version", pa.string()),
+        ("query", pa.string()),
+        ("items", pa.list_(_COMPARED)),
+        ("length", pa.int32()),
+        ("tau", pa.float64()),
+        ("overlap", pa.float64()),
+        ("score_difference", pa.float64()),
         ("erased", pa.bool_()),
     ]
 )
@@ -105,14 +133,16 @@ class RecordKind:
 
 EXPOSURE = RecordKind("exposure", ("request_id",), EXPOSURES)
 OUTCOME = RecordKind("outcome", ("outcome_id", "request_id", "item_id", "kind"), OUTCOMES)
-KINDS = (EXPOSURE, OUTCOME)
+COMPARISON = RecordKind("comparison", ("request_id",), COMPARISONS)
+KINDS = (EXPOSURE, OUTCOME, COMPARISON)
+# Comparisons are nobody's traffic: no facts are made of them.
+WITH_FACTS = (EXPOSURE, OUTCOME)
 
 
 def torn_lines(segment: str) -> str:
     """SQL that counts the lines of a segment that are no whole record."""
-    return (
-        f"SELECT count(*) AS torn FROM {_lines([segment])} WHERE NOT ({EXPOSURE.complete}) AND NOT ({OUTCOME.complete})"  # noqa: S608
-    )
+    whole = " OR ".join(f"({kind.complete})" for kind in KINDS)
+    return f"SELECT count(*) AS torn FROM {_lines([segment])} WHERE NOT ({whole})"  # noqa: S608
 
 
 def _lines(segments: Sequence[str]) -> str:

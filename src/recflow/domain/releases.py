@@ -150,6 +150,7 @@ def _moved(state: LedgerState, event: LedgerEvent, at: datetime) -> LedgerState:
             "entered_at": at,
             "held_from": release.state if event.to is S.HELD else None,
             "met": release.met or event.to in _MET_STATES,
+            "differences": event.differences or release.differences,
             "reason": event.reason,
         }
     )

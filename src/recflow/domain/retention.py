@@ -30,6 +30,7 @@ def needed_by_releases(state: LedgerState) -> list[Ref]:
     models += candidates
     refs = [ref for model in models for ref in (model.package, model.checkpoint)]
     refs += [candidate.decision for candidate in candidates]
+    refs += [state.release.differences] if state.release else []
     return [ref for ref in refs if ref is not None]
 
 

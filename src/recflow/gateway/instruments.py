@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from recflow.artifacts.events import Exposure, Outcome
+from recflow.artifacts.events import Comparison, Exposure, Outcome
 from recflow.domain.routes import RoutingTable
 
 _SECONDS = (0.005, 0.01, 0.02, 0.04, 0.07, 0.1, 0.15, 0.2, 0.25, 0.3, 0.5, 1.0)
+_TAUS = (-0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 _DIFFERENCES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -64,6 +65,13 @@ class Instruments:
             buckets=_DIFFERENCES,
             registry=registry,
         )
+        self._tau = Histogram(
+            "recflow_gateway_shadow_tau",
+            "Kendall's tau-b of the shadow's order with stable's, a request.",
+            ("recipe", "version"),
+            buckets=_TAUS,
+            registry=registry,
+        )
 
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
         """A gauge that is read when it is scraped."""
@@ -99,9 +107,12 @@ class Instruments:
         if seconds is not None:
             self._shadow_latency.labels(table.recipe, table.shadow).observe(seconds)
 
-    def shadow_difference(self, table: RoutingTable, difference: float) -> None:
-        """How far the shadow's scores of one request are from stable's."""
-        self._difference.labels(table.recipe, table.shadow).observe(difference)
+    def compared(self, comparison: Comparison) -> None:
+        """How far the shadow's scores and order of one request are from stable's."""
+        labels = comparison.recipe, comparison.shadow_version
+        self._difference.labels(*labels).observe(comparison.score_difference)
+        if comparison.tau is not None:
+            self._tau.labels(*labels).observe(comparison.tau)
 
     def text(self) -> bytes:
         """The metrics as Prometheus reads them."""

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from recflow.artifacts.events import Exposure, Outcome
+from recflow.artifacts.events import Record
 from recflow.protocols import EventLog
 
 _LOG = logging.getLogger(__name__)
@@ -17,10 +17,10 @@ class Recorder:
 
     def __init__(self, events: EventLog, worker: str) -> None:
         self._events, self._worker = events, worker
-        self._waiting: list[tuple[Exposure | Outcome, asyncio.Future[bool]]] = []
+        self._waiting: list[tuple[Record, asyncio.Future[bool]]] = []
         self.working, self.lost = True, 0
 
-    async def record(self, record: Exposure | Outcome) -> bool:
+    async def record(self, record: Record) -> bool:
         """Whether the record is in the log; it survives a kill of this process from then on."""
         loop = asyncio.get_running_loop()
         written: asyncio.Future[bool] = loop.create_future()

@@ -1,15 +1,19 @@
 """Shadow: after an answer its request is put to the candidate too, and nobody sees what that says.
 
 Every mirrored request leaves an exposure that is marked `shadow`, with `<release id>:shadow` as its experiment, the
-candidate as assigned version, its latency and failure, and no items, since nothing was shown.
+candidate as assigned version, its latency and failure, and no items, since nothing was shown. Where stable's answer
+was shown to a shopper and the candidate answered too, a comparison of the two stands beside it.
 """
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from recflow.artifacts.events import Arm, Exposure, Fallback
+from recflow.artifacts.events import UNIDENTIFIED, Arm, ComparedItem, Comparison, Exposure, Fallback, Record
+from recflow.domain.agreement import kendall_tau, mean_difference, overlap
+from recflow.domain.ranking import order
 from recflow.domain.routes import RoutingTable
 from recflow.gateway.answering import Question, ask
 from recflow.gateway.instruments import Instruments
@@ -18,6 +22,8 @@ from recflow.protocols import AsyncScorer
 
 MARK: Literal["shadow"] = "shadow"
 _QUEUE = 64
+# Programs and people of the shop may ask one thing a thousand times: they are mirrored, and not compared.
+_SHOPPERS = ("", UNIDENTIFIED)
 
 
 @dataclass(frozen=True)
@@ -62,16 +68,51 @@ class Shadow:
         scores, failed = await ask(self._scorer, mirrored.question, version, mirrored.timeout_s)
         seconds = time.perf_counter() - began
         self._instruments.mirrored(mirrored.table, failed or "ok", seconds)
-        if not failed:
-            self._compare(mirrored, scores)
-        await self._recorder.record(_exposure(mirrored, failed, seconds))
+        records: list[Record] = [_exposure(mirrored, failed, seconds)]
+        if not failed and _is_comparable(mirrored):
+            comparison = _comparison(mirrored, scores)
+            self._instruments.compared(comparison)
+            records.append(comparison)
+        await asyncio.gather(*map(self._recorder.record, records))
 
-    def _compare(self, mirrored: Mirrored, scores: tuple[float, ...]) -> None:
-        shown = {item.item_id: item.score for item in mirrored.shown.items}
-        pairs = zip(mirrored.question.items, scores, strict=True)
-        differences = [abs(score - shown[item.item_id]) for item, score in pairs if item.item_id in shown]
-        if differences and mirrored.shown.served_version == mirrored.table.stable:
-            self._instruments.shadow_difference(mirrored.table, sum(differences) / len(differences))
+
+def _is_comparable(mirrored: Mirrored) -> bool:
+    """Whether a shopper was shown the list, in the order of stable."""
+    shown = mirrored.shown
+    return bool(shown.items) and shown.served_version == mirrored.table.stable and shown.marked in _SHOPPERS
+
+
+def _comparison(mirrored: Mirrored, scores: Sequence[float]) -> Comparison:
+    """The candidate's scores and order beside those that were shown."""
+    shown, ids = mirrored.shown, [item.item_id for item in mirrored.question.items]
+    shadow = {ids[index]: (scores[index], position) for position, index in enumerate(order(scores), start=1)}
+    items = tuple(
+        ComparedItem(
+            item_id=item.item_id,
+            score=item.score,
+            shadow_score=shadow[item.item_id][0],
+            shadow_position=shadow[item.item_id][1],
+        )
+        for item in shown.items
+    )
+    by_id = {item.item_id: item.score for item in shown.items}
+    stable = [by_id[item_id] for item_id in ids]
+    return Comparison(
+        request_id=f"{shown.request_id}-{MARK}",
+        at=shown.at,
+        recipe=shown.recipe,
+        user_key=shown.user_key,
+        epoch=mirrored.table.epoch,
+        experiment=mirrored.table.experiment,
+        shown_version=shown.served_version,
+        shadow_version=mirrored.table.shadow,
+        query=shown.query,
+        items=items,
+        length=len(items),
+        tau=kendall_tau(stable, scores),
+        overlap=overlap(stable, scores),
+        score_difference=mean_difference(stable, scores),
+    )
 
 
 def _exposure(mirrored: Mirrored, failed: Fallback, seconds: float) -> Exposure:

@@ -17,7 +17,8 @@ _AFFECTED = frozenset({"release-held", "release-rolled-back"})
 def card_of(entry: LedgerEntry) -> Card:
     """The card of an entry that `must_be_told`; shoppers are affected where they met the candidate.
 
-    A held return is best ended by going on: rolling it back would lead to the version that was left.
+    A held return is best ended by going on: rolling it back would lead to the version that was left. Whether a
+    candidate may order otherwise is seen from the requests on which it does.
     """
     event, release = entry.event, entry.state.release
     version = release.candidate.version if release else event.release_id.partition("-")[2].partition("-")[2]
@@ -25,6 +26,8 @@ def card_of(entry: LedgerEntry) -> Card:
     title, command, runbook = _TITLES[event.to]
     if event.to is ReleaseState.HELD and is_return(event.release_id):
         command = "resume"
+    if event.differences is not None:
+        command = "differences"
     return Card(
         title=f"{entry.recipe}: {title.format(version=version)}",
         shoppers_affected=runbook in _AFFECTED and release is not None and release.met,

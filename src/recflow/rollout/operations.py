@@ -114,14 +114,31 @@ def hold(recipe: str, ledger: Ledger, *, person: str, reason: str) -> LedgerStat
 
 
 def resume(recipe: str, ledger: Ledger, *, person: str, reason: str = "") -> LedgerState:
-    """Go on in the state that a held release came from; its waiting times start again."""
+    """Go on in the state that a held release came from; its waiting times start again.
+
+    One that shadow holds for its differences from stable is thereby accepted as it is: refused without a reason.
+    """
 
     def choose(state: LedgerState) -> LedgerEvent:
         release = _open(state, "resumed", {S.HELD})
         assert release.held_from is not None
-        return move(release, release.held_from, reason or f"resumed by {person}", step=release.step)
+        why = reason or f"resumed by {person}"
+        if release.differences is not None and release.held_from is S.SHADOW:
+            why = _acceptance(recipe, person, reason)
+        return move(release, release.held_from, why, step=release.step)
 
     return _append(recipe, ledger, person, choose, reason)
+
+
+def _acceptance(recipe: str, person: str, reason: str) -> str:
+    if not reason:
+        raise ReleaseRefused(
+            f"the differences of {recipe} are not accepted",
+            expected="why they are right, in the ledger",
+            seen="no reason",
+            action=f"look at `recflow release differences {recipe}`, then resume with --reason, or roll back",
+        )
+    return f"{person} accepts the differences: {reason}"
 
 
 def abort(recipe: str, ledger: Ledger, *, person: str, reason: str) -> LedgerState:

@@ -9,7 +9,16 @@ from recflow.artifacts.decisions import Decision
 from recflow.artifacts.ledger import OpenRelease
 from recflow.artifacts.plans import InfraLimits
 from recflow.config.recipe import Recipe
-from recflow.protocols import Clock, Ledger, MetricsSource, ModelRegistry, ModelServer, Notifier, TrafficRouter
+from recflow.protocols import (
+    Clock,
+    EventLog,
+    Ledger,
+    MetricsSource,
+    ModelRegistry,
+    ModelServer,
+    Notifier,
+    TrafficRouter,
+)
 from recflow.storage import ArtifactStore
 
 
@@ -28,6 +37,8 @@ class ReleaseServices(Protocol):
     def router(self) -> TrafficRouter: ...
     @property
     def metrics(self) -> MetricsSource: ...
+    @property
+    def events(self) -> EventLog: ...
     @property
     def registry(self) -> ModelRegistry: ...
     @property

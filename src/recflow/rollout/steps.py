@@ -12,8 +12,10 @@ from recflow.domain.releases import is_aa, is_return
 from recflow.domain.routes import routes
 from recflow.errors import ArtifactCorrupt, ModelWontLoad
 from recflow.protocols import golden_items
+from recflow.rollout.agreement import judge_agreement, read_compared
 from recflow.rollout.context import Context
 from recflow.rollout.decide import judge_health, traffic_off_plan
+from recflow.rollout.differences import publish_differences
 from recflow.rollout.due import after_canary, after_shadow, canary_step, elapsed_s
 from recflow.rollout.silence import ROUTED_WITHIN, outlasted, silent, silent_alone
 
@@ -106,8 +108,7 @@ def _shadow(context: Context) -> Proposal:
     if decision.verdict is V.FAIL:
         return move(release, S.ROLLING_BACK, decision=decision)
     if decision.passed and elapsed >= plan.shadow.min_seconds and _met_long_enough(context):
-        to, step = after_shadow(release)
-        return move(release, to, "first_release" if release.first else "", step=step, decision=decision)
+        return _after_shadow(context, decision)
     if event := _unproven(context, decision, plan.shadow.min_seconds):
         return event
     told = _why_it_waits(context, decision, plan.shadow.min_seconds)
@@ -118,6 +119,22 @@ def _met_long_enough(context: Context) -> bool:
     """Whether shoppers came for the planned time; a first release has none, and a plan may ask for none."""
     shadow = context.release.plan.shadow
     return context.release.first or shadow.min_requests == 0 or outlasted(context, shadow.min_seconds)
+
+
+def _after_shadow(context: Context, health: Decision) -> Proposal:
+    """A healthy candidate goes on, unless it orders otherwise than stable: then a person is asked, once."""
+    release = context.release
+    to, step = after_shadow(release)
+    if release.first:
+        return move(release, to, "first_release", step=step, decision=health)
+    compared = read_compared(context.services.events, context.name, context.state, context.now)
+    agreement = judge_agreement(release.plan, compared, accepted=release.differences is not None)
+    findings = {"findings": (*agreement.findings, *health.findings)}
+    if agreement.verdict is V.FAIL:
+        held = move(release, S.HELD, decision=agreement.model_copy(update=findings))
+        return held.model_copy(update={"differences": publish_differences(context, compared)})
+    decision = health.model_copy(update=findings | {"reasons": (*agreement.reasons, *health.reasons)})
+    return move(release, to, step=step, decision=decision)
 
 
 def _golden_traffic(context: Context) -> Decision:

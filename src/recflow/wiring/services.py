@@ -101,7 +101,7 @@ class Services:
 
     @cached_property
     def events(self) -> EventLog:
-        """Exposures and outcomes, below the home folder."""
+        """What gateways record, below the home folder."""
         from recflow.clients.event_log import DuckEventLog
 
         return DuckEventLog(self.settings.home / "events", self.clock)

@@ -3,9 +3,9 @@ from datetime import timedelta
 import pytest
 
 from fakes.event_logs import KINDS_OF_LOG, event_log
-from fakes.sample_events import NOON, RECIPE, exposure, outcome
-from recflow.artifacts.events import Exposure, Outcome
-from recflow.clients.event_records import EXPOSURES, OUTCOMES
+from fakes.sample_events import NOON, RECIPE, comparison, exposure, outcome
+from recflow.artifacts.events import Comparison, Exposure, Outcome
+from recflow.clients.event_records import COMPARISONS, EXPOSURES, OUTCOMES
 
 HOUR = timedelta(hours=1)
 WINDOW = (NOON - HOUR, NOON + HOUR)
@@ -20,11 +20,13 @@ def log(request, tmp_path):
 def test_an_empty_log_reads_as_empty_tables_with_all_columns(log):
     assert log.exposures(RECIPE, *WINDOW).schema == EXPOSURES
     assert log.outcomes(RECIPE, *WINDOW).schema == OUTCOMES
+    assert log.comparisons(RECIPE, *WINDOW).schema == COMPARISONS
 
 
 def test_the_columns_are_those_of_the_records():
     assert EXPOSURES.names == list(Exposure.model_fields)
     assert OUTCOMES.names == list(Outcome.model_fields)
+    assert COMPARISONS.names == list(Comparison.model_fields)
 
 
 def test_records_come_back_as_they_were_written(log):
@@ -34,6 +36,19 @@ def test_records_come_back_as_they_were_written(log):
     log.append("w", [seen, bought])
     assert [Exposure(**row) for row in log.exposures(RECIPE, *WINDOW).to_pylist(maps_as_pydicts="strict")] == [seen]
     assert [Outcome(**row) for row in log.outcomes(RECIPE, *WINDOW).to_pylist()] == [bought]
+
+
+def test_comparisons_come_back_as_they_were_written_and_are_nobodys_traffic(log):
+    told = [comparison("c-1", overlap=0.4), comparison("c-2", items=(), user_key="", query="", erased=True, tau=None)]
+    log.append("w", [told[0], exposure("r-1")])
+    log.append("w", [told[1], outcome("o-1")])
+    rows = log.comparisons(RECIPE, *WINDOW).to_pylist()
+    assert [Comparison(**row) for row in rows] == told
+    assert log.exposures(RECIPE, *WINDOW)["request_id"].to_pylist() == ["r-1"]
+    with log.facts(RECIPE, *WINDOW, look_back=HOUR) as facts:
+        assert facts.execute("select count(*) from shown").fetchall() == [(1,)]
+        assert facts.execute("select count(*) from exposures").fetchall() == [(1,)]
+    assert log.comparisons(RECIPE, *WINDOW, columns=("tau",))["tau"].to_pylist() == [-1.0, None]
 
 
 def test_the_window_is_half_open(log):

@@ -1,12 +1,13 @@
 """What a shopper gets, from which version, and what is recorded of it."""
 
 import asyncio
+import itertools
 from collections import Counter
 
 import pytest
 
-from fakes.gateway_world import ALL_TREATED, CANARY, HALVES, RECIPE, SHADOW, STABLE, ask
-from fakes.scripted_scorer import blocking, broken, down, no_numbers, too_few
+from fakes.gateway_world import ALL_TREATED, BROWSER, CANARY, HALVES, RECIPE, SHADOW, STABLE, ask
+from fakes.scripted_scorer import blocking, broken, down, falling, no_numbers, too_few
 from recflow.artifacts.events import Arm, Fallback
 from recflow.domain.routes import RoutingTable
 
@@ -274,6 +275,51 @@ def test_the_metrics_tell_how_far_the_shadow_scores_differ(world):
             return (await client.get("/metrics")).text
 
     assert 'shadow_score_difference_sum{recipe="search_relevance",version="v2"} 2.0' in asyncio.run(one())
+
+
+def test_both_orders_of_a_mirrored_request_are_kept_and_how_far_they_agree(world):
+    world.router.set(SHADOW)
+    shown = world.rank().json()
+    [found] = world.comparisons
+    assert [(item.item_id, item.shadow_position) for item in found.items] == [("a", 3), ("b", 2), ("c", 1)]
+    assert [item["id"] for item in shown["items"]] == ["a", "b", "c"]
+    assert [(item.score, item.shadow_score) for item in found.items] == [(0, 0), (-1, 1), (-2, 2)]
+    assert (found.tau, found.overlap, found.score_difference, found.length) == (-1, None, 2, 3)
+    assert (found.experiment, found.shown_version, found.shadow_version) == ("rel-2:shadow", "v1", "v2")
+    assert (found.user_key, found.query) == (world.exposures[0].user_key, "red shoes")
+
+
+def test_a_list_of_one_item_is_kept_as_one_that_cannot_be_compared(world):
+    world.router.set(SHADOW)
+    world.rank(ask(items=[{"id": "a", "title": "red hat"}]))
+    assert [(found.length, found.tau) for found in world.comparisons] == [(1, None)]
+
+
+def test_a_shadow_that_crashes_on_every_tenth_request_is_compared_on_the_others_alone(world):
+    asked = itertools.count(1)
+    world.router.set(SHADOW)
+    world.scorer.versions["v2"] = lambda query, items: (broken if next(asked) % 10 == 0 else falling)(query, items)
+
+    async def many():
+        async with world.open() as client:
+            for number in range(40):
+                await client.post(f"/v1/{RECIPE}/rank", json=ask(user_id=f"u-{number}"))
+
+    asyncio.run(many())
+    mirrored = [exposure for exposure in world.exposures if exposure.marked == "shadow"]
+    assert Counter(exposure.fallback for exposure in mirrored) == {Fallback.NONE: 36, Fallback.ERROR: 4}
+    assert [found.tau for found in world.comparisons] == [1.0] * 36
+    answered = {exposure.request_id for exposure in mirrored if not exposure.fallback}
+    assert {found.request_id for found in world.comparisons} == answered
+
+
+@pytest.mark.parametrize("agent", ["Googlebot/2.1", BROWSER["user-agent"]])
+def test_what_no_shopper_was_shown_by_stable_is_mirrored_and_not_compared(world, agent):
+    world.router.set(SHADOW)
+    world.scorer.versions["v1"] = falling if "bot" in agent else broken
+    world.rank(headers={"user-agent": agent})
+    assert world.exposures[1].marked == "shadow"
+    assert world.comparisons == []
 
 
 # --------------------------------------------------------------------------------------------------- routes and leases
