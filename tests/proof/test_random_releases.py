@@ -34,6 +34,7 @@ def _markdown(tally: Tally) -> str:
         f"clocks put back by an hour. Between them {tally.measured} A/As were measured to their end.\n\n"
         "After each: the ledger's chain was whole, every release had opened once and ended once, the server held "
         "exactly stable and the previous version, the registry's alias was stable, nobody was left untold, no step of "
-        "an A/A had changed what serves or may be returned to, and no "
-        "version had replaced another without passing the infra check and the online gate.\n"
+        "an A/A had changed what serves or may be returned to, nothing but a person had "
+        "ended a shadow or canary in a night, and no version had replaced another "
+        "without passing the infra check and the online gate.\n"
     )
