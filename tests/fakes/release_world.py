@@ -190,7 +190,8 @@ class ReleaseWorld:
 
     def compare(self, taus: Sequence[float | None], *, length: int = 8, **fields: Any) -> None:
         """Shadow compares one request a tau, each of a query of its own, and of what `fields` say."""
-        assert self.state.release is not None and self.state.stable is not None
+        assert self.state.release is not None
+        assert self.state.stable is not None
         told = {
             "at": self.clock.now(), "recipe": self.recipe.name, "experiment": self.table.experiment, "length": length,
             "shown_version": self.state.stable.version, "shadow_version": self.state.release.candidate.version,
