@@ -1,4 +1,4 @@
-"""Shadow through real gateway processes, a real store, ledger and event log, and a double of the model server's client."""
+"""Shadow through real gateway processes, with a real ledger and event log and a double of the model server's client."""
 
 import time
 from types import SimpleNamespace

@@ -142,12 +142,14 @@ def in_shadow(world, taus):
     world.record(2)
     world.play(at(S.SHADOW))
     world.compare(taus)
+    world.clock.tick(1)
 
 
 def test_status_tells_how_far_a_candidate_in_shadow_agrees_so_far(world, call):
     in_shadow(world, [0.9] * 3)
     assert "  shadow: too little to compare: of 3 lists 3 can tell two orders apart" in call("status", NAME)
     world.compare([0.9] * 20)
+    world.clock.tick(1)
     assert "  shadow: tau is 0.90 over 23 requests (limit 0.30)" in call("status", NAME)
 
 
@@ -164,7 +166,9 @@ def test_a_person_sees_the_requests_that_differ_most_accepts_them_and_erases_the
     ]
     assert len(seen) == 1 + 10 * 4
     call("resume", NAME, "--reason", "the words of the season are new", "--by", "ada")
-    assert "ada accepts the differences: the words of the season are new" in call("history", NAME)
+    history = call("history", NAME)
+    assert "FAIL: tau is -1.00 over 40 requests in lists of 6 to 10 items (limit 0.30)" in history
+    assert "ada accepts the differences: the words of the season are new" in history
     assert "are erased" in call("differences", NAME, "--erase")
     assert call("differences", NAME).splitlines()[1:] == ["  the requests were erased"]
 
