@@ -1,6 +1,7 @@
 """A gateway in processes of its own, as `recflow gateway up` starts it, with a real store, ledger and event log.
 
-The model server's client is a double, said so by its name: v1 shows items as they come, v2 the other way round.
+The model server's client is a double, said so by its name: v1 shows items as they come, v2 the other way round, and
+v3 does so in answers to queries about winter alone.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ import pyarrow as pa
 
 from fakes.gateway_world import BROWSER, RECIPE, ask
 from fakes.local_triton import REPOSITORY
-from fakes.scripted_scorer import ScriptedScorer, falling, rising
+from fakes.scripted_scorer import ScriptedScorer, falling, reversed_in_winter, rising
 from host.processes import free_ports
 from recflow.artifacts.ledger import Candidate, EventKind, LedgerEvent, ReleaseState
 from recflow.artifacts.plans import Plan
@@ -45,7 +46,9 @@ def application() -> Any:
 
     place = Place(Path(os.environ[_FOLDER]))
     wait_s = float(os.environ[_WAIT_S])
-    scorer = ScriptedScorer({"v1": falling, "v2": rising}, {"v1": wait_s, "v2": wait_s})
+    scorer = ScriptedScorer(
+        {"v1": falling, "v2": rising, "v3": reversed_in_winter}, dict.fromkeys(("v1", "v2", "v3"), wait_s)
+    )
     # Two busy cores are shared with other tests: only what is meant to be late may be late.
     recipe = Recipe(name=RECIPE, owner="tests", serving=ServingSection(deadline_ms=20_000))
     seams = Seams(scorer, place.router, place.events, SystemClock())
@@ -78,12 +81,12 @@ class Place:
     def adopt(self, version: str) -> None:
         self.say(EventKind.ADOPTED, candidate=candidate(version, day=1))
 
-    def open_release(self, version: str) -> None:
+    def open_release(self, version: str, plan: Plan | None = None) -> None:
         self.say(
             EventKind.OPENED,
             release_id="rel-2",
             candidate=candidate(version, day=2),
-            plan=Plan(),
+            plan=plan or Plan(),
             to=ReleaseState.PACKAGED,
         )
         self.move(ReleaseState.CHECKED)

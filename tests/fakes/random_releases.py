@@ -2,13 +2,14 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from fakes.fake_server import Crash
 from fakes.release_world import HEALTHY, SICK, SILENT, ReleaseWorld
 from recflow.artifacts.decisions import Verdict
+from recflow.artifacts.events import Comparison
 from recflow.artifacts.ledger import EventKind, LedgerState, ReleaseState
 from recflow.domain.releases import ALLOWED_IN_AA, challenger, is_aa
 from recflow.errors import ReleaseRefused, TemporaryError
@@ -30,6 +31,8 @@ class Tally:
     measured: int = 0
     nights: int = 0
     clock_jumps: int = 0
+    differing: int = 0
+    accepted: int = 0
 
     def count(self, end: ReleaseState | None) -> None:
         self.ends[str(end)] = self.ends.get(str(end), 0) + 1
@@ -53,8 +56,10 @@ def play_releases(world: ReleaseWorld, releases: int, seed: int) -> Tally:
         stable = world.state.stable
         if stable is not None:
             world.metrics.set[stable.version] = HEALTHY
-        _torment(world, dice, tally)
+        taus = dice.choice(([0.8] * 5, [0.8] * 5, [-1.0] * 5))
+        _torment(world, dice, tally, taus)
         _check_rest(world, version)
+        _check_accepted(world, version, tally)
         tally.count(world.state.last_state)
         if world.state.stable is not None and dice.random() < 0.4:
             _measure(world, dice, tally)
@@ -69,7 +74,7 @@ def _measure(world: ReleaseWorld, dice: random.Random, tally: Tally) -> None:
     tally.measured += world.state.last_state is ReleaseState.MEASURED
 
 
-def _torment(world: ReleaseWorld, dice: random.Random, tally: Tally) -> None:
+def _torment(world: ReleaseWorld, dice: random.Random, tally: Tally, taus: Sequence[float] = ()) -> None:
     for _ in range(_LONGEST):
         if dice.random() < 0.6:
             world.poll()
@@ -82,6 +87,9 @@ def _torment(world: ReleaseWorld, dice: random.Random, tally: Tally) -> None:
         tally.outages += world.true_server.down
         if world.true_server.down and dice.random() < 0.5:
             world.true_server.packages.clear()
+        _mirror(world, taus)
+        if _is_held_for_differences(world) and dice.random() < 0.1:
+            operations.resume(world.recipe.name, world.true_ledger, person="ada", reason="as it should be")
         before = world.state
         if not _advance(world, tally) and world.state.release is None and world.state.waiting is None:
             break
@@ -92,6 +100,22 @@ def _torment(world: ReleaseWorld, dice: random.Random, tally: Tally) -> None:
         _wake(world)
     world.poll()
     world.play()
+
+
+def _mirror(world: ReleaseWorld, taus: Sequence[float]) -> None:
+    """Whenever a release comes into shadow its answers are compared with stable's, once."""
+    release = world.state.release
+    if release is None or release.state is not ReleaseState.SHADOW or release.first or not taus:
+        return
+    newest = next((record for record in reversed(world.events.records) if isinstance(record, Comparison)), None)
+    seen = newest is not None and (newest.experiment, newest.at) == (world.table.experiment, release.entered_at)
+    if not seen:
+        world.compare(taus, at=release.entered_at)
+
+
+def _is_held_for_differences(world: ReleaseWorld) -> bool:
+    release = world.state.release
+    return release is not None and release.state is ReleaseState.HELD and release.differences is not None
 
 
 def _turn_of_the_day(world: ReleaseWorld, dice: random.Random, tally: Tally) -> None:
@@ -133,7 +157,7 @@ def _command(world: ReleaseWorld, dice: random.Random, tally: Tally) -> None:
     name, ledger = world.recipe.name, world.true_ledger
     commands: list[Callable[[], object]] = [
         lambda: operations.hold(name, ledger, person="ada", reason="a look"),
-        lambda: operations.resume(name, ledger, person="ada"),
+        lambda: operations.resume(name, ledger, person="ada", reason="seen"),
         lambda: operations.abort(name, ledger, person="ada", reason="enough"),
         lambda: operations.rollback(world.recipe, world, person="ada", reason="a complaint"),
         lambda: operations.freeze(name, ledger, person="ada", reason="sale"),
@@ -191,6 +215,21 @@ def _check_rest(world: ReleaseWorld, version: str) -> None:
         assert world.true_registry.aliases(world.recipe.name) == {"champion": state.stable.version}
     if state.stable is not None and state.stable.version == version and len(serving) > 1:
         _check_earned(world, version)
+
+
+def _check_accepted(world: ReleaseWorld, version: str, tally: Tally) -> None:
+    """What orders otherwise than stable has met no shopper, unless a person said that it may."""
+    events = [entry.event for entry in world.true_ledger.entries(world.recipe.name)]
+    differs = {
+        record.experiment.partition(":")[0]
+        for record in world.events.records
+        if isinstance(record, Comparison) and record.shadow_version == version and record.tau == -1
+    }
+    accepted = {event.release_id for event in events if "accepts the differences" in event.reason}
+    met = {event.release_id for event in events if event.to in {ReleaseState.CANARY, ReleaseState.JUDGING}}
+    assert differs & met <= accepted
+    tally.differing += len(differs)
+    tally.accepted += len(differs & accepted)
 
 
 def _check_measured(world: ReleaseWorld) -> None:

@@ -20,6 +20,11 @@ def falling(_: str, items: Sequence[RankItem]) -> list[float]:
     return [-float(number) for number in range(len(items))]
 
 
+def reversed_in_winter(query: str, items: Sequence[RankItem]) -> list[float]:
+    """As the items came, but for queries with one word: there the last one first."""
+    return rising(query, items) if "winter" in query else falling(query, items)
+
+
 def down(*_: object) -> Sequence[float]:
     raise ServerUnavailable("the scripted version does not answer")
 

@@ -279,9 +279,10 @@ def _line(entry: LedgerEntry) -> str:
 
 
 def _print_findings(entry: LedgerEntry) -> None:
-    """What an A/A has found, where the entry is its end; what the offline gate has found, where it is a refusal."""
+    """What was found, where the entry is the end of an A/A, the offline gate's refusal, or shadow's hold for answers."""
     event = entry.event
-    if event.decision and (event.to is ReleaseState.MEASURED or event.kind is EventKind.CANDIDATE_REFUSED):
+    ends = event.to is ReleaseState.MEASURED or event.kind is EventKind.CANDIDATE_REFUSED
+    if event.decision and (ends or event.differences):
         for finding in event.decision.findings:
             print(f"         {finding.verdict if finding.blocking else 'seen'}: {finding.reason}")
     for change in event.changes:

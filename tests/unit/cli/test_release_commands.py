@@ -187,6 +187,42 @@ def test_a_reason_of_a_hundred_thousand_characters_is_refused_where_it_is_typed(
     assert world.state == before
 
 
+def in_shadow(world, taus):
+    world.stable(1)
+    world.record(2)
+    world.play(at(S.SHADOW))
+    world.compare(taus)
+    world.clock.tick(1)
+
+
+def test_status_tells_how_far_a_candidate_in_shadow_agrees_so_far(world, call):
+    in_shadow(world, [0.9] * 3)
+    assert "  shadow: too little to compare: of 3 lists 3 can tell two orders apart" in call("status", NAME)
+    world.compare([0.9] * 20)
+    world.clock.tick(1)
+    assert "  shadow: tau is 0.90 over 23 requests (limit 0.30)" in call("status", NAME)
+
+
+def test_a_person_sees_the_requests_that_differ_most_accepts_them_and_erases_them(world, call):
+    in_shadow(world, [-1.0] * 40)
+    world.play(at(S.HELD))
+    seen = call("differences", NAME).splitlines()
+    assert "orders otherwise than stable: tau is -1.00 over 40 requests" in seen[0]
+    assert seen[1:5] == [
+        '"shoes 0"  tau -1.00, scores differ by 0.800',
+        "   stable  candidate  item",
+        "        1          2  a (0.900, 0.100)",
+        "        2          1  b (0.100, 0.900)",
+    ]
+    assert len(seen) == 1 + 10 * 4
+    call("resume", NAME, "--reason", "the words of the season are new", "--by", "ada")
+    history = call("history", NAME)
+    assert "FAIL: tau is -1.00 over 40 requests in lists of 6 to 10 items (limit 0.30)" in history
+    assert "ada accepts the differences: the words of the season are new" in history
+    assert "are erased" in call("differences", NAME, "--erase")
+    assert call("differences", NAME).splitlines()[1:] == ["  the requests were erased"]
+
+
 def test_approve_without_a_waiting_release_is_refused_in_the_agreed_order(world, call):
     with pytest.raises(ReleaseRefused, match="nothing can be approved") as refused:
         call("approve", NAME)

@@ -297,6 +297,10 @@ def test_a_list_of_one_item_is_kept_as_one_that_cannot_be_compared(world):
 
 def test_a_shadow_that_crashes_on_every_tenth_request_is_compared_on_the_others_alone(world):
     asked = itertools.count(1)
+
+    def crashing(query, items):
+        return broken(query, items) if next(asked) % 10 == 0 else falling(query, items)
+
     world.router.set(SHADOW)
 
     def crashes_each_tenth_time(query, items):

@@ -14,3 +14,4 @@ def test_releases_survive_kills_outages_and_peoples_commands(tmp_path, seed):
     assert tally.outages > 0
     assert tally.measured > 0
     assert tally.nights > 0
+    assert tally.differing > 0
