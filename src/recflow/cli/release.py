@@ -279,7 +279,7 @@ def _line(entry: LedgerEntry) -> str:
 
 
 def _print_findings(entry: LedgerEntry) -> None:
-    """What was found, where the entry is the end of an A/A, the offline gate's refusal, or shadow's hold for answers."""
+    """What was found, where the entry ends an A/A, is the offline gate's refusal, or shadow's hold for answers."""
     event = entry.event
     ends = event.to is ReleaseState.MEASURED or event.kind is EventKind.CANDIDATE_REFUSED
     if event.decision and (ends or event.differences):

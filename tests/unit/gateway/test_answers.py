@@ -302,11 +302,7 @@ def test_a_shadow_that_crashes_on_every_tenth_request_is_compared_on_the_others_
         return broken(query, items) if next(asked) % 10 == 0 else falling(query, items)
 
     world.router.set(SHADOW)
-
-    def crashes_each_tenth_time(query, items):
-        return broken(query, items) if next(asked) % 10 == 0 else falling(query, items)
-
-    world.scorer.versions["v2"] = crashes_each_tenth_time
+    world.scorer.versions["v2"] = crashing
 
     async def many():
         async with world.open() as client:
