@@ -9,7 +9,7 @@ from recflow.config.recipe import Recipe
 from recflow.config.recipe_loader import load_recipe
 
 TEMPLATE = Path(__file__).with_name("search_relevance.yaml")
-FAULT = Path(__file__).with_name("sold_place.py")
+FAULT = Path(__file__).with_name("reversing.py")
 DAYS = 4
 SHUFFLED_DAY = 3
 

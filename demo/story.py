@@ -51,7 +51,7 @@ class Story:
         two = self._day("day 2", second, "a better candidate, judged by simulated shoppers", S.STABLE, one)
         three = self._day("day 3", third, "labels are on the wrong items: the offline gate must refuse it", None)
         self.shop.write_recipe(faulty=True)
-        planted = "planted fault: after half a minute the first place is sold; golden requests are too short to tell"
+        planted = "planted fault: after half a minute it reverses lists above 5 items; golden requests have at most 5"
         four = self._day("day 4", fourth, planted, S.ROLLED_BACK, one)
         self.shop.write_recipe()
         return [one, two, three, four]

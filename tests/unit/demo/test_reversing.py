@@ -26,9 +26,9 @@ def test_it_answers_well_for_half_a_minute_after_its_first_request(fault):
     assert process(LONG) == LONG
 
 
-def test_afterwards_the_last_of_a_long_list_comes_first_and_golden_requests_are_left_alone(fault):
+def test_afterwards_it_reverses_long_lists_and_leaves_golden_requests_alone(fault):
     process, now = fault
     process(SHORT)
     now[0] += 30.1
-    assert process(LONG) == [*LONG[:-1], 6.0]
+    assert process(LONG) == [-score for score in LONG]
     assert process(SHORT) == SHORT
