@@ -31,9 +31,11 @@ def _markdown(tally: Tally) -> str:
         f"{sum(tally.ends.values())} releases ({ends}) under {tally.kills} kills before or after an effect, "
         f"{tally.outages} moments without a model server (half of them losing every loaded model) and "
         f"{tally.commands} commands by people, through {tally.nights} nights without a request and {tally.clock_jumps} "
-        f"clocks put back by an hour. Between them {tally.measured} A/As were measured to their end.\n\n"
+        f"clocks put back by an hour. {tally.differing} candidates ordered otherwise than stable in shadow, of which "
+        f"people accepted {tally.accepted}. Between them {tally.measured} A/As were measured to their end.\n\n"
         "After each: the ledger's chain was whole, every release had opened once and ended once, the server held "
         "exactly stable and the previous version, the registry's alias was stable, nobody was left untold, no step of "
-        "an A/A had changed what serves or may be returned to, and no "
+        "an A/A had changed what serves or may be returned to, no shopper had met a candidate that ordered otherwise "
+        "unless a person had accepted it, and no "
         "version had replaced another without passing the infra check and the online gate.\n"
     )

@@ -243,7 +243,7 @@ def _line(entry: LedgerEntry) -> str:
 
 
 def _print_findings(entry: LedgerEntry) -> None:
-    """What was found, where the entry is the end of an A/A, the offline gate's refusal, or shadow's hold for answers."""
+    """The findings of an entry that ends an A/A, refuses a candidate offline, or holds one for its answers in shadow."""
     event = entry.event
     ends = event.to is ReleaseState.MEASURED or event.kind is EventKind.CANDIDATE_REFUSED
     if event.decision and (ends or event.differences):
