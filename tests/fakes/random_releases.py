@@ -11,12 +11,15 @@ from fakes.release_world import HEALTHY, SICK, SILENT, ReleaseWorld
 from recflow.artifacts.decisions import Verdict
 from recflow.artifacts.events import Comparison
 from recflow.artifacts.ledger import EventKind, LedgerState, ReleaseState
-from recflow.domain.releases import ALLOWED_IN_AA, challenger, is_aa
+from recflow.config.sections.training import TrainingSection
+from recflow.domain.refused_changes import standstill
+from recflow.domain.releases import ALLOWED_IN_AA, challenger, is_aa, is_return
 from recflow.errors import ReleaseRefused, TemporaryError
 from recflow.rollout import operations
 
 _VERDICTS = (Verdict.PASS, Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE)
 _LONGEST = 3000
+_CHANGES = 0.25  # share of nights before which the recipe is changed, or reverted
 _WAITS_FOR_SHOPPERS = frozenset({ReleaseState.SHADOW, ReleaseState.CANARY})
 
 
@@ -34,8 +37,8 @@ class Tally:
     differing: int = 0
     accepted: int = 0
 
-    def count(self, end: ReleaseState | None) -> None:
-        self.ends[str(end)] = self.ends.get(str(end), 0) + 1
+    def count(self, end: str) -> None:
+        self.ends[end] = self.ends.get(end, 0) + 1
 
     def add(self, other: "Tally") -> None:
         """Count what another tally has counted too."""
@@ -47,11 +50,13 @@ class Tally:
 
 def play_releases(world: ReleaseWorld, releases: int, seed: int) -> Tally:
     """One candidate a day; each day's release is tormented until nothing moves any more."""
-    dice, tally = random.Random(seed), Tally()
+    dice, tally, changed = random.Random(seed), Tally(), False
+    other = world.recipe.model_copy(update={"training": TrainingSection(epochs=5)})
     for day in range(1, releases + 1):
         world.verdict, world.judge_after_s = dice.choice(_VERDICTS), dice.choice((10, 60))
         world.check_verdict = dice.choice((Verdict.PASS, Verdict.PASS, Verdict.PASS, Verdict.FAIL))
-        version = world.record(day)
+        changed = changed != (dice.random() < _CHANGES)
+        version = world.record(day, world.package(day, other if changed else None))
         world.metrics.set[version] = dice.choice((HEALTHY, HEALTHY, HEALTHY, SICK, SILENT))
         stable = world.state.stable
         if stable is not None:
@@ -60,8 +65,8 @@ def play_releases(world: ReleaseWorld, releases: int, seed: int) -> Tally:
         _torment(world, dice, tally, taus)
         _check_rest(world, version)
         _check_accepted(world, version, tally)
-        tally.count(world.state.last_state)
-        if world.state.stable is not None and dice.random() < 0.4:
+        tally.count("stands still" if world.state.waiting else str(world.state.last_state))
+        if world.state.stable is not None and world.state.waiting is None and dice.random() < 0.4:
             _measure(world, dice, tally)
             _check_rest(world, version)
     return tally
@@ -91,7 +96,7 @@ def _torment(world: ReleaseWorld, dice: random.Random, tally: Tally, taus: Seque
         if _is_held_for_differences(world) and dice.random() < 0.1:
             operations.resume(world.recipe.name, world.true_ledger, person="ada", reason="as it should be")
         before = world.state
-        if not _advance(world, tally) and world.state.release is None and world.state.waiting is None:
+        if not _advance(world, tally) and world.state.release is None and not _goes_on(world):
             break
         _check_always(world)
         _check_night(world, before)
@@ -116,6 +121,12 @@ def _mirror(world: ReleaseWorld, taus: Sequence[float]) -> None:
 def _is_held_for_differences(world: ReleaseWorld) -> bool:
     release = world.state.release
     return release is not None and release.state is ReleaseState.HELD and release.differences is not None
+
+
+def _goes_on(world: ReleaseWorld) -> bool:
+    """Whether a candidate waits whose line does not stand still."""
+    state, tries = world.state, world.recipe.rollout.change_tries
+    return state.waiting is not None and not standstill(state.refused, tries, state.waiting.made_with)
 
 
 def _turn_of_the_day(world: ReleaseWorld, dice: random.Random, tally: Tally) -> None:
@@ -162,6 +173,8 @@ def _command(world: ReleaseWorld, dice: random.Random, tally: Tally) -> None:
         lambda: operations.rollback(world.recipe, world, person="ada", reason="a complaint"),
         lambda: operations.freeze(name, ledger, person="ada", reason="sale"),
         lambda: operations.unfreeze(name, ledger, person="ada"),
+        lambda: operations.accept(name, ledger, person="ada", reason="half the cost"),
+        lambda: operations.give_up(name, ledger, person="ada", reason="no use"),
         lambda: operations.start_aa(world.recipe, ledger, world.clock.now(), person="ada", hours=0.1),
     ]
     try:
@@ -202,13 +215,14 @@ def _check_rest(world: ReleaseWorld, version: str) -> None:
         operations.unfreeze(world.recipe.name, world.true_ledger, person="ada")
         world.play()
         state = world.state
-    assert (state.release, state.waiting, state.untold, state.retiring) == (None, None, 0, ())
+    assert (state.release, _goes_on(world), state.untold, state.retiring) == (None, False, 0, ())
     events = [entry.event for entry in world.true_ledger.entries(world.recipe.name)]
     opened = [event.release_id for event in events if event.kind is EventKind.OPENED]
     ended = [event.release_id for event in events if event.kind is EventKind.MOVED and event.to and event.to.terminal]
     assert sorted(opened) == sorted(ended)
     assert len(set(opened)) == len(opened)
     _check_measured(world)
+    _check_tries(world)
     serving = {served.version for served in (state.stable, state.previous) if served}
     assert set(world.loaded) == serving
     if state.stable is not None:
@@ -227,7 +241,8 @@ def _check_accepted(world: ReleaseWorld, version: str, tally: Tally) -> None:
     }
     accepted = {event.release_id for event in events if "accepts the differences" in event.reason}
     met = {event.release_id for event in events if event.to in {ReleaseState.CANARY, ReleaseState.JUDGING}}
-    assert differs & met <= accepted
+    meant = {event.release_id for event in events if event.changes}
+    assert (differs - meant) & met <= accepted
     tally.differing += len(differs)
     tally.accepted += len(differs & accepted)
 
@@ -240,6 +255,21 @@ def _check_measured(world: ReleaseWorld) -> None:
             kept = [(state.stable, state.previous, state.retiring) for state in (after.state, before.state)]
             assert kept[0] == kept[1]
             assert after.event.to in {ReleaseState.JUDGING, *ALLOWED_IN_AA[ReleaseState.JUDGING]}
+
+
+def _check_tries(world: ReleaseWorld) -> None:
+    """No change was opened after its nights were over, but for a person's word; counted from the entries alone."""
+    changes, refused = set[str](), set[str]()
+    for entry in [*world.true_ledger.entries(world.recipe.name)][::-1]:
+        event = entry.event
+        if event.kind is EventKind.OPENED and event.changes:
+            assert len(refused) < world.recipe.rollout.change_tries
+            changes.add(event.release_id)
+        if event.to in {ReleaseState.ROLLED_BACK, ReleaseState.REJECTED} and event.release_id in changes:
+            refused.add(event.release_id)
+        promoted = event.to is ReleaseState.STABLE and not is_return(event.release_id)
+        if promoted or event.kind is EventKind.CHANGE_ACCEPTED:
+            refused.clear()
 
 
 def _check_earned(world: ReleaseWorld, version: str) -> None:

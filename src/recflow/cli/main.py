@@ -11,6 +11,8 @@ import typer
 
 from recflow.errors import EXIT_BUG, EXIT_DONE, RecflowError
 
+_LONGEST_COMMAND = 5000  # characters; a longer one hides what was wrong
+
 
 @dataclass(frozen=True)
 class _Room:
@@ -75,7 +77,8 @@ def run(arguments: Sequence[str]) -> int:
     except Exception:  # noqa: BLE001 - what is not a RecflowError is a bug: keep its traceback, say so by the exit code
         _say(traceback.format_exc())
         code = EXIT_BUG
-    _say(f"Run it again: {shlex.join(['recflow', *arguments])}")
+    command = shlex.join(["recflow", *arguments])
+    _say(f"Run it again: {command}" if len(command) <= _LONGEST_COMMAND else "Run it again: the same command")
     return code
 
 

@@ -63,13 +63,17 @@ def _margins(recipe: Recipe) -> str:
 
 
 @app.command()
-def plan(recipe: Annotated[str, typer.Argument(help="A recipe's file, or the name of an installed one.")]) -> None:
+def plan(
+    recipe: Annotated[str, typer.Argument(help="A recipe's file, or the name of an installed one.")],
+    *,
+    change: Annotated[bool, typer.Option("--change", help="As a change, which must be better.")] = False,
+) -> None:
     """Say how long an experiment takes, how each guardrail is judged, and who would pass, before anything starts."""
-    for line in _plan(_any_recipe(recipe)):
+    for line in _plan(_any_recipe(recipe), change=change):
         print(line)
 
 
-def _plan(recipe: Recipe, *, short: bool = False) -> list[str]:
+def _plan(recipe: Recipe, *, short: bool = False, change: bool = False) -> list[str]:
     """The lines of an experiment that would start now; `short`: without each guardrail's."""
     from recflow.experiments.forecast import plan_lines
     from recflow.experiments.planning import plan_online
@@ -78,7 +82,8 @@ def _plan(recipe: Recipe, *, short: bool = False) -> list[str]:
 
     services, hours = build_services(), recipe.rollout.judging.max_judging_hours
     traffic = read_traffic(services.events, recipe, services.clock.now(), hours)
-    return plan_lines(plan_online(recipe.online_gate, recipe.outcomes, recipe.rollout.kind, traffic), short=short)
+    kind = "change" if change else "refresh"
+    return plan_lines(plan_online(recipe.online_gate, recipe.outcomes, kind, traffic), short=short)
 
 
 @app.command()

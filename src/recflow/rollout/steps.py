@@ -128,13 +128,18 @@ def _after_shadow(context: Context, health: Decision) -> Proposal:
     if release.first:
         return move(release, to, "first_release", step=step, decision=health)
     compared = read_compared(context.services.events, context.name, context.state, context.now)
-    agreement = judge_agreement(release.plan, compared, accepted=release.differences is not None)
+    agreement = judge_agreement(release.plan, compared, accepted=_may_differ(release))
     findings = {"findings": (*agreement.findings, *health.findings)}
     if agreement.verdict is V.FAIL:
         held = move(release, S.HELD, decision=agreement.model_copy(update=findings))
         return held.model_copy(update={"differences": publish_differences(context, compared)})
     decision = health.model_copy(update=findings | {"reasons": (*agreement.reasons, *health.reasons)})
     return move(release, to, step=step, decision=decision)
+
+
+def _may_differ(release: OpenRelease) -> bool:
+    """Whether a person has accepted that it orders otherwise: in shadow, or as a change that is judged as a refresh."""
+    return release.differences is not None or bool(release.changes)
 
 
 def _golden_traffic(context: Context) -> Decision:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from recflow.artifacts.ledger import ReleaseState
+from recflow.domain.reasons import LONGEST_REASON
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 HEAVY = "boto3 datasets duckdb great_expectations kubernetes mlflow torch transformers tritonclient".split()
@@ -29,6 +30,7 @@ print("RESULT" + json.dumps({
             "retries": min(task.retries for task in dag.tasks),
             "tags": sorted(dag.tags),
             "doc": dag.doc_md or "",
+            "longest": {name: dag.params.get_param(name).schema.get("maxLength") for name in dag.params},
         }
         for dag in bag.dags.values()
     },
@@ -72,6 +74,10 @@ def test_the_retrain_dag_is_the_loop(parsed):
         "offline_gate": ["record_candidate"],
         "record_candidate": [],
     }
+
+
+def test_a_reason_to_compute_again_fits_into_a_manifest(parsed):
+    assert parsed["dags"]["search_relevance__retrain"]["longest"]["fresh"] == LONGEST_REASON
 
 
 def test_the_release_dag_follows_the_plan_of_its_recipe(parsed):

@@ -184,6 +184,16 @@ def test_a_change_that_is_accepted_is_judged_as_a_refresh_and_says_who_accepted_
     assert (entry.actor, entry.event.reason) == ("ada", "accepted by ada: half the cost")
 
 
+def test_an_accepted_change_may_order_otherwise_in_shadow(world):
+    refuse_twice(world)
+    operations.accept(world.recipe.name, world.true_ledger, person="ada", reason="half the cost")
+    world.record(4, world.package(4, changed(world)))
+    world.play(lambda state: state.release is not None and state.release.state is S.SHADOW)
+    world.compare([-1.0] * 40)
+    state = world.play(lambda state: state.release is not None and state.release.state in {S.CANARY, S.HELD})
+    assert state.release.state is S.CANARY
+
+
 def test_an_accepted_change_that_is_refused_again_has_the_same_number_of_nights(world):
     refuse_twice(world)
     operations.accept(world.recipe.name, world.true_ledger, person="ada", reason="half the cost")
