@@ -82,8 +82,8 @@ def _plan(recipe: Recipe, *, short: bool = False, change: bool = False) -> list[
 
     services, hours = build_services(), recipe.rollout.judging.max_judging_hours
     traffic = read_traffic(services.events, recipe, services.clock.now(), hours)
-    kind = "change" if change else "refresh"
-    return plan_lines(plan_online(recipe.online_gate, recipe.outcomes, kind, traffic), short=short)
+    online = plan_online(recipe.online_gate, recipe.outcomes, "change" if change else "refresh", traffic)
+    return [*(["as a change, which must be better:"] if change else []), *plan_lines(online, short=short)]
 
 
 @app.command()

@@ -223,6 +223,8 @@ class TestRecipe:
         assert length.startswith("no earlier traffic: planned for 5,000 users")
         assert guardrail.startswith("purchase_rate: chosen by both arms together at 640 users")
         assert chances.startswith("who passes is not known")
+        assert run(["plan", str(recipe), "--change"]) == 0
+        assert capsys.readouterr().out.splitlines()[:2] == ["as a change, which must be better:", length]
         assert run(["recipe", "check", str(recipe)]) == 0
         assert f"{recipe}: {length}\n{recipe}: {chances}\n" in capsys.readouterr().out
 
