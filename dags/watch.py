@@ -4,9 +4,9 @@
 
 **What**: golden requests to every live version, error share and p95 from the gateways' log, freshness of the log, days
 since the last promotion. A breach by the candidate rolls its release back; a breach by stable returns to the previous
-version where there is one; everything else tells a person. The event log is compacted
-first. `start_release` starts a run of the release DAG where a candidate waits, or a release goes on, and no run carries
-it: Airflow drops a candidate's wake-up while the DAG is paused.
+version where there is one; everything else tells a person. The event log is compacted first. `start_release` starts a
+run of the release DAG where a candidate waits, or a release goes on, and no run carries it: Airflow drops a candidate's
+wake-up while the DAG is paused.
 
 **If it is red**: the watch itself is broken, not the shop. The message names the runbook.
 """

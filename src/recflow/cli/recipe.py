@@ -95,14 +95,14 @@ def diff(
     from recflow.domain.changes import all_options, differences, shaping_options
     from recflow.wiring import stages_computed_again
 
-    dumps = [_any_recipe(name) for name in (before, after)]
-    old, new = (recipe.model_dump(mode="json") for recipe in dumps)
+    recipes = [_any_recipe(name) for name in (before, after)]
+    old, new = (recipe.model_dump(mode="json") for recipe in recipes)
     found = differences(all_options(old), all_options(new))
     shaping = differences(shaping_options(old), shaping_options(new))
     for line in found:
         print(f"{line}{'' if line in shaping else '  (shapes no answer)'}")
     print("a change: it must be better than what serves" if shaping else "a refresh: it must be no worse")
-    print(f"computed again: {', '.join(stages_computed_again(*dumps)) or 'nothing'}")
+    print(f"computed again: {', '.join(stages_computed_again(*recipes)) or 'nothing'}")
 
 
 def _any_recipe(name: str) -> Recipe:

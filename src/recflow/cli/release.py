@@ -25,7 +25,7 @@ app = typer.Typer(help="Advance, approve, abort, roll back and show releases.", 
 
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="The recipe's name.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in the ledger.")]
-Said = Annotated[str, typer.Option("--reason", help="Why; it stands in the ledger. Not to be left out.")]
+RequiredReason = Annotated[str, typer.Option("--reason", help="Why; it stands in the ledger. Not to be left out.")]
 Person = Annotated[str, typer.Option("--by", help="Who; default: the user of this process.")]
 
 
@@ -129,7 +129,7 @@ def unfreeze(recipe: RecipeName, reason: Reason = "", by: Person = "") -> None:
 
 
 @app.command()
-def accept(recipe: RecipeName, reason: Said, by: Person = "") -> None:
+def accept(recipe: RecipeName, reason: RequiredReason, by: Person = "") -> None:
     """Accept the change that was refused last as not worse: the next night tries it again, judged as a refresh."""
     from recflow.rollout import operations
 
@@ -137,7 +137,7 @@ def accept(recipe: RecipeName, reason: Said, by: Person = "") -> None:
 
 
 @app.command()
-def give_up(recipe: RecipeName, reason: Said, by: Person = "") -> None:
+def give_up(recipe: RecipeName, reason: RequiredReason, by: Person = "") -> None:
     """Try the change that was refused last no more; the line goes on once its recipe is another."""
     from recflow.rollout import operations
 

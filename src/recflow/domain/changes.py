@@ -48,7 +48,7 @@ BASE_MODEL = "base model"  # its weights, not its name; packages of former versi
 def shaping_options(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a recipe, as it was dumped, that shape the model, by dotted name; absent ones at their default."""
     defaults = Recipe(name="any", owner="any").model_dump(mode="json", include=set(SHAPING))
-    options = dict(_flat({name: {**defaults[name], **recipe.get(name, {})} for name in SHAPING}))
+    options = all_options(defaults) | all_options({name: recipe[name] for name in SHAPING if name in recipe})
     return {name: value for name, value in options.items() if name not in _NEUTRAL}
 
 

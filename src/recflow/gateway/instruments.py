@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from recflow.artifacts.events import Comparison, Exposure, Outcome
 from recflow.domain.routes import RoutingTable
 
+_PREFIX = "recflow_gateway_"
 _SECONDS = (0.005, 0.01, 0.02, 0.04, 0.07, 0.1, 0.15, 0.2, 0.25, 0.3, 0.5, 1.0)
 _TAUS = (-0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 _DIFFERENCES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -16,70 +17,50 @@ class Instruments:
     """Counters and histograms under `recflow_gateway_`, in a registry of their own."""
 
     def __init__(self) -> None:
-        self._registry = registry = CollectorRegistry()
-        self._requests = Counter(
-            "recflow_gateway_requests_total",
+        self._registry = CollectorRegistry()
+        self._requests = self._counter(
+            "requests_total",
             "Answered rank requests, by the version that was assigned and why another one answered.",
             ("recipe", "version", "arm", "fallback"),
-            registry=registry,
         )
-        self._latency = Histogram(
-            "recflow_gateway_latency_seconds",
-            "From the read request to its answer.",
-            ("recipe", "version"),
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self._refused = Counter(
-            "recflow_gateway_refused_total", "Requests refused, by code.", ("code",), registry=registry
-        )
-        self._outcomes = Counter(
-            "recflow_gateway_outcomes_total", "Outcomes received.", ("recipe", "kind"), registry=registry
-        )
-        self._marked = Counter(
-            "recflow_gateway_marked_total",
+        self._latency = self._histogram("latency_seconds", "From the read request to its answer.", _SECONDS)
+        self._refused = self._counter("refused_total", "Requests refused, by code.", ("code",))
+        self._outcomes = self._counter("outcomes_total", "Outcomes received.", ("recipe", "kind"))
+        self._marked = self._counter(
+            "marked_total",
             "Answered rank requests outside experiments, by why: bot, employee, forced, unidentified.",
             ("recipe", "marked"),
-            registry=registry,
         )
-        self._nobody = Counter(
-            "recflow_gateway_ids_of_nobody_total",
+        self._nobody = self._counter(
+            "ids_of_nobody_total",
             "Answered rank requests with an id that stands for nobody, such as undefined or guest.",
             ("recipe",),
-            registry=registry,
         )
-        self._mirrored = Counter(
-            "recflow_gateway_shadow_total", "Mirrored requests.", ("recipe", "version", "result"), registry=registry
-        )
-        self._shadow_latency = Histogram(
-            "recflow_gateway_shadow_latency_seconds",
-            "Time of the shadow version.",
-            ("recipe", "version"),
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self._difference = Histogram(
-            "recflow_gateway_shadow_score_difference",
+        self._mirrored = self._counter("shadow_total", "Mirrored requests.", ("recipe", "version", "result"))
+        self._shadow_latency = self._histogram("shadow_latency_seconds", "Time of the shadow version.", _SECONDS)
+        self._difference = self._histogram(
+            "shadow_score_difference",
             "Mean absolute difference of the shadow's scores from stable's, a request.",
-            ("recipe", "version"),
-            buckets=_DIFFERENCES,
-            registry=registry,
+            _DIFFERENCES,
         )
-        self._tau = Histogram(
-            "recflow_gateway_shadow_tau",
-            "Kendall's tau-b of the shadow's order with stable's, a request.",
-            ("recipe", "version"),
-            buckets=_TAUS,
-            registry=registry,
+        self._tau = self._histogram(
+            "shadow_tau", "Kendall's tau-b of the shadow's order with stable's, a request.", _TAUS
         )
+
+    def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
+        return Counter(f"{_PREFIX}{name}", text, labels, registry=self._registry)
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+        """Of a version's requests."""
+        return Histogram(f"{_PREFIX}{name}", text, ("recipe", "version"), buckets=buckets, registry=self._registry)
 
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
         """A gauge that is read when it is scraped."""
-        Gauge(f"recflow_gateway_{name}", text, registry=self._registry).set_function(read)
+        Gauge(f"{_PREFIX}{name}", text, registry=self._registry).set_function(read)
 
     def watch_epochs(self, reads: Mapping[str, Callable[[], float]]) -> None:
         """The epoch that each recipe is routed by."""
-        gauge = Gauge("recflow_gateway_epoch", "Routing epoch.", ("recipe",), registry=self._registry)
+        gauge = Gauge(f"{_PREFIX}epoch", "Routing epoch.", ("recipe",), registry=self._registry)
         for recipe, read in reads.items():
             gauge.labels(recipe).set_function(read)
 

@@ -147,7 +147,7 @@ def _judge(measure: _Measure, told: Sequence[Compared], *, blocking: bool) -> It
     means = [_mean(group, rows) for group, rows in sorted(grouped.items())]
     lowest = min([mean for mean in means if mean.is_judged] or means, key=lambda mean: mean.value)
     reason = f"{measure.text} is {whole.told} (limit {measure.limit:.2f}), lowest {lowest.told} in {lowest.group}"
-    verdict = V.FAIL if whole.highest < measure.limit else V.PASS
+    verdict = V.FAIL if whole.value < measure.limit else V.PASS
     yield Finding(
         rule=measure.name, verdict=verdict, reason=reason, blocking=blocking,
         value=whole.value, limit=measure.limit, n=whole.requests,

@@ -5,12 +5,15 @@ from typer.testing import CliRunner
 
 from fakes.release_world import NAME, ReleaseWorld, interval
 from recflow.artifacts.decisions import Decision, Finding, Verdict
-from recflow.artifacts.ledger import ReleaseState
+from recflow.artifacts.ledger import EventKind, LedgerEvent, ReleaseState
 from recflow.cli import release as cli
 from recflow.cli.main import run
 from recflow.config.sections.training import TrainingSection
+from recflow.config.settings import Settings
 from recflow.errors import BadConfiguration, ReleaseRefused, StoreFull
 from recflow.rollout.candidates import record_candidate
+from recflow.rollout.opening import as_candidate
+from recflow.wiring.provenance import made_with_now
 from recflow.wiring.services import Services
 
 S = ReleaseState
@@ -24,6 +27,7 @@ class WorldServices(Services):
         for name in ("clock", "artifacts", "ledger", "server", "router", "metrics", "registry", "notifier"):
             setattr(self, name, getattr(world, name))
         self.events = world.metrics.events
+        self.settings = Settings(base_models=world.folder)
 
     def recipe(self, name):
         return self.world.recipe
@@ -164,12 +168,21 @@ def test_status_and_history_name_a_refused_change_and_what_a_person_said_of_it(w
     assert given_up.endswith("change_given_up: given up by eve: no use")
 
 
-def test_status_says_why_a_line_stands_still(world, call, monkeypatch):
+def test_status_says_why_a_line_stands_still(world, call):
     world.stable(1)
-    for day in (2, 3):
-        refuse_change(world, day)
-    monkeypatch.setattr(cli, "standstill_of", lambda _, recipe: f"{recipe.name} stands still")
-    assert f"  {NAME} stands still" in call("status", NAME).splitlines()
+    base = world.folder / "small"
+    base.mkdir()
+    (base / "config.json").write_text("{}")
+    world.recipe = world.recipe.model_copy(update={"training": TrainingSection(base_model="small")})
+    made_with = made_with_now(WorldServices(world), world.recipe)
+    for night in ("2011-01-02", "2011-01-03"):
+        candidate = as_candidate(world.state.stable).model_copy(
+            update={"made_with": made_with, "interval_label": night}
+        )
+        event = LedgerEvent(kind=EventKind.CANDIDATE_REFUSED, candidate=candidate, changes=("training.epochs: 2 → 5",))
+        world.true_ledger.append(NAME, event, after=world.true_ledger.head(NAME))
+    told = "  the line stands still: a change was refused on 2 nights: training.epochs: 2 → 5. Last: no reason told"
+    assert told in call("status", NAME).splitlines()
 
 
 @pytest.mark.parametrize("command", ["accept", "give-up"])

@@ -3,7 +3,8 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.sdk.bases.operator import ExecutorSafeguard
-from airflow.sdk.exceptions import AirflowSkipException, DagRunTriggerException
+from airflow.sdk.exceptions import AirflowRuntimeError, AirflowSkipException, DagRunTriggerException, ErrorType
+from airflow.sdk.execution_time.comms import ErrorResponse
 
 from fakes.fake_clock import FakeClock
 from recflow.artifacts.ledger import Candidate, EventKind, LedgerEvent
@@ -72,14 +73,16 @@ def claim_candidate():
 class AirflowOf:
     """What a task asks Airflow of another DAG."""
 
-    def __init__(self, *, runs: int, paused: bool = False) -> None:
-        self.runs, self.paused, self.id = runs, paused, "an-id"
+    def __init__(self, *, runs: int = 0, paused: bool = False, silent: bool = False) -> None:
+        self.runs, self.paused, self.silent, self.id = runs, paused, silent, "an-id"
 
     def get_dr_count(self, *, dag_id, states):
         assert (dag_id, states) == ("shop_search__release", ["queued", "running"])
         return self.runs
 
     def get_dag(self, dag_id):
+        if self.silent:
+            raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR))
         return SimpleNamespace(is_paused=self.paused)
 
 
@@ -104,7 +107,8 @@ def test_one_run_is_started_for_a_candidate_that_waits_without_one():
         start_release(runs=1)
 
 
-def test_the_watch_moves_nothing_forward_while_the_release_dag_is_paused():
+@pytest.mark.parametrize("airflow", [AirflowOf(paused=True), AirflowOf(silent=True)], ids=["paused", "not told"])
+def test_the_watch_moves_nothing_forward_while_the_release_dag_is_paused_or_airflow_does_not_tell(airflow):
     services, now = build_services(), datetime(2011, 1, 5, tzinfo=UTC)
     package = Ref(kind=RefKind.PACKAGE, uri="file:///store/package", digest="a" * 64)
     candidate = Candidate(version="v1", package=package, interval_label="2011-01-04", trained_through=now)
@@ -112,7 +116,7 @@ def test_the_watch_moves_nothing_forward_while_the_release_dag_is_paused():
         "shop_search", LedgerEvent(kind=EventKind.CANDIDATE_RECORDED, candidate=candidate), after=None
     )
     task = WatchOperator(task_id="watch", recipe="shop_search")
-    seen = task.execute({**context(), "ti": AirflowOf(runs=0, paused=True)})
+    seen = task.execute({**context(), "ti": airflow})
     assert seen["advanced"] == "its release DAG is paused"
 
 
