@@ -38,6 +38,7 @@ from recflow.config.sections.serving import ServingSection
 from recflow.domain.request_ids import SigningKeys
 from recflow.protocols import AsyncScorer
 
+_SECONDS_A_CLICK = 2  # what one person may do in a minute is limited
 _FOLDER, _WAIT_S = "GATEWAY_TEST_FOLDER", "GATEWAY_TEST_WAIT_S"
 
 
@@ -171,7 +172,7 @@ class Load:
     """Requests without a pause from several users at once, in a thread, until it is told to end.
 
     `answers` are (user, answer) of status 200; `others` counts every other status and every broken connection. With
-    `click` each user clicks on the first item of each answer; `clicks` counts those that were taken.
+    `click` each user clicks on the first item of an answer every two seconds; `clicks` counts those that were taken.
     """
 
     def __init__(self, url: str, *, users: int = 8, recipe: str = RECIPE, click: bool = False) -> None:
@@ -212,13 +213,15 @@ class Load:
             await asyncio.gather(*(self._user(client, f"u-{number}") for number in range(self.users)))
 
     async def _user(self, client: httpx.AsyncClient, user: str) -> None:
+        clicked = 0.0
         while not self._ending.is_set():
             answer = await self._post(client, f"/v1/{self.recipe}/rank", ask(user_id=user))
             if answer is None:
                 await asyncio.sleep(0.05)
                 continue
             self.answers.append((user, answer))
-            if self._click:
+            if self._click and time.monotonic() - clicked > _SECONDS_A_CLICK:
+                clicked = time.monotonic()
                 act = {"request_id": answer["request_id"], "user_id": user, "kind": "click"}
                 act["item_id"] = answer["items"][0]["id"]
                 taken = await self._post(client, "/v1/outcomes", act)
