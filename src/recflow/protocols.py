@@ -83,13 +83,16 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True)
 class JobSpec:
-    """A command to run as `processes` ranks. The same name is the same job: a second submit reconnects."""
+    """A command to run as `processes` ranks. The same name is the same job: a second submit reconnects.
+
+    The job itself keeps `timeout_s`, whoever waits for it: when it is over the job ends with `JobTooLong.exit_code`.
+    """
 
     name: str
     command: tuple[str, ...]
     processes: int = 1
     environment: Mapping[str, str] = field(default_factory=dict)
-    timeout_s: float = 6 * 3600
+    timeout_s: float | None = None
 
 
 @dataclass(frozen=True)
