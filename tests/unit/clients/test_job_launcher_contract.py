@@ -8,7 +8,7 @@ import pytest
 
 from fakes.fake_launcher import FakeLauncher
 from recflow.clients.launcher import ProcessLauncher
-from recflow.errors import BadConfiguration, BadData, JobInterrupted, JobTooLong, TemporaryError, from_exit_code
+from recflow.errors import BadConfiguration, BadData, JobTooLong, TemporaryError, from_exit_code
 from recflow.protocols import JobLauncher, JobSpec, JobState, JobStatus
 
 SLEEP = (sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)")
