@@ -20,8 +20,8 @@ from host.sqlite import let_readers_pass_writers
 REPOSITORY = Path(__file__).resolve().parent.parent
 BOOT_TIMEOUT_S = 180.0
 API_SERVER = "airflow-api"
-# Processes that write at once wait for one another; on a busy host longer than the driver's five seconds. The API server
-# alone does not: it may be waiting for itself, and then nobody is answered until it gives up.
+# Processes that write at once wait for one another; on a busy host longer than the driver's five seconds. The API
+# server alone does not: it may be waiting for itself, and then nobody is answered until it gives up.
 BUSY_TIMEOUT_S, API_BUSY_TIMEOUT_S = 60, 5
 BACKFILL_POOL, BACKFILL_SLOTS = "backfill", 2  # the pool that recflow_airflow.policy puts backfills into
 

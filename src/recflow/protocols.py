@@ -3,7 +3,7 @@
 Each protocol has a fake in `tests/fakes`, and the fake and every real client pass the same test suite.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -217,6 +217,12 @@ class EventLog(Protocol):
         """What shadow compared with start <= at < end, one row a mirrored request, in time order.
 
         Columns: `columns`, or all of `Comparison`; `items` is a list of structs. None of them is an exposure.
+        """
+
+    def erase_comparisons(self, recipe: str, user_keys: Collection[str]) -> int:
+        """Empty user key, query and items of these users' comparisons, marked `erased`; how many could not be, yet.
+
+        Those stand where a gateway still writes: ask again some minutes later.
         """
 
     def facts(

@@ -42,8 +42,8 @@ class Surroundings(Frozen):
     itself come by such a return, so that the watch cannot swing to and fro. `candidate_met` says whether shoppers were
     sent to the candidate already; `returning` that the candidate is the version returned to, which no watch sends back.
     `unmatched` are acts that belong to no answer, by reason, beside the `matched` ones. `standstill` is why nothing is
-    trained, empty when it is; `given_up` that a person has chosen it. `stopped` is what a person keeps from going forward
-    by pausing what carries it, empty when nothing is.
+    trained, empty when it is; `given_up` that a person has chosen it. `stopped` is what a person keeps from going
+    forward by pausing what carries it, empty when nothing is.
     """
 
     silence_s: float | None
