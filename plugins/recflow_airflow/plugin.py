@@ -1,4 +1,4 @@
-"""Airflow's plugin, found through the entry point `airflow.plugins`: a run that a backfill took over changes its pool."""
+"""Airflow's plugin, by the entry point `airflow.plugins`: a run that a backfill took over changes its pool."""
 
 import sys
 from typing import Any

@@ -6,6 +6,7 @@ One installation lives through all of it, so the tests are written in the order 
 from datetime import timedelta
 
 import httpx
+import psutil
 import pytest
 
 from e2e.pages import backfill, clear_task, open_dag, open_form, read_doc, trigger
@@ -33,6 +34,18 @@ def test_a_scheduled_run_fires_by_itself_and_trains_on_the_newest_whole_day(runs
     recorded = runs.returned(RETRAIN, scheduled_run, "record_candidate")
     assert recorded.startswith(f"{days.scheduled:%Y%m%d}-")
     assert candidates(runs)[0] == recorded
+
+
+def test_the_api_server_alone_waits_a_short_time_for_the_database(stack: Stack):
+    environments = {
+        name: psutil.Process(stack.processes.pid(name)).environ()
+        for name in stack.processes.names()
+        if name.startswith("airflow-") and stack.processes.alive(name)
+    }
+    waits = {name: of["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].partition("=")[2] for name, of in environments.items()}
+    assert waits.pop("airflow-api") == "5"
+    assert set(waits.values()) == {"60"}
+    assert len(waits) == 3
 
 
 def test_its_candidate_wakes_the_release_and_becomes_what_the_gateway_answers_with(
