@@ -211,6 +211,9 @@ def _shift(candidate: Version, baseline: Version, goldens: Sequence[Golden]) -> 
         reason = f"{baseline.version} did not answer" if baseline.version else "nothing serves yet"
         return Finding(rule=rule, verdict=Verdict.NOT_EVALUATED, reason=reason, blocking=False)
     ours = [score for golden in goldens for score in candidate.try_score(golden, goldens[0].sized(1))]
+    if not ours:
+        reason = f"{candidate.version} answered no golden request"
+        return Finding(rule=rule, verdict=Verdict.NOT_EVALUATED, reason=reason, blocking=False)
     distance = ks_distance(ours, theirs)
     reason = f"scores moved by a Kolmogorov-Smirnov distance of {distance:.2f} against {baseline.version}"
     return Finding(rule=rule, verdict=Verdict.PASS, reason=reason, blocking=False, value=distance, n=len(ours))
