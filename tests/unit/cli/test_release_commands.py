@@ -12,7 +12,7 @@ from recflow.config.sections.training import TrainingSection
 from recflow.config.settings import Settings
 from recflow.errors import BadConfiguration, ReleaseRefused, StoreFull
 from recflow.rollout.candidates import record_candidate
-from recflow.rollout.opening import as_candidate
+from recflow.rollout.moves import as_candidate
 from recflow.wiring.provenance import made_with_now
 from recflow.wiring.services import Services
 
