@@ -92,7 +92,7 @@ def test_served_scores_equal_the_packages_own_scorer_at_every_size(server, packa
             titles = row["titles"][:size]
             items = [RankItem(str(number), title) for number, title in enumerate(titles)]
             served = server.score(RECIPE, OLD, row["query"], items, timeout_s=30)
-            assert served == pytest.approx(scorer.score(row["query"], titles, [""] * size), abs=1e-5)
+            assert served == pytest.approx(scorer.score(row["query"], titles, [""] * size), abs=1e-6)
 
 
 def test_an_int8_score_is_the_same_in_any_company_so_that_judges_see_what_is_served(server, package, model, triton):
@@ -109,9 +109,9 @@ def test_an_int8_score_is_the_same_in_any_company_so_that_judges_see_what_is_ser
             await scorer.close()
 
     for row, served in zip(rows * 4, asyncio.run(joined()), strict=True):
-        assert served == pytest.approx(row["scores"], abs=1e-5)
+        assert served == pytest.approx(row["scores"], abs=1e-6)
     judged = load_package(package()).answers([judged_query(row) for row in rows])
-    assert judged == [pytest.approx(row["scores"], abs=1e-5) for row in rows]
+    assert judged == [pytest.approx(row["scores"], abs=1e-6) for row in rows]
 
 
 def judged_query(row):
