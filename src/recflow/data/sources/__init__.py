@@ -1,14 +1,28 @@
 """Where the events of an interval come from: one adapter a kind of source, all giving rows as delivered."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from recflow.artifacts.manifests import Interval
 from recflow.config.recipe import Recipe
 from recflow.errors import BadConfiguration
 from recflow.protocols import EventLog
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """The records of an interval in Parquet files, and how many they are.
+
+    Columns: those of `rows.DELIVERED` that the source has, all text, null where a record has no value; `source_file`
+    (text) and `source_row` (int64, unique in its file) say where a record comes from.
+    """
+
+    files: tuple[Path, ...]
+    records: int
 
 
 class Source(Protocol):
@@ -26,6 +40,15 @@ class Source(Protocol):
 
         Raises BadData when the events cannot be read at all.
         """
+
+    def deliver(self, interval: Interval, folder: Path) -> Delivery:
+        """The interval's rows as Parquet files in `folder`; raises as `rows` does."""
+        table = self.rows(interval)
+        places = {"source_file": pa.repeat("", table.num_rows), "source_row": pa.array(range(table.num_rows))}
+        for name, places_of_rows in places.items():
+            table = table.append_column(name, places_of_rows)
+        pq.write_table(table, folder / "delivered.parquet")
+        return Delivery((folder / "delivered.parquet",), table.num_rows)
 
 
 def open_source(recipe: Recipe, folder: Path, events: EventLog | None = None) -> Source:

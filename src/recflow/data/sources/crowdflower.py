@@ -12,6 +12,7 @@ import pyarrow as pa
 from recflow.artifacts.digests import digest_bytes, digest_json
 from recflow.artifacts.manifests import Interval
 from recflow.data.rows import DELIVERED
+from recflow.data.sources import Source
 from recflow.domain.text import normalise
 from recflow.errors import BadData
 
@@ -21,7 +22,7 @@ _GRADE = "median_relevance"
 Record = dict[str, str]
 
 
-class CrowdFlower:
+class CrowdFlower(Source):
     """Rows have no date: each gets one of `days` days, from `first_day`, by a hash of its id.
 
     `median_relevance` 1 … 4 becomes grade 0 … 3. There is no product id either: products with one title are one item.

@@ -11,6 +11,7 @@ from recflow.artifacts.digests import digest_file, digest_json
 from recflow.artifacts.events import UNIDENTIFIED
 from recflow.artifacts.manifests import Interval
 from recflow.data.rows import COLUMNS, DELIVERED
+from recflow.data.sources import Source
 from recflow.data.sources.catalogue import Item, catalogue_files, read_catalogue
 from recflow.domain.matching import SKEW
 from recflow.protocols import EventLog
@@ -21,7 +22,7 @@ _EXPOSURE = ("request_id", "at", "user_key", "marked", "query", "items", "erased
 _SHOPPERS = ("", UNIDENTIFIED)
 
 
-class GatewayLog:
+class GatewayLog(Source):
     """Exposures become impressions; outcomes keep their kind and get query and position from their exposure.
 
     Marked requests (bots, employees, forced versions) and what is left of erased people are left out, and so are

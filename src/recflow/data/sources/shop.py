@@ -7,6 +7,7 @@ import pyarrow as pa
 from recflow.artifacts.digests import digest_file, digest_json
 from recflow.artifacts.manifests import Interval
 from recflow.data.rows import DELIVERED
+from recflow.data.sources import Source
 from recflow.data.sources.catalogue import Item, catalogue_files, read_catalogue
 from recflow.data.sources.jsonl import as_text, read_jsonl
 from recflow.errors import BadData
@@ -15,7 +16,7 @@ _EVENT = ("event_id", "at", "kind", "request_id", "user_key", "query", "item_id"
 _NO_ITEM = Item(title="", description="")
 
 
-class Shop:
+class Shop(Source):
     """One event an object: event_id, at (ISO 8601), kind, request_id, user_key, query, item_id, position, value.
 
     Titles and descriptions come from the day's catalogue; an item that is not in it has no title.
