@@ -2,7 +2,6 @@
 
 from datetime import date
 from typing import Annotated
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
@@ -15,23 +14,16 @@ from recflow.config.sections.gate import OfflineGateSection, OnlineGateSection
 from recflow.config.sections.outcomes import SERVING_METRICS, OutcomesSection
 from recflow.config.sections.serving import PackagingSection, RetentionSection, ServingSection, WatchSection
 from recflow.config.sections.training import TrainingSection
+from recflow.config.zones import known_zone
 
 SMALLEST_CANARY = 0.1  # percent; ten of the ten thousand buckets
-
-
-def _known_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise ValueError(f"{name} is no time zone; write it as Europe/Berlin") from error
-    return name
 
 
 class ScheduleSection(Frozen):
     """When the line retrains, in the shop's own time zone."""
 
     cron: str = "0 2 * * *"
-    timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+    timezone: Annotated[str, AfterValidator(known_zone)] = "UTC"
     first_day: date = date(2011, 1, 1)
 
 

@@ -4,8 +4,8 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import pandas as pd
 import pyarrow as pa
@@ -16,9 +16,10 @@ from recflow.config.sections.data import DataSection
 from recflow.data.checks import built_in_checks, recipe_checks, with_evidence
 from recflow.data.clean import Cleaned, clean
 from recflow.data.judge import CheckResult, judge
+from recflow.data.pins import deliver_pinned
 from recflow.data.rows import COLUMNS, DELIVERED, PARTITION
 from recflow.data.sources import Source, open_source
-from recflow.errors import BadData, PermanentError
+from recflow.errors import BadData
 from recflow.protocols import EventLog
 from recflow.stages import StageContext, StageOutput
 
@@ -31,16 +32,11 @@ def run(context: StageContext, *, events: EventLog | None = None) -> StageOutput
     `events` is the log that a gateway_log source reads.
     """
     pinned = context.one("source")
-    source = open_source(context.recipe, Path(unquote(urlsplit(pinned.uri).path)), events)
-    if source.fingerprint(context.interval) != pinned.digest:
-        raise PermanentError(
-            f"the source of {context.interval.label} changed after it was pinned",
-            expected=pinned.short,
-            seen="another digest",
-            action="clear pin_source and what follows it",
-        )
+    source = open_source(context.recipe, pinned.uri, events)
     section, label = context.recipe.data, context.interval.label
-    table = source.rows(context.interval)
+    with TemporaryDirectory(prefix="delivered-") as scratch:
+        delivery = deliver_pinned(source, pinned, context.interval, Path(scratch))
+        table = pa.concat_tables([pq.read_table(path, columns=list(COLUMNS)) for path in delivery.files])
     _refuse_size(table.num_rows, pinned, section, label)
     cleaned = clean(table, label, max_duplicate_share=section.max_duplicate_share)
     results = _judge(context, cleaned)
