@@ -68,7 +68,15 @@ def read_csv(stream: Member, name: str, wanted: Sequence[str], *, delimiter: str
 def _places(header: Sequence[str], wanted: Sequence[str], name: str) -> dict[str, int]:
     if twice := sorted({column for column in wanted if header.count(column) > 1}):
         raise BadData(f"{name} has the column {twice[0]} twice", expected="each once", seen=", ".join(header)[:200])
-    return {column: header.index(column) for column in wanted if column in header}
+    found = {column: header.index(column) for column in wanted if column in header}
+    if len(header) == 1 and not found:
+        raise BadData(
+            f"{name} has one column",
+            expected=f"columns such as {', '.join(wanted[:3])}",
+            seen=repr(header[0][:_EXAMPLES]),
+            action="say in the recipe's `delimiter` what stands between columns",
+        )
+    return found
 
 
 class _Records:

@@ -86,4 +86,9 @@ def _format_of(name: str) -> str:
 def _refuse_missing(name: str, required: set[str], seen: set[str]) -> None:
     if missing := sorted(required - seen):
         what = f"the column {missing[0]}" if len(missing) == 1 else f"{len(missing)} columns"
-        raise BadData(f"{name} lacks {what}", expected=", ".join(sorted(required)), seen=f"no {', '.join(missing)}")
+        raise BadData(
+            f"{name} lacks {what}",
+            expected=", ".join(sorted(required)),
+            seen=f"no {', '.join(missing)}",
+            action="mend the feed, or the names in the recipe; a column that may be missing is `optional`",
+        )

@@ -16,8 +16,8 @@ _EXACT = 2**53  # whole numbers beyond it have lost digits in a float column
 def read_parquet(path: Path, name: str, wanted: Sequence[str], *, take: Callable[[int], None]) -> Iterator[Batch]:
     """Batches with those of the `wanted` columns that the file has, the first one without records.
 
-    `take` is told of each batch's bytes. Raises BadData for a file that is cut, for columns that are there twice or nested, and when fewer records come than
-    the file says it has.
+    `take` is told of each batch's bytes. Raises BadData for a file that is cut, for columns that are there twice or
+    nested, and when fewer records come than the file says it has.
     """
     records = 0
     try:

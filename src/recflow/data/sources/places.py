@@ -43,7 +43,7 @@ class Place:
         )
 
     def as_of(self, patterns: Sequence[str], day: str) -> list[str]:
-        """The names of the newest date that is not younger than the day, else of the oldest; those of undated patterns."""
+        """The names of the newest date that is not younger than the day, else of the oldest."""
         found: dict[str, list[str]] = {}
         for pattern in patterns:
             for name in self._fitting(_undated(pattern)):

@@ -158,7 +158,9 @@ class Reading:
             batch = batch.only(pc.is_in(batch.column(column), pa.array(values)))
         if table.spread:
             ids = batch.column(table.spread.column).to_pylist()
-            batch = batch.only(pa.array([is_of_day(table.spread, name or "", self._interval.label) for name in ids]))
+            batch = batch.only(
+                pa.array([is_of_day(table.spread, name or "", self._interval.label) for name in ids], pa.bool_())
+            )
         if table.own_times:
             times = make_column(table.columns["at"], batch, self._interval, self._zone).to_pylist()
             batch = batch.only(pa.array([_inside(time, self._interval) for time in times], pa.bool_()))
