@@ -36,8 +36,8 @@ def recipe(adapter: str = "shop", path: str = "", *, data: Mapping[str, Any] | N
 class Read:
     """A source whose day is read into memory, as small days may be."""
 
-    def __init__(self, settings: Recipe, folder: Path, events: EventLog | None = None) -> None:
-        self.source = open_source(settings, folder.as_uri(), events)
+    def __init__(self, settings: Recipe, place: Path | str, events: EventLog | None = None) -> None:
+        self.source = open_source(settings, place if isinstance(place, str) else place.as_uri(), events)
         self.note, self.fingerprint = self.source.note, self.source.fingerprint
 
     def rows(self, interval: Interval) -> pa.Table:

@@ -102,7 +102,9 @@ class SqlTable(Frozen):
     url_file: str = Field(description="File with the database's URL, below the source's folder; its owner's alone.")
     table: str
     db_schema: str = ""
-    time_column: str = Field(description="Rows with start <= time < end are the day's; without a zone it is UTC.")
+    time_column: str = Field(
+        description="Rows with start <= time < end are the day's; without a zone of its own, by `zone`."
+    )
 
 
 class Table(Frozen):

@@ -40,12 +40,12 @@ class FileReader:
             form = table.format or _format_of(member.name)
             for batch in self._batches(table, form, member, wanted):
                 if form != "jsonl":
-                    _refuse_missing(member.name, required, set(batch.columns))
+                    refuse_missing(member.name, required, set(batch.columns))
                 seen |= set(batch.columns)
                 records += batch.records
                 yield member.name, batch
         if records:
-            _refuse_missing(" and ".join(names[:3]), required, seen)
+            refuse_missing(" and ".join(names[:3]), required, seen)
 
     def _members(self, names: Sequence[str]) -> Iterator[Member]:
         for name in names:
@@ -72,7 +72,7 @@ class FileReader:
 
 
 def _format_of(name: str) -> str:
-    suffix = name.rpartition(".")[2].lower()
+    suffix = name.removesuffix(".gz").rpartition(".")[2].lower()
     if suffix not in _FORMATS:
         raise BadData(
             f"{name} is of no known format",
@@ -83,7 +83,8 @@ def _format_of(name: str) -> str:
     return _FORMATS[suffix]
 
 
-def _refuse_missing(name: str, required: set[str], seen: set[str]) -> None:
+def refuse_missing(name: str, required: set[str], seen: set[str]) -> None:
+    """BadData for the required columns that were not seen."""
     if missing := sorted(required - seen):
         what = f"the column {missing[0]}" if len(missing) == 1 else f"{len(missing)} columns"
         raise BadData(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from recflow.artifacts.manifests import Interval
 from recflow.config.sections.sources import SqlTable
@@ -13,9 +14,10 @@ from recflow.data.sources.batches import RECORDS_A_BATCH, Batch, texts, whole_ba
 from recflow.errors import BadConfiguration, BadData, SourceUnavailable
 
 
-def read_sql(table: SqlTable, folder: Path, interval: Interval, wanted: Sequence[str]) -> Iterator[Batch]:
-    """Batches with those of the `wanted` columns that the table has; rows with start <= time < end.
+def read_sql(table: SqlTable, folder: Path, interval: Interval, wanted: Sequence[str], *, zone: str) -> Iterator[Batch]:
+    """Batches with those of the `wanted` columns that the table has, the first one without records.
 
+    Rows with start <= time < end; a time column without a zone is by the clocks of `zone`.
     Raises BadConfiguration for a URL or a table that is not there, SourceUnavailable when the server goes away.
     """
     import sqlalchemy as sa
@@ -24,7 +26,7 @@ def read_sql(table: SqlTable, folder: Path, interval: Interval, wanted: Sequence
         engine = sa.create_engine(_url(folder / table.url_file), poolclass=sa.NullPool)
         with engine.connect().execution_options(stream_results=True, yield_per=RECORDS_A_BATCH) as connection:
             found = sa.Table(table.table, sa.MetaData(), schema=table.db_schema or None, autoload_with=connection)
-            yield from _rows(connection.execute(_select(found, table, interval, wanted)))
+            yield from _rows(connection.execute(_select(found, table, wanted, _bounds(found, table, interval, zone))))
     except sa.exc.NoSuchTableError as error:
         raise BadConfiguration("the table is not there", expected=table.table, seen="no such table") from error
     except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ImportError) as error:
@@ -49,7 +51,20 @@ def _url(path: Path) -> str:
     return text
 
 
-def _select(found: Any, table: SqlTable, interval: Interval, wanted: Sequence[str]) -> Any:
+def _bounds(found: Any, table: SqlTable, interval: Interval, zone: str) -> tuple[datetime, datetime]:
+    if table.time_column in found.c and getattr(found.c[table.time_column].type, "timezone", False):
+        return interval.start, interval.end
+    if not zone:
+        raise BadConfiguration(
+            f"{table.time_column} of {table.table} has no zone",
+            expected="data.source.zone, which zone's clocks it is by",
+            seen="none",
+        )
+    start, end = (moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None) for moment in (interval.start, interval.end))
+    return start, end
+
+
+def _select(found: Any, table: SqlTable, wanted: Sequence[str], bounds: tuple[datetime, datetime]) -> Any:
     import sqlalchemy as sa
 
     columns = [found.c[name] for name in wanted if name in found.c]
@@ -59,10 +74,7 @@ def _select(found: Any, table: SqlTable, interval: Interval, wanted: Sequence[st
             f"{table.table} lacks {missing}", expected="a column of the table", seen=", ".join(found.c.keys())
         )
     time = found.c[table.time_column]
-    start, end = interval.start, interval.end
-    if not getattr(time.type, "timezone", False):
-        start, end = start.replace(tzinfo=None), end.replace(tzinfo=None)
-    return sa.select(*columns).where(time >= start, time < end)
+    return sa.select(*columns).where(time >= bounds[0], time < bounds[1])
 
 
 def _rows(result: Any) -> Iterator[Batch]:

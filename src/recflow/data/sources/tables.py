@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 
 from recflow.artifacts.digests import digest_json
 from recflow.artifacts.manifests import Interval
-from recflow.config.sections.sources import EVENT_COLUMNS, SourceSection, Table
+from recflow.config.sections.sources import EVENT_COLUMNS, ColumnRule, SourceSection, SqlTable, Table
 from recflow.data.sources import Delivery, Source
 from recflow.data.sources.batches import Batch, RowsDigest
 from recflow.data.sources.catalogue import with_catalogue
 from recflow.data.sources.columns import make_column, refuse_wall_times
 from recflow.data.sources.customary import catalogue_table, event_tables
-from recflow.data.sources.files import FileReader
+from recflow.data.sources.files import FileReader, refuse_missing
 from recflow.data.sources.places import Place, full_disk_is_told
 from recflow.data.sources.spread import is_of_day
 from recflow.data.sources.sql_rows import read_sql
@@ -139,19 +139,20 @@ class Reading:
             )
 
     def _batches(self, table: Table, names: Sequence[str], digest: RowsDigest) -> Iterator[tuple[str, Batch]]:
-        wanted = _wanted(table)
-        if table.sql:
-            url_folder = self._place.folder()
-            found: Iterator[tuple[str, Batch]] = (
-                (table.sql.table, batch) for batch in read_sql(table.sql, url_folder, self._interval, wanted)
-            )
-        else:
-            found = self._files.read(table, names, wanted, _required(table))
+        wanted, required = _wanted(table), _required(table)
+        found = (
+            self._sql(table.sql, wanted, required) if table.sql else self._files.read(table, names, wanted, required)
+        )
         for name, read in found:
             batch = self._of_day(table, read)
             if _counts_rows(table):
                 digest.add([batch.column(column) for column in wanted] + [batch.damage])
             yield name, batch
+
+    def _sql(self, sql: SqlTable, wanted: Sequence[str], required: set[str]) -> Iterator[tuple[str, Batch]]:
+        for batch in read_sql(sql, self._place.folder(), self._interval, wanted, zone=self._zone):
+            refuse_missing(sql.table, required, set(batch.columns))
+            yield sql.table, batch
 
     def _of_day(self, table: Table, batch: Batch) -> Batch:
         for column, values in table.only.items():
@@ -162,14 +163,17 @@ class Reading:
                 pa.array([is_of_day(table.spread, name or "", self._interval.label) for name in ids], pa.bool_())
             )
         if table.own_times:
-            times = make_column(table.columns["at"], batch, self._interval, self._zone).to_pylist()
+            times = self._made("at", table.columns["at"], batch).to_pylist()
             batch = batch.only(pa.array([_inside(time, self._interval) for time in times], pa.bool_()))
         return batch
 
+    def _made(self, column: str, rule: ColumnRule, batch: Batch) -> pa.Array:
+        is_wall_time = column == "at" and self._zone and not rule.time
+        rule = rule.model_copy(update={"time": ("iso",)}) if is_wall_time else rule
+        return make_column(rule, batch, self._interval, self._zone)
+
     def _mapped(self, table: Table, name: str, batch: Batch, schema: pa.Schema) -> pa.RecordBatch:
-        made: dict[str, pa.Array] = {
-            column: make_column(rule, batch, self._interval, self._zone) for column, rule in table.columns.items()
-        }
+        made: dict[str, pa.Array] = {column: self._made(column, rule, batch) for column, rule in table.columns.items()}
         if "at" in made:
             refuse_wall_times(made["at"], batch, name)
         about = {"source_file": pa.repeat(name, batch.records), "source_row": batch.rows, "damage": batch.damage}

@@ -73,7 +73,7 @@ def _opened(path: Path, name: str) -> Iterator[tuple[str, IO[bytes]]]:
                     yield f"{name}/{entry.name}", found
     elif name.endswith(".gz"):
         with gzip.open(path) as unzipped:
-            yield name.removesuffix(".gz"), cast(IO[bytes], unzipped)
+            yield name, cast(IO[bytes], unzipped)
     else:
         with path.open("rb") as plain:
             yield name, plain
