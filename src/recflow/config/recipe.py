@@ -1,5 +1,6 @@
 """The recipe: one model line's whole contract, typed, complete and frozen."""
 
+import re
 from datetime import date
 from typing import Annotated
 
@@ -16,13 +17,23 @@ from recflow.config.sections.serving import PackagingSection, RetentionSection, 
 from recflow.config.sections.training import TrainingSection
 from recflow.config.zones import known_zone
 
+_DAILY = re.compile(r"([0-5]?\d)\s+([01]?\d|2[0-3])\s+\*\s+\*\s+\*")
 SMALLEST_CANARY = 0.1  # percent; ten of the ten thousand buckets
 
 
-class ScheduleSection(Frozen):
-    """When the line retrains, in the shop's own time zone."""
+def _once_a_day(cron: str) -> str:
+    if cron in {"@daily", "@midnight"} or _DAILY.fullmatch(cron.strip()):
+        return cron
+    raise ValueError(
+        f"{cron}: a run reads the day before it, so one that does not start once every day leaves days unread or reads"
+        " them before they have ended; write minute and hour, and a star for the rest: 0 2 * * *"
+    )
 
-    cron: str = "0 2 * * *"
+
+class ScheduleSection(Frozen):
+    """When the line retrains, once a day, in the shop's own time zone."""
+
+    cron: Annotated[str, AfterValidator(_once_a_day)] = "0 2 * * *"
     timezone: Annotated[str, AfterValidator(known_zone)] = "UTC"
     first_day: date = date(2011, 1, 1)
 
