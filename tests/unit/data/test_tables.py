@@ -276,6 +276,7 @@ class TestMapping:
             ),
             ({"adapter": "tables", "events": [{"files": ["{date:%Y}"], "encoding": "utf-16", "columns": {}}]}, "comma"),
             ({"zone": "Berlin"}, "no time zone"),
+            ({"path": "s3://key:secret@bucket/feed"}, "belong in the environment"),
         ],
     )
     def test_a_mapping_that_cannot_be_meant_is_refused(self, section, said):

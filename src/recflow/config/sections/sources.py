@@ -170,6 +170,8 @@ class SourceSection(Frozen):
     def _whole(self) -> Self:
         if self.zone:
             known_zone(self.zone)
+        if re.match(r"s3://[^/?]*@|s3://.*[?&](access_key|secret_key)=", self.path):
+            raise ValueError("path: keys of a bucket belong in the environment (AWS_ACCESS_KEY_ID …), not in a recipe")
         if (self.adapter == "tables") != bool(self.events):
             raise ValueError("adapter: tables, and only that, needs events: what gives rows")
         if not all(table.dated for table in self.events):

@@ -14,11 +14,10 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from recflow.data.sources.batches import Batch, in_batches, texts, whole_batch
+from recflow.data.sources.lines import text_lines
 from recflow.data.sources.unpack import Member
 from recflow.errors import BadData
 
-LONGEST_LINE = 1 << 22
-_BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
 _EXAMPLES = 80
 
 
@@ -26,26 +25,6 @@ class _Record(NamedTuple):
     line: int
     fields: list[str]
     damage: str | None
-
-
-def text_lines(stream: Member, name: str, encoding: str) -> Iterator[str]:
-    """The lines of a stream with their ends; BadData names the line that is too long or not in the encoding."""
-    number = 0
-    while line := stream.readline(LONGEST_LINE + 1):
-        number += 1
-        if len(line) > LONGEST_LINE:
-            seen = f"line {number} is longer"
-            raise BadData(f"{name} is no table of records", expected=f"lines of up to {LONGEST_LINE} bytes", seen=seen)
-        try:
-            text = line.decode(encoding)
-        except UnicodeDecodeError as error:
-            raise BadData(
-                f"{name} is not {encoding.upper()}",
-                expected=f"{encoding.upper()} text",
-                seen=f"line {number}: byte {line[error.start]:#04x} at {error.start}",
-                action="look how the file was written; a file that is wholly in another encoding is read by `encoding`",
-            ) from error
-        yield text.removeprefix(_BOM)
 
 
 def read_csv(stream: Member, name: str, wanted: Sequence[str], *, delimiter: str, encoding: str) -> Iterator[Batch]:
@@ -99,7 +78,7 @@ class _Records:
             self._taken = []
             try:
                 fields = next(reader)
-                damage = self._damage(fields)
+                damage = self._damage(fields) if len(self._taken) > 1 or len(fields) != len(self.header) else None
             except StopIteration:
                 return
             except csv.Error as error:

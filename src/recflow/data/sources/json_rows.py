@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from recflow.data.sources.batches import Batch, in_batches, texts
-from recflow.data.sources.csv_rows import text_lines
+from recflow.data.sources.lines import text_lines
 from recflow.data.sources.unpack import Member
 from recflow.errors import BadData
 
@@ -15,16 +15,17 @@ from recflow.errors import BadData
 def read_json(stream: Member, name: str, wanted: Sequence[str], *, encoding: str) -> Iterator[Batch]:
     """Batches with those of the `wanted` columns that an object of the batch has; a.b is b of the object a.
 
-    A byte order mark before a line is no part of it: editors write one, and files that were joined have several.
     BadData for lines that `text_lines` refuses or that are no JSON object.
     """
     for some in in_batches(_objects(stream, name, encoding)):
         objects = [value for _, value in some]
         columns = {}
         for column in wanted:
-            found = [_reach(value, column) for value in objects]
-            if any(is_there for is_there, _ in found):
-                columns[column] = texts([as_text(value) for _, value in found])
+            values = [value.get(column) for value in objects]
+            if "." in column:
+                values = [_reach(value, column) for value in objects]
+            if any(value is not None for value in values) or any(column in value for value in objects):
+                columns[column] = texts([as_text(value) for value in values])
         rows = pa.array([number for number, _ in some], pa.int64())
         yield Batch(columns, rows, pa.nulls(len(some), pa.string()))
 
@@ -46,16 +47,17 @@ def _parse(name: str, number: int, line: str) -> dict[str, Any]:
     return value
 
 
-def _reach(value: Any, path: str) -> tuple[bool, Any]:
+def _reach(value: dict[str, Any], path: str) -> Any:
+    """What stands under a key, or under its parts one after the other."""
     if path in value:
-        return True, value[path]
-    head, dot, rest = path.partition(".")
-    inner = value.get(head) if dot else None
-    return _reach(inner, rest) if isinstance(inner, dict) else (False, None)
+        return value[path]
+    head, _, rest = path.partition(".")
+    inner = value.get(head)
+    return _reach(inner, rest) if rest and isinstance(inner, dict) else None
 
 
 def as_text(value: Any) -> str | None:
     """A JSON value as delivered text: strings as they are, null as nothing, the rest as JSON."""
     if value is None or isinstance(value, str):
         return value
-    return json.dumps(value, ensure_ascii=False)
+    return str(value) if type(value) is int else json.dumps(value, ensure_ascii=False)

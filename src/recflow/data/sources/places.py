@@ -76,9 +76,9 @@ class Place:
     def _fitting(self, pattern: str) -> Iterator[str]:
         parts = PurePosixPath(pattern).parts
         fixed = next((n for n, part in enumerate(parts) if set(part) & set("*?[")), len(parts) - 1)
-        folder = "/".join((self._root, *parts[:fixed]))
+        folder, deep = "/".join((self._root, *parts[:fixed])), fixed + 1 < len(parts)
         with _answering(folder):
-            listed = self._files.get_file_info(pafs.FileSelector(folder, allow_not_found=True, recursive=True))
+            listed = self._files.get_file_info(pafs.FileSelector(folder, allow_not_found=True, recursive=deep))
         for info in listed:
             name = str(info.path)[len(self._root) + 1 :]
             if info.type == pafs.FileType.File and _fits(name, parts):

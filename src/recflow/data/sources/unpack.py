@@ -39,15 +39,9 @@ class Member:
     def __init__(self, name: str, stream: IO[bytes], allowance: Allowance) -> None:
         self.name, self._stream, self._allowance = name, stream, allowance
 
-    def readline(self, limit: int = -1) -> bytes:
-        """The next line with its end, at most `limit` bytes of it."""
-        return self._counted(self._stream.readline(limit))
-
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int) -> bytes:
         """The next bytes, at most `size`."""
-        return self._counted(self._stream.read(size))
-
-    def _counted(self, data: bytes) -> bytes:
+        data = self._stream.read(size)
         self._allowance.take(len(data))
         return data
 
