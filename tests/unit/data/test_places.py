@@ -4,7 +4,8 @@ import boto3
 import pytest
 
 from fakes.deliveries import Read, day, recipe
-from recflow.errors import SourceUnavailable
+from recflow.data.sources import open_source, source_uri
+from recflow.errors import BadConfiguration, SourceUnavailable
 
 
 @pytest.fixture
@@ -48,6 +49,13 @@ def test_a_day_in_a_bucket_is_the_same_day_as_in_a_folder(bucket, in_bucket, tmp
     assert far.rows(day()).sort_by("event_id").equals(near.rows(day()).sort_by("event_id"))
     assert far.rows(day())["event_id"].to_pylist() == ["1", "2"]
     assert far.fingerprint(day()) == near.fingerprint(day())
+
+
+def test_a_bucket_is_pinned_as_it_stands_and_nonsense_is_a_configuration_error(tmp_path):
+    assert source_uri(settings("s3://feed/shop"), tmp_path) == "s3://feed/shop"
+    assert source_uri(settings("shop"), tmp_path) == (tmp_path / "shop").as_uri()
+    with pytest.raises(BadConfiguration, match="cannot be used"):
+        open_source(settings("s3://feed/shop?colour=red"), "s3://feed/shop?colour=red")
 
 
 def test_a_bucket_that_does_not_answer_is_tried_again(monkeypatch):

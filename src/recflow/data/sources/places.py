@@ -21,19 +21,30 @@ _CHUNK_BYTES = 1 << 20
 
 
 class Place:
-    """A folder or a bucket's prefix, given as URI. Names in it are relative paths with /."""
+    """A folder or a bucket's prefix, given as URI. Names in it are relative paths with /.
+
+    BadConfiguration for a folder that is not there and a URI that is none.
+    """
 
     def __init__(self, uri: str) -> None:
         self._local = Path(unquote(urlsplit(uri).path)) if uri.startswith("file:") else None
         if self._local is not None:
             self._files, self._root = pafs.LocalFileSystem(), str(self._local)
+            if not self._local.is_dir():
+                raise BadConfiguration("the source is not there", expected="a folder", seen=self._root)
         else:
-            self._files, self._root = pafs.FileSystem.from_uri(uri)
+            try:
+                self._files, self._root = pafs.FileSystem.from_uri(uri)
+            except (ValueError, OSError) as error:
+                raise BadConfiguration(
+                    "the source's path cannot be used", expected="s3://bucket/prefix", seen=str(error)[:200]
+                ) from error
 
+    @property
     def folder(self) -> Path:
-        """The folder of this host; BadConfiguration for a bucket or a folder that is not there."""
-        if self._local is None or not self._local.is_dir():
-            raise BadConfiguration("the source is not there", expected="a folder", seen=self._root)
+        """The folder of this host; BadConfiguration for a bucket."""
+        if self._local is None:
+            raise BadConfiguration("a database's url_file is read from a folder", expected="a folder", seen=self._root)
         return self._local
 
     def of_day(self, patterns: Sequence[str], day: str) -> list[str]:

@@ -150,7 +150,7 @@ class Reading:
             yield name, batch
 
     def _sql(self, sql: SqlTable, wanted: Sequence[str], required: set[str]) -> Iterator[tuple[str, Batch]]:
-        for batch in read_sql(sql, self._place.folder(), self._interval, wanted, zone=self._zone):
+        for batch in read_sql(sql, self._place.folder, self._interval, wanted, zone=self._zone):
             refuse_missing(sql.table, required, set(batch.columns))
             yield sql.table, batch
 
