@@ -192,6 +192,17 @@ class TestWhichFiles:
         rows = read(tmp_path, columns={"event_id": "id", "item_id": "sku"}, catalogue=catalogue)
         assert values(rows, "title") == ["new a", None]
 
+    def test_what_else_is_told_of_items_and_acts_comes_along_as_text(self, tmp_path):
+        item = {"sku": "a", "cost": 9.5, "brand": {"name": "Lux"}, "lang": "de"}
+        (tmp_path / "items.jsonl").write_text(json.dumps(item))
+        written(tmp_path, "e.jsonl", '{"id": 1, "sku": "a", "stars": 4, "words": "bright"}')
+        names = {"item_id": "sku", "price": "cost", "attributes": "brand", "language": "lang"}
+        columns = {"event_id": "id", "item_id": "sku", "rating": "stars", "text": "words"}
+        (row,) = read(tmp_path, columns=columns, catalogue={"files": ["items.jsonl"], "columns": names})
+        assert [row[name] for name in ("price", "attributes", "language", "seller", "rating", "text")] == [
+            "9.5", '{"name": "Lux"}', "de", None, "4", "bright",
+        ]  # fmt: skip
+
 
 class TestMapping:
     def test_values_are_renamed_and_others_stay(self, tmp_path):

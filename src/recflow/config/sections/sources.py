@@ -16,7 +16,12 @@ Delivered = Literal[
     "event_id", "at", "kind", "request_id", "user_key", "query", "item_id", "title", "description",
     "position", "grade", "value",
 ]  # fmt: skip
-EVENT_COLUMNS: tuple[Delivered, ...] = get_args(Delivered)
+# What else a shop tells of its items and in its events (a review's words and stars): delivered as text.
+OfItem = Literal["price", "category", "seller", "language", "attributes"]
+OfAct = Literal["session_id", "text", "rating"]
+EVENT_COLUMNS: tuple[str, ...] = get_args(Delivered)
+ITEM_COLUMNS: tuple[str, ...] = ("title", "description", *get_args(OfItem))
+DELIVERY_COLUMNS: tuple[str, ...] = (*EVENT_COLUMNS, *get_args(OfItem), *get_args(OfAct))
 Unit = Literal["seconds", "milliseconds", "microseconds"]
 UNITS: dict[str, int] = {"seconds": 1, "milliseconds": 1_000, "microseconds": 1_000_000}
 
@@ -64,7 +69,9 @@ def _named(value: object) -> object:
     return {"column": value} if isinstance(value, str) else value
 
 
-Columns = dict[Delivered, Annotated[ColumnRule, BeforeValidator(_named, json_schema_input_type=ColumnRule | str)]]
+Columns = dict[
+    Delivered | OfItem | OfAct, Annotated[ColumnRule, BeforeValidator(_named, json_schema_input_type=ColumnRule | str)]
+]
 
 
 def _pattern(text: str) -> str:

@@ -1,14 +1,13 @@
 """Sources with customary names, written as the tables that a recipe could say itself."""
 
-from recflow.config.sections.sources import EVENT_COLUMNS, SourceSection, Table
+from recflow.config.sections.sources import EVENT_COLUMNS, ITEM_COLUMNS, SourceSection, Table
 
 CATALOGUE = Table.model_validate(
     {
         "files": ["catalogue/{date:%Y-%m-%d}.jsonl"],
         "columns": {
             "item_id": "item_id",
-            "title": {"column": "title", "optional": True},
-            "description": {"column": "description", "optional": True},
+            **{name: {"column": name, "optional": True} for name in ITEM_COLUMNS},
         },
     }
 )

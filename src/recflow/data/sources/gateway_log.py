@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from recflow.artifacts.digests import digest_json
 from recflow.artifacts.events import UNIDENTIFIED
 from recflow.artifacts.manifests import Interval
-from recflow.config.sections.sources import EVENT_COLUMNS
+from recflow.config.sections.sources import DELIVERY_COLUMNS
 from recflow.data.sources import Delivery, Source
 from recflow.data.sources.batches import RECORDS_A_BATCH, RowsDigest
 from recflow.data.sources.catalogue import database
@@ -25,6 +25,7 @@ _EXPOSURE = ("request_id", "at", "user_key", "marked", "query", "items", "erased
 # Whose requests teach: shoppers', and those of people without any id, each of which is a user of its own.
 _SHOPPERS = ("", UNIDENTIFIED)
 _MOMENT = "strftime(make_timestamp(epoch_us({}.\"at\")), '%Y-%m-%dT%H:%M:%S.%f+00:00')"
+_KNOWN = ("event_id", "at", "kind", "request_id", "user_key", "query", "item_id", "position", "value")
 _EVENTS = f"""
     WITH shoppers AS (
         SELECT * FROM read_parquet($exposures) WHERE list_contains($shoppers, marked) AND NOT erased
@@ -43,9 +44,9 @@ _EVENTS = f"""
                acts.value::VARCHAR, 1
         FROM read_parquet($outcomes) AS acts JOIN shoppers AS seen USING (request_id) WHERE NOT acts.erased
     )
-    SELECT event_id, "at", kind, request_id, user_key, query, item_id, NULL::VARCHAR AS title,
-           NULL::VARCHAR AS description, position, NULL::VARCHAR AS grade, value, 'gateway log' AS source_file,
-           row_number() OVER (ORDER BY nth, "at", event_id) AS source_row, NULL::VARCHAR AS damage
+    SELECT {", ".join(f'"{name}"' if name in _KNOWN else f"NULL::VARCHAR AS {name}" for name in DELIVERY_COLUMNS)},
+           'gateway log' AS source_file, row_number() OVER (ORDER BY nth, "at", event_id) AS source_row,
+           NULL::VARCHAR AS damage
     FROM events ORDER BY nth, "at", event_id
 """  # noqa: S608 - no input in it
 
@@ -119,6 +120,6 @@ def _write_hours(read: Callable[[datetime, datetime], pa.Table], start: datetime
 def _digest(events: Path) -> str:
     digest = RowsDigest()
     with pq.ParquetFile(events) as file:
-        for batch in file.iter_batches(RECORDS_A_BATCH, columns=list(EVENT_COLUMNS)):
+        for batch in file.iter_batches(RECORDS_A_BATCH, columns=list(_KNOWN)):
             digest.add(batch.columns)
     return digest.hexdigest

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from recflow.artifacts.digests import digest_json
 from recflow.artifacts.manifests import Interval
-from recflow.config.sections.sources import EVENT_COLUMNS, ColumnRule, SourceSection, SqlTable, Table
+from recflow.config.sections.sources import DELIVERY_COLUMNS, ITEM_COLUMNS, ColumnRule, SourceSection, SqlTable, Table
 from recflow.data.sources import Delivery, Source
 from recflow.data.sources.batches import Batch, RowsDigest
 from recflow.data.sources.catalogue import with_catalogue
@@ -71,7 +71,7 @@ class Tables(Source):
         with full_disk_is_told():
             reading = self._reader.on(interval, folder)
             events = folder / "events.parquet"
-            records = reading.write(self._reader.events, EVENT_COLUMNS, events)
+            records = reading.write(self._reader.events, DELIVERY_COLUMNS, events)
             delivered = reading.add_catalogue(events)
         return Delivery((delivered,), records, digest_json(reading.digests))
 
@@ -90,7 +90,7 @@ class Reading:
         if self._reader.catalogue is None:
             return events
         items, delivered = self._folder / "catalogue.parquet", self._folder / "delivered.parquet"
-        self.write([self._reader.catalogue], ("item_id", "title", "description"), items)
+        self.write([self._reader.catalogue], ("item_id", *ITEM_COLUMNS), items)
         with_catalogue(events, items, delivered)
         events.unlink()
         items.unlink()
