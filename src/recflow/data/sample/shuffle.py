@@ -8,7 +8,8 @@ from pathlib import Path
 from recflow.config.sections.data import SourceSection, SplitSection
 from recflow.data.sample.behaviour import mirror
 from recflow.data.sources.crowdflower import Record, csv_files, day_index, read_csv
-from recflow.data.split import query_id, split_of
+from recflow.data.split import split_of
+from recflow.domain.queries import query_id
 from recflow.errors import BadConfiguration, BadData
 
 _GRADE = "median_relevance"
