@@ -30,9 +30,9 @@ from recflow.config.recipe import Recipe
 from recflow.config.sections.training import TrainingSection
 from recflow.data.rows import DATASET
 from recflow.data.sources import open_source
-from recflow.data.split import query_id
 from recflow.domain.intervals import day_interval
 from recflow.domain.judged import read_judged
+from recflow.domain.queries import query_id
 from recflow.domain.text import normalise, query_key
 from recflow.evaluation.floors import Bm25, cosines, floor_texts
 from recflow.evaluation.metrics import by_query

@@ -9,7 +9,8 @@ from recflow.config.sections.data import SplitSection
 from recflow.config.sections.sources import SourceSection
 from recflow.data.sample.behaviour import mirror
 from recflow.data.sources.spread import day_index
-from recflow.data.split import query_id, split_of
+from recflow.data.split import split_of
+from recflow.domain.queries import query_id
 from recflow.errors import BadConfiguration, BadData
 
 _GRADE = "median_relevance"
