@@ -1,8 +1,8 @@
 """The recipe: one model line's whole contract, typed, complete and frozen."""
 
+import re
 from datetime import date
 from typing import Annotated
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
@@ -15,23 +15,26 @@ from recflow.config.sections.gate import OfflineGateSection, OnlineGateSection
 from recflow.config.sections.outcomes import SERVING_METRICS, OutcomesSection
 from recflow.config.sections.serving import PackagingSection, RetentionSection, ServingSection, WatchSection
 from recflow.config.sections.training import TrainingSection
+from recflow.config.zones import known_zone
 
+_DAILY = re.compile(r"([0-5]?\d)\s+([01]?\d|2[0-3])\s+\*\s+\*\s+\*")
 SMALLEST_CANARY = 0.1  # percent; ten of the ten thousand buckets
 
 
-def _known_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise ValueError(f"{name} is no time zone; write it as Europe/Berlin") from error
-    return name
+def _once_a_day(cron: str) -> str:
+    if cron in {"@daily", "@midnight"} or _DAILY.fullmatch(cron.strip()):
+        return cron
+    raise ValueError(
+        f"{cron}: a run reads the day before it, so one that does not start once every day leaves days unread or reads"
+        " them before they have ended; write minute and hour, and a star for the rest: 0 2 * * *"
+    )
 
 
 class ScheduleSection(Frozen):
-    """When the line retrains, in the shop's own time zone."""
+    """When the line retrains, once a day, in the shop's own time zone."""
 
-    cron: str = "0 2 * * *"
-    timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+    cron: Annotated[str, AfterValidator(_once_a_day)] = "0 2 * * *"
+    timezone: Annotated[str, AfterValidator(known_zone)] = "UTC"
     first_day: date = date(2011, 1, 1)
     max_job_hours: float = Field(
         default=6.0,

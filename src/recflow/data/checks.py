@@ -4,13 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import pandas as pd
-
 from recflow.artifacts.manifests import Interval
 from recflow.config.recipe import Recipe
 from recflow.config.sections.data import CheckRule
 from recflow.config.sections.outcomes import OutcomeKind
+from recflow.data.rows import COLUMNS, PLACE
 from recflow.domain.matching import SKEW
+from recflow.engine import Engine, Table
+from recflow.engine.expressions import minute, quantile, seconds_after
 
 _DAMAGE = "\N{REPLACEMENT CHARACTER}"
 _OUTLIER_FACTOR = 10
@@ -34,7 +35,28 @@ class Check:
     kinds: tuple[str, ...] = ()
 
 
-def built_in_checks(rows: pd.DataFrame, interval: Interval, recipe: Recipe) -> list[Check]:
+@dataclass(frozen=True)
+class DayFacts:
+    """What the checks of a day depend on: its kinds with their rows, and 95 of 100 values of a kind are no larger."""
+
+    kinds: Mapping[str | None, int]
+    usual_values: Mapping[str, float]
+
+
+def day_facts(engine: Engine, rows: Table, recipe: Recipe) -> DayFacts:
+    """The facts of a day's typed rows."""
+    counted = engine.fetch(rows.group_by("kind").aggregate(rows=rows.count())).to_pydict()
+    usual = {}
+    for kind in recipe.outcomes.kinds:
+        possible = (rows.kind == kind.name) & (rows.value > 0) & (rows.value <= kind.max_value)
+        values = rows.filter(possible)
+        found = engine.fetch(values.aggregate(usual=quantile(values.value, 0.95)))["usual"][0].as_py()
+        if found is not None:
+            usual[kind.name] = found
+    return DayFacts(dict(zip(counted["kind"], counted["rows"], strict=True)), usual)
+
+
+def built_in_checks(facts: DayFacts, interval: Interval, recipe: Recipe) -> list[Check]:
     """The checks every source must pass, of the kinds of rows that the day has."""
     outcomes = tuple(kind.name for kind in recipe.outcomes.kinds)
     behaviour = (*_SHOWN, *outcomes)
@@ -77,10 +99,9 @@ def built_in_checks(rows: pd.DataFrame, interval: Interval, recipe: Recipe) -> l
             {"column": "query", "max_value": _MAX_QUERY_CHARACTERS},
             "warning",
         ),
-        *_value_checks(rows, recipe.outcomes.kinds),
+        *_value_checks(facts, recipe.outcomes.kinds),
     ]
-    kinds = set(rows["kind"].dropna())
-    return [check for check in checks if not check.kinds or kinds & set(check.kinds)]
+    return [check for check in checks if not check.kinds or facts.kinds.keys() & set(check.kinds)]
 
 
 def recipe_checks(rules: tuple[CheckRule, ...]) -> list[Check]:
@@ -88,17 +109,26 @@ def recipe_checks(rules: tuple[CheckRule, ...]) -> list[Check]:
     return [Check(rule.name, rule.expectation, rule.kwargs, rule.severity) for rule in rules]
 
 
-def with_evidence(rows: pd.DataFrame, interval: Interval) -> pd.DataFrame:
-    """The rows with what checks need beside the columns: row number, time in the interval, shown or not, rates."""
-    shown = rows[rows["kind"] == "impression"][["request_id", "item_id"]]
-    pairs = pd.MultiIndex.from_frame(rows[["request_id", "item_id"]])
-    minute = rows["at"].dt.floor("min")
-    searches = rows.groupby(["user_key", minute])["request_id"].transform("nunique")
-    return rows.assign(
-        row=range(len(rows)),
-        seconds_into_interval=(rows["at"] - pd.Timestamp(interval.start).tz_convert(None)).dt.total_seconds(),
-        shown=pairs.isin(pd.MultiIndex.from_frame(shown)),
-        requests_a_minute=searches,
+def with_evidence(rows: Table, interval: Interval, recipe: Recipe) -> Table:
+    """The rows with what checks need beside the columns: time in the interval, shown or not, rates.
+
+    `requests_a_minute` is null where too few rows of a user fall into a minute to break the limit.
+    """
+    outcomes = [kind.name for kind in recipe.outcomes.kinds]
+    acts = rows.filter(rows.kind.isin(outcomes))
+    answered = acts.semi_join(rows.filter(rows.kind == "impression"), ["request_id", "item_id"])
+    unshown = acts.anti_join(answered, PLACE).select(*PLACE, unshown=True)
+    timed = rows.mutate(minute=minute(rows["at"]))
+    busy = timed.group_by(["user_key", "minute"]).aggregate(rows=lambda same: same.count())
+    crowded = timed.semi_join(busy.filter(busy.rows > recipe.data.max_requests_per_minute), ["user_key", "minute"])
+    rates = crowded.group_by(["user_key", "minute"]).aggregate(requests_a_minute=crowded.request_id.nunique())
+    known = timed.left_join(unshown, PLACE).left_join(rates, ["user_key", "minute"])
+    return known.select(
+        *PLACE,
+        *COLUMNS,
+        seconds_into_interval=seconds_after(interval.start, known["at"]),
+        shown=known.unshown.isnull(),
+        requests_a_minute=known.requests_a_minute,
     )
 
 
@@ -126,17 +156,13 @@ def _undamaged(column: str, severity: Literal["blocking", "warning"] = "blocking
     return Check(f"{column}_undamaged", "expect_column_values_to_not_match_regex", kwargs, severity)
 
 
-def _value_checks(rows: pd.DataFrame, kinds: Sequence[OutcomeKind]) -> Iterator[Check]:
+def _value_checks(facts: DayFacts, kinds: Sequence[OutcomeKind]) -> Iterator[Check]:
     """Bounds on what an act is worth. A value where none belongs is told and kept: nothing is made of it."""
     for kind in (kind for kind in kinds if kind.max_value):
         name = kind.name
+        usual = facts.usual_values[name] * _OUTLIER_FACTOR if name in facts.usual_values else kind.max_value
         yield _between(f"{name}_value_at_most", "value", None, kind.max_value, (name,))
-        yield _between(f"{name}_value_typical", "value", None, _usual_limit(rows, kind), (name,), "warning")
+        yield _between(f"{name}_value_typical", "value", None, usual, (name,), "warning")
     without = (*_JUDGED, *_SHOWN, *(kind.name for kind in kinds if not kind.max_value))
     yield _between("value_within_reach", "value", None, _MAX_VALUE, without)
     yield _between("value_where_one_belongs", "value", None, 0, without, "warning")
-
-
-def _usual_limit(rows: pd.DataFrame, kind: OutcomeKind) -> float:
-    values = rows.loc[(rows["kind"] == kind.name) & rows["value"].between(0, kind.max_value, "right"), "value"]
-    return float(values.quantile(0.95) * _OUTLIER_FACTOR) if len(values) else kind.max_value

@@ -28,8 +28,8 @@ import pyarrow as pa
 
 from recflow.config.sections.data import LabelSection
 from recflow.config.sections.outcomes import OutcomesSection
-from recflow.data.split import query_id
 from recflow.domain.matching import SKEW
+from recflow.domain.queries import query_id
 
 _CUSTOMARY = OutcomesSection()
 

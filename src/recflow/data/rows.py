@@ -8,6 +8,9 @@ NUMBERS = ("position", "grade", "value")
 
 COLUMNS = ("event_id", "at", "kind", "request_id", "user_key", "query", "item_id", "title", "description", *NUMBERS)
 
+# Where a row was delivered: a file and a number that is unique in it.
+PLACE = ("source_file", "source_row")
+
 # As delivered: every value is the text that the source gave, null where it gave none. quarantine.parquet holds such
 # rows with `reasons`, a list of the names of the checks they broke.
 DELIVERED = pa.schema([(name, pa.string()) for name in COLUMNS])

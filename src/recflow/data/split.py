@@ -4,18 +4,11 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from recflow.artifacts.digests import digest_bytes
 from recflow.config.sections.data import SplitSection
 from recflow.domain.assignment import BUCKETS, bucket
-from recflow.domain.text import query_key
 
 Split = Literal["train", "validation", "test"]
 Frequency = Literal["head", "torso", "tail"]
-
-
-def query_id(query: str) -> str:
-    """16 hexadecimal digits that name a query; spellings with one `query_key` are one query."""
-    return digest_bytes(query_key(query).encode())[:16]
 
 
 def split_of(query: str, section: SplitSection) -> Split:

@@ -1,6 +1,6 @@
 """The clients of one installation, built from its settings."""
 
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -9,6 +9,7 @@ from urllib.request import url2pathname
 from recflow.config.recipe import Recipe
 from recflow.config.recipe_loader import find_recipe, load_recipe
 from recflow.config.settings import Settings, read_settings
+from recflow.engine import OpenEngine
 from recflow.errors import BadConfiguration
 from recflow.protocols import (
     AsyncScorer,
@@ -105,6 +106,19 @@ class Services:
         from recflow.clients.event_log import DuckEventLog
 
         return DuckEventLog(self.settings.home / "events", self.clock)
+
+    @cached_property
+    def engine(self) -> OpenEngine:
+        """What computes tables: DuckDB in this process, or a Spark cluster."""
+        if self.settings.engine == "duckdb":
+            from recflow.engine.duckdb_engine import open_duckdb
+
+            return partial(open_duckdb, memory_mb=self.settings.engine_memory_mb)
+        from recflow.engine.spark_engine import open_spark, spark_session
+
+        if not self.settings.spark_master:
+            raise BadConfiguration("RECFLOW_ENGINE is spark", expected="RECFLOW_SPARK_MASTER", seen="no cluster")
+        return partial(open_spark, session=spark_session(self.settings.spark_master))
 
     @cached_property
     def metrics(self) -> MetricsSource:

@@ -7,14 +7,13 @@ import datasets
 import pyarrow.parquet as pq
 import pytest
 
-from fakes.deliveries import day
+from fakes.deliveries import Read, day
 from fakes.stage_bench import StageBench
 from recflow.config.recipe import Recipe
 from recflow.data.build import run as build
 from recflow.data.heads import HeadHistory
 from recflow.data.pins import pin_partitions, pin_source
 from recflow.data.sample.shuffle import shuffle_grades
-from recflow.data.sources.crowdflower import CrowdFlower
 from recflow.data.spec import BUILD_DATASET, VALIDATE_PARTITION
 from recflow.data.validate import run as validate
 
@@ -78,7 +77,7 @@ def test_a_day_of_shuffled_grades_passes_for_a_normal_one_and_leaves_other_days_
     recipe, crowdflower_folder, tmp_path
 ):
     changed = shuffle_grades(crowdflower_folder, tmp_path, date(2011, 1, 2), recipe.data.source, recipe.split)
-    real, spoilt = (CrowdFlower(folder, DAYS, date(2011, 1, 1)) for folder in (crowdflower_folder, tmp_path))
+    real, spoilt = (Read(recipe, folder) for folder in (crowdflower_folder, tmp_path))
     assert changed > 300
     assert [real.fingerprint(day(n)) == spoilt.fingerprint(day(n)) for n in range(DAYS)] == [True, False, True]
     assert sorted(real.rows(day(1))["grade"].to_pylist()) == sorted(spoilt.rows(day(1))["grade"].to_pylist())

@@ -2,12 +2,14 @@
 
 import json
 import math
+from functools import partial
 from tempfile import gettempdir
 
 import pyarrow.parquet as pq
 import pytest
 
 from fakes.deliveries import day, recipe, write_csv, write_shop_day
+from fakes.engines import duckdb_engine
 from fakes.stage_bench import StageBench
 from recflow.config.sections.data import LabelSection
 from recflow.config.sections.outcomes import OutcomesSection
@@ -54,7 +56,9 @@ def bench(tmp_path):
 def validate(bench, folder, adapter="crowdflower", number=0, outcomes=None, **data):
     settings = recipe(adapter, str(folder), data=data, **({"outcomes": outcomes} if outcomes else {}))
     source = pin_source(settings, day(number), folder, HeadHistory(bench.store, "search"))
-    return Result(bench, bench.run(VALIDATE_PARTITION, run, settings, day=number, source=source))
+    return Result(
+        bench, bench.run(VALIDATE_PARTITION, partial(run, engine=duckdb_engine), settings, day=number, source=source)
+    )
 
 
 def pairs(count, *extra):

@@ -13,8 +13,9 @@ from recflow.artifacts.parents import Parent
 from recflow.artifacts.refs import RefKind
 from recflow.data.build import run
 from recflow.data.spec import BUILD_DATASET
-from recflow.data.split import query_id, split_of
+from recflow.data.split import split_of
 from recflow.domain.judged import read_judged
+from recflow.domain.queries import query_id
 from recflow.errors import BadData
 from recflow.storage import list_files
 

@@ -9,8 +9,8 @@ from fakes.deliveries import day, impression, judgement, partition_file
 from recflow.config.sections.data import LabelSection
 from recflow.config.sections.outcomes import OutcomesSection
 from recflow.data.labels import label_partitions
-from recflow.data.split import query_id
 from recflow.domain.matching import SKEW
+from recflow.domain.queries import query_id
 
 SECTION = LabelSection(position_bias_eta=1.0, min_examined=3.0)
 OUTCOMES = OutcomesSection()

@@ -6,12 +6,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from fakes.deliveries import CSV_HEADER
-from recflow.config.sections.data import SourceSection, SplitSection
+from recflow.config.sections.data import SplitSection
+from recflow.config.sections.sources import SourceSection
 from recflow.data.sample.behaviour import mirror
 from recflow.data.sample.faults import NAMES
 from recflow.data.sample.shop import SampleShop, write_shop
 from recflow.data.sample.shuffle import read_pairs, shuffle_grades
-from recflow.data.sources.crowdflower import read_csv
 from recflow.data.split import query_id, split_of
 from recflow.errors import BadConfiguration, BadData
 
@@ -117,7 +117,7 @@ def test_shuffled_grades_keep_their_histogram_and_every_other_row(tmp_path):
     (tmp_path / "pairs" / "1-test.csv").write_text("\n".join([CSV_HEADER, *lines]))
     source = SourceSection(adapter="crowdflower", days=2)
     changed = shuffle_grades(tmp_path / "pairs", tmp_path / "spoilt", date(2011, 1, 1), source, SplitSection())
-    before, after = (list(read_csv(tmp_path / name / "1-test.csv")) for name in ("pairs", "spoilt"))
+    before, after = (read_pairs(tmp_path / name)["1-test.csv"] for name in ("pairs", "spoilt"))
     differing = [old["id"] for old, new in zip(before, after, strict=True) if old != new]
     assert len(differing) == changed
     assert Counter(row["median_relevance"] for row in before) == Counter(row["median_relevance"] for row in after)

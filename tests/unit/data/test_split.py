@@ -2,7 +2,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recflow.config.sections.data import SplitSection
-from recflow.data.split import frequencies, histogram, query_id, sample_queries, split_of
+from recflow.data.split import frequencies, histogram, sample_queries, split_of
+from recflow.domain.queries import query_id
 from recflow.domain.text import normalise
 
 SECTION = SplitSection()

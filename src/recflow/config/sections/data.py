@@ -1,22 +1,11 @@
 """What a day's events are, what is refused, and how they become a training set."""
 
-from datetime import date
 from typing import Any, Literal
 
 from pydantic import Field
 
 from recflow.artifacts.frozen import Frozen
-
-
-class SourceSection(Frozen):
-    """Where the events of an interval come from."""
-
-    adapter: Literal["crowdflower", "shop", "gateway_log"] = "shop"
-    path: str = Field(default="", description="Folder of the events; relative to RECFLOW_SOURCE_ROOT.")
-    days: int = Field(
-        default=30, ge=1, le=3650, description="crowdflower only: rows have no date and are spread over days."
-    )
-    first_day: date = Field(default=date(2011, 1, 1), description="crowdflower only: the first of those days.")
+from recflow.config.sections.sources import SourceSection
 
 
 class CheckRule(Frozen):

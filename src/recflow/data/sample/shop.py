@@ -14,7 +14,8 @@ from recflow.config.sections.data import SplitSection
 from recflow.data.sample.behaviour import Day, candidates, day_events
 from recflow.data.sample.catalogue import Good, Wish, make_goods, make_wishes, true_grade
 from recflow.data.sample.faults import plant
-from recflow.data.split import query_id, split_of
+from recflow.data.split import split_of
+from recflow.domain.queries import query_id
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,18 @@ from collections import defaultdict
 from datetime import date
 from pathlib import Path
 
-from recflow.config.sections.data import SourceSection, SplitSection
+from recflow.config.sections.data import SplitSection
+from recflow.config.sections.sources import SourceSection
 from recflow.data.sample.behaviour import mirror
-from recflow.data.sources.crowdflower import Record, csv_files, day_index, read_csv
-from recflow.data.split import query_id, split_of
+from recflow.data.sources.spread import day_index
+from recflow.data.split import split_of
+from recflow.domain.queries import query_id
 from recflow.errors import BadConfiguration, BadData
 
 _GRADE = "median_relevance"
-_NEEDED = ("query", "product_title", _GRADE)
+_NEEDED = ("id", "query", "product_title", _GRADE)
+
+Record = dict[str, str]
 
 
 def read_pairs(folder: Path) -> dict[str, list[Record]]:
@@ -20,7 +24,8 @@ def read_pairs(folder: Path) -> dict[str, list[Record]]:
 
     BadConfiguration without a CSV file; BadData for a file without rows or a needed column, or a grade of no number.
     """
-    files = {path.name: list(read_csv(path)) for path in csv_files(folder)}
+    paths = sorted(folder.glob("*.csv")) or sorted((folder / "ValidationFolds").glob("*.csv"))
+    files = {path.name: _records(path) for path in paths}
     if not files:
         seen = "no CSV file" if folder.is_dir() else "no folder"
         raise BadConfiguration(
@@ -30,6 +35,14 @@ def read_pairs(folder: Path) -> dict[str, list[Record]]:
     for name, records in files.items():
         _refuse_unusable(name, records)
     return files
+
+
+def _records(path: Path) -> list[Record]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            return list(csv.DictReader(stream, strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadData(f"{path.name} is broken", expected="CSV in UTF-8", seen=str(error)) from error
 
 
 def _refuse_unusable(name: str, records: list[Record]) -> None:

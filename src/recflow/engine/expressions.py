@@ -1,0 +1,176 @@
+"""The expressions that rooms may use beside plain relational verbs: each means the same on both engines.
+
+`docs/decisions/0007-one-set-of-expressions-two-engines.md` says what each of them guards against. Texts are rules of
+`domain`, called for each value; the rest is computed by the engine.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import lru_cache, reduce
+from operator import or_
+
+import ibis
+from ibis import udf
+
+from recflow.domain import assignment, queries, text
+from recflow.engine import Table, Value
+
+# What Python's str.strip takes off.
+_SPACES = r"[\t-\r\x{1C}-\x{20}\x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}]"
+# Printable ASCII without markup and double spaces: nothing to normalise, and most texts of most shops.
+_PLAIN = r"\A[!-%'-;=?-~]+( [!-%'-;=?-~]+)*\z"
+_NUMBER = r"\A[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\z"
+_TIME = (
+    r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]+)?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?\z"
+)
+_LARGEST = 1.7976931348623157e308
+
+
+@lru_cache(100_000)
+def _normalised_once(given: str) -> str:
+    return text.normalise(given)
+
+
+@udf.scalar.python
+def _normalised(given: str) -> str:
+    return _normalised_once(given)
+
+
+@udf.scalar.python
+def _query_id(query: str) -> str:
+    return queries.query_id(query)
+
+
+@udf.scalar.python
+def _bucket(salt: str, unit: str) -> int:
+    return assignment.bucket(salt, unit)
+
+
+@udf.scalar.python
+def _is_found(pattern: str, given: str) -> bool:
+    return re.search(pattern, given) is not None
+
+
+def normalised(given: Value) -> Value:
+    """`domain.text.normalise`; null for a text of which nothing is left."""
+    mended = ibis.ifelse(given.re_search(_PLAIN), given, _normalised(given.fill_null("")))
+    return ibis.ifelse(given.isnull(), ibis.null("string"), mended).nullif("")
+
+
+def stripped(given: Value) -> Value:
+    """Without the white space around it, as Python sees it; null when nothing is left."""
+    return given.re_replace(rf"\A{_SPACES}+|{_SPACES}+\z", "").nullif("")
+
+
+def query_id(query: Value) -> Value:
+    """`domain.queries.query_id` of texts that are not null."""
+    return _query_id(query)
+
+
+def bucket(salt: str, unit: Value) -> Value:
+    """`domain.assignment.bucket` of texts that are not null."""
+    return _bucket(ibis.literal(salt), unit)
+
+
+def is_found(pattern: str, given: Value) -> Value:
+    """Whether Python's re.search finds the pattern; false for null."""
+    if re.escape(pattern) == pattern:
+        return given.contains(pattern).fill_null(False)
+    return _is_found(ibis.literal(pattern), given.fill_null("")) & given.notnull()
+
+
+def number(given: Value) -> Value:
+    """The finite number that a text is, decimal or with an exponent, else null: no NaN comes of it."""
+    bare = stripped(given)
+    value = ibis.ifelse(bare.re_search(_NUMBER), bare, ibis.null("string")).try_cast("float64")
+    return ibis.ifelse(value.abs() <= _LARGEST, value, ibis.null("float64"))
+
+
+def time(given: Value) -> Value:
+    """The UTC time that an ISO 8601 text says, to the microsecond, else null. Without an offset it is in UTC."""
+    bare = stripped(given)
+    readable = ibis.ifelse(bare.re_search(_TIME), bare, ibis.null("string"))
+    return readable.try_cast('timestamp("UTC")').cast("timestamp")
+
+
+def in_utc(moment: Value) -> Value:
+    """A time of the engine as one that says that it is in UTC, for files that leave this room."""
+    return moment.cast('timestamp("UTC")')
+
+
+def naive(moment: Value) -> Value:
+    """A time of a file, which says that it is in UTC, as a time of the engine."""
+    return moment.cast("timestamp")
+
+
+def seconds_after(start: datetime, moment: Value) -> Value:
+    """Seconds from `start`, which knows its zone, to a time, with their fraction."""
+    utc = start.astimezone(UTC).replace(tzinfo=None)
+    return moment.delta(ibis.literal(utc, "timestamp"), unit="microsecond") / 1e6
+
+
+def minute(moment: Value) -> Value:
+    """The start of a time's minute."""
+    return moment.truncate("m")
+
+
+def whole(value: Value) -> Value:
+    """A number without a fraction, null for one with a fraction."""
+    return ibis.ifelse(value == value.floor(), value, ibis.null("float64"))
+
+
+def int32(value: Value) -> Value:
+    """A whole number of 32 bits, out of one that has no fraction and fits."""
+    return value.cast("int32")
+
+
+def float32(value: Value) -> Value:
+    """The nearest number of 32 bits."""
+    return value.cast("float32")
+
+
+def quantile(values: Value, share: float) -> Value:
+    """The exact quantile of an aggregate, between two values by their distance."""
+    return values.quantile(share)
+
+
+def any_of(conditions: Sequence[Value]) -> Value:
+    """Whether one of the conditions holds; false when there is none."""
+    return reduce(or_, conditions, ibis.literal(False))
+
+
+def when(condition: Value, value: object, otherwise: object = None) -> Value:
+    """`value` where the condition holds, `otherwise` (null) elsewhere and where it is null."""
+    return ibis.ifelse(condition, value, otherwise)
+
+
+def first_of_each(table: Table, by: Sequence[str], order: Sequence[Value]) -> Table:
+    """Whole rows: of those that agree in `by` (null agrees with null) the first in an order without ties."""
+    place = ibis.row_number().over(group_by=list(by), order_by=list(order))
+    return table.mutate(place_of_row=place).filter(lambda row: row.place_of_row == 0).drop("place_of_row")
+
+
+def repeats(table: Table, by: Sequence[str], order: Sequence[str]) -> Table:
+    """The rows that agree in `by` with a row before them, in the columns `order` only, whose values are unique.
+
+    Rows are hashed first, so that only those are held side by side which may agree.
+    """
+    hashed = table.mutate(hash_of_row=ibis.struct({name: table[name] for name in by}).hash())
+    counted = hashed.group_by("hash_of_row").aggregate(alike=lambda rows: rows.count())
+    alike = counted.filter(counted.alike > 1)
+    candidates = hashed.semi_join(alike, "hash_of_row")
+    place = ibis.row_number().over(group_by=list(by), order_by=[candidates[name] for name in order])
+    numbered = candidates.mutate(place_of_row=place)
+    return numbered.filter(numbered.place_of_row > 0).select(*order)
+
+
+def running_total(value: Value, order: Sequence[Value]) -> Value:
+    """The sum of `value` over all rows before this one, in an order without ties; 0 for the first."""
+    return value.sum().over(order_by=list(order), preceding=None, following=0) - value
+
+
+def sorted_texts(texts: Value) -> Value:
+    """The texts of a group as a sorted list."""
+    return texts.collect().sort()

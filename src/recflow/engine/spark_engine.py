@@ -1,0 +1,83 @@
+"""Spark: the engine of many machines."""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from types import MappingProxyType
+
+import ibis
+import pyarrow as pa
+import pyarrow.parquet as pq
+from ibis.backends.pyspark import Backend
+from pyspark.sql import SparkSession
+
+import recflow
+from recflow.engine import Table
+
+# Executors import recflow for the rules of texts; times are in UTC and as precise as they are here; a file that is
+# refused is told by an error instead of a null; no marks beside the files that are written.
+_SESSION = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
+    "spark.ui.enabled": "false",
+    "spark.executorEnv.PYTHONPATH": str(Path(recflow.__file__).parent.parent),
+}
+
+
+class SparkEngine:
+    """Computes on a cluster; `folder` must be seen by every executor."""
+
+    def __init__(self, backend: Backend, session: SparkSession, folder: Path) -> None:
+        self._backend, self._session, self._folder = backend, session, folder
+        self._names = count(1)
+
+    def read(self, files: Sequence[Path]) -> Table:
+        """The rows of Parquet files or folders of them, columns joined by name."""
+        return self._backend.read_parquet([str(path) for path in files], mergeSchema=True)
+
+    def load(self, rows: pa.Table) -> Table:
+        """The rows of a table, by way of a file."""
+        path = self._folder / f"loaded_{next(self._names)}.parquet"
+        pq.write_table(rows, path)
+        return self.read([path])
+
+    def keep(self, table: Table) -> Table:
+        """The same rows, computed now, as files in the folder."""
+        path = self._folder / f"kept_{next(self._names)}"
+        self.write(table, path)
+        return self.read([path])
+
+    def write(self, table: Table, path: Path) -> None:
+        """Write the rows to a folder of Parquet files."""
+        self._backend.to_parquet(table, path.as_uri(), mode="overwrite")
+        for checksum in path.glob(".*.crc"):
+            checksum.unlink()
+
+    def count(self, table: Table) -> int:
+        """The number of rows."""
+        return int(self.fetch(table.aggregate(rows=table.count()))["rows"][0].as_py())
+
+    def fetch(self, table: Table) -> pa.Table:
+        """The rows in memory; not by ibis, which takes whole numbers through floats."""
+        self._backend._run_pre_execute_hooks(table)  # noqa: SLF001 - what every public way to run a table does first
+        return self._session.sql(self._backend.compile(table)).toArrow()
+
+
+def spark_session(master: str, options: Mapping[str, str] = MappingProxyType({})) -> SparkSession:
+    """The session of this process with a cluster; started when there is none."""
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    builder = SparkSession.builder.master(master).appName("recflow")
+    for name, value in {**_SESSION, **options}.items():
+        builder = builder.config(name, value)
+    return builder.getOrCreate()
+
+
+@contextmanager
+def open_spark(folder: Path, *, session: SparkSession) -> Iterator[SparkEngine]:
+    """An engine on the cluster of `session` that keeps its tables in `folder`."""
+    yield SparkEngine(ibis.pyspark.connect(session), session, folder)
