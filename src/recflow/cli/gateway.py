@@ -35,8 +35,8 @@ def up(
     # Found out here, once: a worker that cannot start would be started again for ever.
     read_tokens(settings.gateway_token_file)
     keys = read_keys(settings.gateway_keys_file)
-    names = [recipe.name for recipe in gateway_recipes(settings)]
-    print(f"gateway at {settings.gateway_url} for {', '.join(names)}; its interface at {settings.gateway_url}/docs")
+    names = ", ".join(recipe.name for recipe in gateway_recipes(settings)) or "no line"
+    print(f"gateway at {settings.gateway_url} for {names}; its interface at {settings.gateway_url}/docs")
     print(f"{keys.told}; keys and tokens are read at start only")
     uvicorn.run(
         "recflow.cli.gateway:application",
@@ -67,7 +67,7 @@ def replay(  # noqa: PLR0913, PLR0917 - one parameter an option
     from recflow.gateway.replay import ReplayPlan, read_judged
 
     services = build_services()
-    loaded = services.recipe(recipe)
+    loaded = services.model_line(recipe)
     plan = ReplayPlan(
         recipe=loaded.name,
         url=url or services.settings.gateway_url,

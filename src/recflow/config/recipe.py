@@ -2,9 +2,9 @@
 
 import re
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from recflow.artifacts.digests import digest_json
 from recflow.artifacts.frozen import Frozen
@@ -17,7 +17,13 @@ from recflow.config.sections.serving import PackagingSection, RetentionSection, 
 from recflow.config.sections.training import TrainingSection
 from recflow.config.zones import known_zone
 
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
 _DAILY = re.compile(r"([0-5]?\d)\s+([01]?\d|2[0-3])\s+\*\s+\*\s+\*")
+OF_A_MODEL = (
+    "labels", "split", "training", "compression", "packaging", "offline_gate", "online_gate", "rollout", "serving",
+    "watch",
+)  # fmt: skip
 SMALLEST_CANARY = 0.1  # percent; ten of the ten thousand buckets
 
 
@@ -30,8 +36,25 @@ def _once_a_day(cron: str) -> str:
     )
 
 
+class Closed(Frozen):
+    """Days without events, from `first` through `last` (itself alone when there is none)."""
+
+    first: date
+    last: date | None = None
+    reason: str = "closed"
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.last is not None and self.last < self.first:
+            raise ValueError(f"last: {self.last} is before {self.first}")
+        return self
+
+
 class ScheduleSection(Frozen):
-    """When the line retrains, once a day, in the shop's own time zone."""
+    """When the line runs, once a day, in the shop's own time zone, and on which days there is nothing to read.
+
+    A day that is closed is skipped; a day that is not and has no events is a failure.
+    """
 
     cron: Annotated[str, AfterValidator(_once_a_day)] = "0 2 * * *"
     timezone: Annotated[str, AfterValidator(known_zone)] = "UTC"
@@ -42,12 +65,25 @@ class ScheduleSection(Frozen):
         le=168,
         description="Hours that a stage may take; a training goes on from its saved state when its task is cleared.",
     )
+    closed_weekdays: tuple[Weekday, ...] = Field(default=(), max_length=6)
+    closed: tuple[Closed, ...] = Field(default=(), description="Holidays and other days without events.")
+
+    def closed_on(self, day: date) -> str:
+        """Why there are no events on a day; empty when there should be some."""
+        weekday = WEEKDAYS[day.weekday()]
+        if weekday in self.closed_weekdays:
+            return f"closed on every {weekday.capitalize()}"
+        spans = (span for span in self.closed if span.first <= day <= (span.last or span.first))
+        return next((f"{day} is no day with events: {span.reason}" for span in spans), "")
 
 
 class Recipe(Frozen):
-    """One model line. Every section has defaults with their reasons; a recipe file states what differs."""
+    """One model line, or a line of data alone. Every section has defaults; a recipe file states what differs."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{1,40}$")
+    task: Literal["relevance", "none"] = Field(
+        default="relevance", description="What is learnt from the data; none: its days are checked and kept."
+    )
     owner: str
     description: str = ""
     tags: tuple[str, ...] = ()
@@ -65,6 +101,13 @@ class Recipe(Frozen):
     serving: ServingSection = ServingSection()
     watch: WatchSection = WatchSection()
     retention: RetentionSection = RetentionSection()
+
+    @field_validator(*OF_A_MODEL)
+    @classmethod
+    def _read_by_somebody(cls, section: Frozen, info: ValidationInfo) -> Frozen:
+        if info.data.get("task") == "none" and section != type(section)():
+            raise ValueError("a line of data alone (task: none) has no model: nobody would read this")
+        return section
 
     @field_validator("online_gate")
     @classmethod
@@ -90,6 +133,11 @@ class Recipe(Frozen):
         if plan.health.max_error_rate == 1:
             raise ValueError("health.max_error_rate: 1 lets every request fail; 0.01 is one in a hundred")
         return plan
+
+    @property
+    def has_model(self) -> bool:
+        """Whether something is trained, released and served."""
+        return self.task != "none"
 
     @property
     def digest(self) -> str:

@@ -153,6 +153,17 @@ class Services:
         path = Path(name)
         return load_recipe(path) if path.suffix else find_recipe(self.settings.recipes, name)
 
+    def model_line(self, name: str) -> Recipe:
+        """A recipe that trains and releases a model; BadConfiguration for a line of data alone."""
+        return expect_model(self.recipe(name))
+
+
+def expect_model(recipe: Recipe) -> Recipe:
+    """The recipe, unless it is a line of data alone: then BadConfiguration."""
+    if recipe.has_model:
+        return recipe
+    raise BadConfiguration(f"{recipe.name} is a line of data alone", expected="a line with a model", seen="task: none")
+
 
 def build_services(settings: Settings | None = None) -> Services:
     """The services of this process, from the environment unless settings are given."""
