@@ -8,7 +8,7 @@ from recflow.artifacts.manifests import Interval
 from recflow.config.recipe import Recipe
 from recflow.config.sections.data import CheckRule
 from recflow.config.sections.outcomes import OutcomeKind
-from recflow.data.rows import COLUMNS, PLACE
+from recflow.data.rows import COLUMNS, DAMAGE, PLACE
 from recflow.domain.matching import SKEW
 from recflow.engine import Engine, Table
 from recflow.engine.expressions import minute, quantile, seconds_after
@@ -63,6 +63,7 @@ def built_in_checks(facts: DayFacts, interval: Interval, recipe: Recipe) -> list
     day_s = (interval.end - interval.start).total_seconds()
     skew_s, late_s = SKEW.total_seconds(), 60 * recipe.labels.attribution_minutes
     checks = [
+        Check("record_whole", "expect_column_values_to_not_match_regex", {"column": DAMAGE, "regex": r"\S"}),
         *(_present(name, name) for name in ("event_id", "kind", "query", "item_id")),
         _present("item_known", "title"),
         _present("at_is_a_time", "at"),
@@ -112,12 +113,15 @@ def recipe_checks(rules: tuple[CheckRule, ...]) -> list[Check]:
 def with_evidence(rows: Table, interval: Interval, recipe: Recipe) -> Table:
     """The rows with what checks need beside the columns: time in the interval, shown or not, rates.
 
+    An act soon after midnight on a search that is not of this day may be on one of the day before, and counts as shown.
     `requests_a_minute` is null where too few rows of a user fall into a minute to break the limit.
     """
     outcomes = [kind.name for kind in recipe.outcomes.kinds]
     acts = rows.filter(rows.kind.isin(outcomes))
     answered = acts.semi_join(rows.filter(rows.kind == "impression"), ["request_id", "item_id"])
-    unshown = acts.anti_join(answered, PLACE).select(*PLACE, unshown=True)
+    early = seconds_after(interval.start, acts["at"]) <= 60 * recipe.labels.attribution_minutes
+    yesterdays = acts.filter(early).anti_join(rows.filter(rows.kind == "impression"), ["request_id", "user_key"])
+    unshown = acts.anti_join(answered, PLACE).anti_join(yesterdays, PLACE).select(*PLACE, unshown=True)
     timed = rows.mutate(minute=minute(rows["at"]))
     busy = timed.group_by(["user_key", "minute"]).aggregate(rows=lambda same: same.count())
     crowded = timed.semi_join(busy.filter(busy.rows > recipe.data.max_requests_per_minute), ["user_key", "minute"])
@@ -126,6 +130,7 @@ def with_evidence(rows: Table, interval: Interval, recipe: Recipe) -> Table:
     return known.select(
         *PLACE,
         *COLUMNS,
+        DAMAGE,
         seconds_into_interval=seconds_after(interval.start, known["at"]),
         shown=known.unshown.isnull(),
         requests_a_minute=known.requests_a_minute,

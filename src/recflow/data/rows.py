@@ -11,8 +11,11 @@ COLUMNS = ("event_id", "at", "kind", "request_id", "user_key", "query", "item_id
 # Where a row was delivered: a file and a number that is unique in it.
 PLACE = ("source_file", "source_row")
 
+# Why a record could not be told apart into columns, with the line as it was delivered; null for whole ones.
+DAMAGE = "damage"
+
 # As delivered: every value is the text that the source gave, null where it gave none. quarantine.parquet holds such
-# rows with `reasons`, a list of the names of the checks they broke.
+# rows with their PLACE, DAMAGE and `reasons`, a list of the names of the checks they broke.
 DELIVERED = pa.schema([(name, pa.string()) for name in COLUMNS])
 
 # `kind` is judgement, impression or an outcome that the recipe names. `position` counts from 1, 0 is none; `grade` is

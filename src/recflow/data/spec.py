@@ -5,7 +5,7 @@ from recflow.stages import StageSpec
 
 VALIDATE_PARTITION = StageSpec(
     name="validate_partition",
-    version=2,
+    version=3,
     kind=RefKind.PARTITION,
     sections=("data", "outcomes", "labels"),
     inputs=("source",),

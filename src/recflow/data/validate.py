@@ -15,8 +15,9 @@ from recflow.data.checks import DayFacts, built_in_checks, day_facts, recipe_che
 from recflow.data.clean import Cleaned, clean
 from recflow.data.judge import CheckResult, Verdict, judge
 from recflow.data.pins import deliver_pinned
-from recflow.data.rows import COLUMNS, PLACE
+from recflow.data.rows import COLUMNS, DAMAGE, PLACE
 from recflow.data.sources import Delivery, open_source
+from recflow.data.systematic import count_loss, refuse_systematic_loss
 from recflow.engine import Engine, OpenEngine, Table
 from recflow.engine.expressions import float32, in_utc, int32
 from recflow.errors import BadData, PermanentError
@@ -47,11 +48,12 @@ def run(context: StageContext, *, engine: OpenEngine, events: EventLog | None = 
 def _validate(context: StageContext, engine: Engine, delivery: Delivery) -> dict[str, Any]:
     section, label = context.recipe.data, context.interval.label
     delivered = engine.read(delivery.files)
-    cleaned = clean(engine, delivered, label, max_duplicate_share=section.max_duplicate_share)
+    cleaned = clean(engine, delivered, label, section)
     facts = day_facts(engine, cleaned.rows, context.recipe)
     verdict = _judge(context, engine, cleaned, facts)
     reasons = _reasons(verdict)
     _refuse_day(verdict.results, engine.count(verdict.refused), reasons, cleaned, section, label)
+    refuse_systematic_loss(count_loss(engine, cleaned.rows, verdict.refused), cleaned.rows_in, label)
     _write(engine, context.output, delivered, cleaned.rows, verdict.refused)
     report = _report(context.output, cleaned, facts, verdict.results, reasons)
     _refuse_loss(report, delivery, label)
@@ -114,7 +116,9 @@ def _write(engine: Engine, output: Path, delivered: Table, rows: Table, refused:
         "value": float32(kept.value),
     }
     engine.write(kept.select(**typed), output / "rows.parquet")
-    engine.write(delivered.inner_join(refused, PLACE).select(*COLUMNS, "reasons"), output / "quarantine.parquet")
+    engine.write(
+        delivered.inner_join(refused, PLACE).select(*PLACE, *COLUMNS, DAMAGE, "reasons"), output / "quarantine.parquet"
+    )
 
 
 def _report(

@@ -116,6 +116,11 @@ def minute(moment: Value) -> Value:
     return moment.truncate("m")
 
 
+def hour(moment: Value) -> Value:
+    """The start of a time's hour."""
+    return moment.truncate("h")
+
+
 def whole(value: Value) -> Value:
     """A number without a fraction, null for one with a fraction."""
     return ibis.ifelse(value == value.floor(), value, ibis.null("float64"))

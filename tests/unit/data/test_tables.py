@@ -184,6 +184,14 @@ class TestWhichFiles:
             {"event_id": "7", "kind": "purchase"},
         ]
 
+    def test_two_tables_of_one_file_make_two_rows_of_one_line_each_with_a_place_of_its_own(self, tmp_path):
+        written(tmp_path, "e.csv", "id,clicked\n1,yes\n2,no\n")
+        shown = {"files": ["{date:%Y-%m-%d}/*"], "columns": {"event_id": "id", "kind": {"constant": "impression"}}}
+        clicks = {**shown, "columns": {"event_id": "id", "kind": {"constant": "click"}}, "only": {"clicked": ["yes"]}}
+        rows = Read(recipe(data={"source": {"adapter": "tables", "events": [shown, clicks]}}), tmp_path).rows(day())
+        assert rows["kind"].to_pylist() == ["impression", "impression", "click"]
+        assert len({(row["source_file"], row["source_row"]) for row in rows.to_pylist()}) == 3
+
     def test_texts_come_from_the_newest_catalogue_that_is_not_younger_than_the_day(self, tmp_path):
         written(tmp_path, "e.csv", "id,sku\n1,a\n2,b\n")
         for label, text in (("20101230", "old"), ("20110101", "new"), ("20110102", "later")):
