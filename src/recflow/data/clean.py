@@ -2,8 +2,8 @@
 
 Mended: markup, width, control characters and spaces of texts (`domain/text.py`); rows told again are dropped: those
 that agree with another in the recipe's `data.identity`; damaged rows have nothing to agree in. Not mended, and left
-null for the checks to find: values that are not of their column's type. Missing stays missing, except revenue (0) and the
-position of a judgement.
+null for the checks to find: values that are not of their column's type. Missing stays missing, except revenue (0) and
+the position of a judgement.
 """
 
 from collections.abc import Mapping
