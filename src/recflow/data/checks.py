@@ -133,7 +133,7 @@ def with_evidence(rows: Table, interval: Interval, recipe: Recipe) -> Table:
         DAMAGE,
         seconds_into_interval=seconds_after(interval.start, known["at"]),
         shown=known.unshown.isnull(),
-        requests_a_minute=known.requests_a_minute,
+        requests_a_minute=known.requests_a_minute * 1.0,
     )
 
 

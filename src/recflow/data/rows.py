@@ -39,3 +39,4 @@ DATASET = pa.schema(
         ("frequency", pa.string()),
     ]
 )
+LABELLED = tuple(name for name in DATASET.names if name != "frequency")

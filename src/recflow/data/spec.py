@@ -12,7 +12,7 @@ VALIDATE_PARTITION = StageSpec(
 )
 BUILD_DATASET = StageSpec(
     name="build_dataset",
-    version=2,
+    version=3,
     kind=RefKind.DATASET,
     sections=("outcomes", "labels", "split"),
     inputs=("parent", "partitions"),

@@ -49,6 +49,11 @@ def _bucket(salt: str, unit: str) -> int:
 
 
 @udf.scalar.python
+def _shuffled(seed: str, query: str) -> str:
+    return queries.shuffled(seed, query)
+
+
+@udf.scalar.python
 def _is_found(pattern: str, given: str) -> bool:
     return re.search(pattern, given) is not None
 
@@ -72,6 +77,11 @@ def query_id(query: Value) -> Value:
 def bucket(salt: str, unit: Value) -> Value:
     """`domain.assignment.bucket` of texts that are not null."""
     return _bucket(ibis.literal(salt), unit)
+
+
+def shuffled(seed: str, query: Value) -> Value:
+    """A text by which queries that are not null are in a random order: another seed, another order."""
+    return _shuffled(ibis.literal(seed), query)
 
 
 def is_found(pattern: str, given: Value) -> Value:
@@ -108,7 +118,12 @@ def naive(moment: Value) -> Value:
 def seconds_after(start: datetime, moment: Value) -> Value:
     """Seconds from `start`, which knows its zone, to a time, with their fraction."""
     utc = start.astimezone(UTC).replace(tzinfo=None)
-    return moment.delta(ibis.literal(utc, "timestamp"), unit="microsecond") / 1e6
+    return seconds_between(ibis.literal(utc, "timestamp"), moment)
+
+
+def seconds_between(before: Value, after: Value) -> Value:
+    """Seconds from one time to another, with their fraction."""
+    return after.delta(before, unit="microsecond") / 1e6
 
 
 def minute(moment: Value) -> Value:
@@ -126,6 +141,16 @@ def whole(value: Value) -> Value:
     return ibis.ifelse(value == value.floor(), value, ibis.null("float64"))
 
 
+def rounded(value: Value) -> Value:
+    """To six digits behind the point."""
+    return (value * 1e6).round() / 1e6
+
+
+def nearest_whole(value: Value) -> Value:
+    """Of a number that is not negative, a half goes up."""
+    return (value + 0.5).floor()
+
+
 def int32(value: Value) -> Value:
     """A whole number of 32 bits, out of one that has no fraction and fits."""
     return value.cast("int32")
@@ -139,6 +164,16 @@ def float32(value: Value) -> Value:
 def quantile(values: Value, share: float) -> Value:
     """The exact quantile of an aggregate, between two values by their distance."""
     return values.quantile(share)
+
+
+def constant(value: object) -> Value:
+    """The same value in each row."""
+    return ibis.literal(value)
+
+
+def holds(condition: Value) -> Value:
+    """The condition, false where it is null."""
+    return condition.fill_null(False)
 
 
 def any_of(conditions: Sequence[Value]) -> Value:
@@ -171,9 +206,14 @@ def repeats(table: Table, by: Sequence[str], order: Sequence[str]) -> Table:
     return numbered.filter(numbered.place_of_row > 0).select(*order)
 
 
+def total(value: Value) -> Value:
+    """The sum of `value` over all rows, beside each of them."""
+    return value.sum().over(ibis.window())
+
+
 def running_total(value: Value, order: Sequence[Value]) -> Value:
     """The sum of `value` over all rows before this one, in an order without ties; 0 for the first."""
-    return value.sum().over(order_by=list(order), preceding=None, following=0) - value
+    return value.sum().over(ibis.window(order_by=list(order), preceding=None, following=0)) - value
 
 
 def sorted_texts(texts: Value) -> Value:
