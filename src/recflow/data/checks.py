@@ -59,26 +59,26 @@ def day_facts(engine: Engine, rows: Table, recipe: Recipe) -> DayFacts:
 def built_in_checks(facts: DayFacts, interval: Interval, recipe: Recipe) -> list[Check]:
     """The checks every source must pass, of the kinds of rows that the day has."""
     outcomes = tuple(kind.name for kind in recipe.outcomes.kinds)
-    behaviour = (*_SHOWN, *outcomes)
+    behaviour, others = (*_SHOWN, *outcomes), recipe.data.other_kinds
+    labelled = (*_JUDGED, *behaviour)
     day_s = (interval.end - interval.start).total_seconds()
     skew_s, late_s = SKEW.total_seconds(), 60 * recipe.labels.attribution_minutes
     checks = [
         Check("record_whole", "expect_column_values_to_not_match_regex", {"column": DAMAGE, "regex": r"\S"}),
-        *(_present(name, name) for name in ("event_id", "kind", "query", "item_id")),
-        _present("item_known", "title"),
+        *(_present(name, name) for name in ("event_id", "kind")),
+        *(_present(name, name, labelled) for name in ("query", "item_id")),
+        _present("item_known", "title", labelled),
         _present("at_is_a_time", "at"),
         _present("value_is_a_number", "value"),
         _present("grade_is_a_number", "grade", _JUDGED),
         _present("position_is_a_number", "position", behaviour),
         _present("request_id", "request_id", behaviour),
         _present("user_key", "user_key", behaviour),
-        Check(
-            "kind_known", "expect_column_values_to_be_in_set", {"column": "kind", "value_set": [*_JUDGED, *behaviour]}
-        ),
+        Check("kind_known", "expect_column_values_to_be_in_set", {"column": "kind", "value_set": [*labelled, *others]}),
         _between("grade_0_to_3", "grade", 0, 3, _JUDGED),
         _between("position_from_1", "position", 1, _MAX_POSITION, behaviour),
         _between("value_not_negative", "value", 0, None),
-        _between("at_inside_interval", "seconds_into_interval", 0, day_s, (*_JUDGED, *_SHOWN)),
+        _between("at_inside_interval", "seconds_into_interval", 0, day_s, (*_JUDGED, *_SHOWN, *others)),
         _between("outcome_at_inside_interval", "seconds_into_interval", -skew_s, day_s + late_s, outcomes),
         _between(
             "requests_a_minute_of_a_person", "requests_a_minute", None, recipe.data.max_requests_per_minute, behaviour
@@ -92,7 +92,7 @@ def built_in_checks(facts: DayFacts, interval: Interval, recipe: Recipe) -> list
         _undamaged("query"),
         _undamaged("title"),
         _undamaged("description", "warning"),
-        _present("description", "description", severity="warning"),
+        _present("description", "description", labelled, severity="warning"),
         Check("event_id_unique", "expect_column_values_to_be_unique", {"column": "event_id"}, "warning"),
         Check(
             "query_length",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recflow.config.sections.data import DataSection
-from recflow.data.rows import COLUMNS, DAMAGE, IDS, NUMBERS, PLACE, TEXTS
+from recflow.data.rows import CARRIED, COLUMNS, DAMAGE, IDS, NUMBERS, PLACE, TEXTS
 from recflow.engine import Engine, Table
 from recflow.engine.expressions import normalised, number, repeats, stripped, time, when, whole
 from recflow.errors import BadData
@@ -50,7 +50,7 @@ def clean(engine: Engine, delivered: Table, label: str, section: DataSection) ->
     for name, expected in _TYPED.items():
         _refuse_other_type(engine, delivered, typed, name, label, expected, counts)
     mended = {name: counts[f"mended_{name}"] for name in TEXTS}
-    return Cleaned(typed.select(*PLACE, *COLUMNS, DAMAGE), rows_in, duplicates, mended)
+    return Cleaned(typed.select(*PLACE, *COLUMNS, DAMAGE, *CARRIED), rows_in, duplicates, mended)
 
 
 def _refuse_empty(delivered: Table, rows: int, label: str) -> None:
@@ -89,11 +89,11 @@ def _typed(delivered: Table) -> Table:
     judged = (typed["kind"] == "judgement") & delivered["position"].isnull()
     typed["position"] = when(judged, 0.0, whole(typed["position"]))
     typed["value"] = when(delivered["value"].isnull(), 0.0, typed["value"])
-    return delivered.select(*PLACE, DAMAGE, **{name: typed[name] for name in COLUMNS}, **facts)
+    return delivered.select(*PLACE, DAMAGE, *CARRIED, **{name: typed[name] for name in COLUMNS}, **facts)
 
 
 def _counts(engine: Engine, typed: Table) -> dict[str, int]:
-    facts = [name for name in typed.columns if name not in (*PLACE, *COLUMNS, DAMAGE)]
+    facts = [name for name in typed.columns if name not in (*PLACE, *COLUMNS, DAMAGE, *CARRIED)]
     sums = typed.aggregate(**{name: when(typed[name], 1, 0).sum() for name in facts})
     return {name: int(count) for name, count in engine.fetch(sums).to_pylist()[0].items()}
 

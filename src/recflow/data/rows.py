@@ -6,6 +6,8 @@ TEXTS = ("query", "title", "description")
 IDS = ("event_id", "kind", "request_id", "user_key", "item_id")
 NUMBERS = ("position", "grade", "value")
 
+# What else a shop tells of items and acts, carried as it was delivered: no stage reads it yet.
+CARRIED = ("price", "category", "seller", "language", "attributes", "session_id", "text", "rating")
 COLUMNS = ("event_id", "at", "kind", "request_id", "user_key", "query", "item_id", "title", "description", *NUMBERS)
 
 # Where a row was delivered: a file and a number that is unique in it.
@@ -16,16 +18,17 @@ DAMAGE = "damage"
 
 # As delivered: every value is the text that the source gave, null where it gave none. quarantine.parquet holds such
 # rows with their PLACE, DAMAGE and `reasons`, a list of the names of the checks they broke.
-DELIVERED = pa.schema([(name, pa.string()) for name in COLUMNS])
+DELIVERED = pa.schema([(name, pa.string()) for name in (*COLUMNS, *CARRIED)])
 
-# `kind` is judgement, impression or an outcome that the recipe names. `position` counts from 1, 0 is none; `grade` is
-# 0 … 3 and only judgements have one; `value` is what an outcome was worth.
+# `kind` is judgement, impression, an outcome that the recipe names or one of its `data.other_kinds`. `position` counts
+# from 1, 0 is none; `grade` is 0 … 3 and only judgements have one; `value` is what an outcome was worth.
 PARTITION = pa.schema(
     [
         *[(name, pa.timestamp("us", tz="UTC") if name == "at" else pa.string()) for name in COLUMNS[:-3]],
         ("position", pa.int32()),
         ("grade", pa.float32()),
         ("value", pa.float32()),
+        *[(name, pa.string()) for name in CARRIED],
     ]
 )
 

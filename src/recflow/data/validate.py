@@ -15,7 +15,7 @@ from recflow.data.checks import DayFacts, built_in_checks, day_facts, recipe_che
 from recflow.data.clean import Cleaned, clean
 from recflow.data.judge import CheckResult, Verdict, judge
 from recflow.data.pins import deliver_pinned
-from recflow.data.rows import COLUMNS, DAMAGE, PLACE
+from recflow.data.rows import CARRIED, COLUMNS, DAMAGE, PLACE
 from recflow.data.sources import Delivery, open_source
 from recflow.data.systematic import count_loss, refuse_systematic_loss
 from recflow.engine import Engine, OpenEngine, Table
@@ -109,16 +109,15 @@ def _refuse_day(
 
 def _write(engine: Engine, output: Path, delivered: Table, rows: Table, refused: Table) -> None:
     kept = rows.anti_join(refused, PLACE)
-    typed = {name: kept[name] for name in COLUMNS} | {
+    typed = {name: kept[name] for name in (*COLUMNS, *CARRIED)} | {
         "at": in_utc(kept["at"]),
         "position": int32(kept.position.fill_null(0)),
         "grade": float32(kept.grade),
         "value": float32(kept.value),
     }
     engine.write(kept.select(**typed), output / "rows.parquet")
-    engine.write(
-        delivered.inner_join(refused, PLACE).select(*PLACE, *COLUMNS, DAMAGE, "reasons"), output / "quarantine.parquet"
-    )
+    quarantine = delivered.inner_join(refused, PLACE).select(*PLACE, *COLUMNS, *CARRIED, DAMAGE, "reasons")
+    engine.write(quarantine, output / "quarantine.parquet")
 
 
 def _report(

@@ -2,6 +2,8 @@
 
 import json
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
 
 import pyarrow.parquet as pq
 import pytest
@@ -21,9 +23,9 @@ from recflow.errors import BadData
 class Validated:
     """A validated day, opened."""
 
-    def __init__(self, folder, source, number=0):
-        bench = StageBench(folder / f"bench-{number}")
-        settings = recipe(data={"source": source})
+    def __init__(self, folder, source, number=0, **data):
+        bench = StageBench(Path(mkdtemp(dir=folder)))
+        settings = recipe(data={"source": source, **data})
         pinned = pin_source(settings, day(number), folder, HeadHistory(bench.store, "search"))
         stage = partial(run, engine=duckdb_engine)
         self.folder = bench.artifacts.fetch(bench.run(VALIDATE_PARTITION, stage, settings, day=number, source=pinned))
@@ -33,6 +35,13 @@ class Validated:
     @property
     def rows(self):
         return self.report["rows"]
+
+
+def labelled(folder, *days):
+    """The labels of validated days."""
+    with TemporaryDirectory(dir=folder) as scratch, duckdb_engine(Path(scratch)) as engine:
+        files = [(label, found.folder / "rows.parquet") for label, found in days]
+        return engine.fetch(label_partitions(engine, files, LabelSection())[0])
 
 
 def searches(first_place):
@@ -125,7 +134,7 @@ def test_a_panel_of_raters_who_agree_is_no_replayed_feed_and_its_majority_counts
     panel = [f"{3 * n + r},query {n % 10},title {n},text,{4 if r < 2 else 1},0" for n in range(40) for r in range(3)]
     write_csv(tmp_path, panel)
     judged = Validated(tmp_path, {"adapter": "crowdflower", "days": 1})
-    table, _ = label_partitions([("2011-01-01", judged.folder / "rows.parquet")], LabelSection())
+    table = labelled(tmp_path, ("2011-01-01", judged))
     assert set(table["grade"].to_pylist()) == {2}
 
 
@@ -143,11 +152,9 @@ def test_clicks_after_midnight_on_searches_before_it_are_kept_and_labelled(tmp_p
     (tmp_path / "events" / "2011-01-02.jsonl").write_text(lines)
     first, second = (Validated(tmp_path, SHOP, number) for number in range(2))
     assert [row["event_id"] for row in second.quarantine] == ["click99"]
-    days = [(day(n).label, found.folder / "rows.parquet") for n, found in enumerate((first, second))]
-    table, _ = label_partitions(days[:1], LabelSection())
-    alone = table["grade"].to_pylist()
-    both = label_partitions(days, LabelSection())[0]
-    assert alone == [0]
+    alone = labelled(tmp_path, ("2011-01-01", first))
+    both = labelled(tmp_path, ("2011-01-01", first), ("2011-01-02", second))
+    assert alone["grade"].to_pylist() == [0]
     assert both["grade"].to_pylist() == [1]  # 8 of 68 were clicked
 
 
@@ -161,6 +168,28 @@ def test_request_ids_that_start_anew_each_day_join_neither_day_with_the_other(tm
         rows = [event(n, "impression", label, item) for n in range(30)]
         rows += [event(n, "click", label, item) for n in range(30)] if item == "i2" else []
         (tmp_path / "events" / f"{label}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    days = [(day(n).label, Validated(tmp_path, SHOP, n).folder / "rows.parquet") for n in range(2)]
-    table, _ = label_partitions(days, LabelSection())
+    table = labelled(tmp_path, *((day(n).label, Validated(tmp_path, SHOP, n)) for n in range(2)))
     assert {row["item_id"]: row["grade"] for row in table.to_pylist()} == {"i1": 0, "i2": 3}
+
+
+OTHERS = [
+    {"event_id": "s1", "kind": "search", "user_key": "u1", "query": "shoe", "request_id": "r1"},
+    {"event_id": "b1", "kind": "browse", "user_key": "u1", "item_id": "i1"},
+    {"event_id": "v1", "kind": "review", "user_key": "u1", "item_id": "i1", "text": "fits well", "rating": 5},
+]
+
+
+def test_searches_and_reviews_are_kept_with_their_words_and_teach_nothing(tmp_path):
+    rows = [*searches(1), *({**other, "at": "2011-01-01T10:00:00+00:00"} for other in OTHERS)]
+    write_shop_day(tmp_path, rows, [f"i{n}" for n in range(10)])
+    source = as_tables()
+    source["events"][0]["columns"] |= {name: {"column": name, "optional": True} for name in ("text", "rating")}
+    source["catalogue"]["columns"]["category"] = "description"
+    found = Validated(tmp_path, source, other_kinds=("search", "browse", "review"))
+    assert found.quarantine == []
+    kept = {row["kind"]: row for row in pq.read_table(found.folder / "rows.parquet").to_pylist()}
+    assert (kept["review"]["text"], kept["review"]["rating"]) == ("fits well", "5")
+    assert (kept["browse"]["category"], kept["search"]["category"]) == ("leather", None)
+    with_them, without = labelled(tmp_path, ("2011-01-01", found)), Validated(tmp_path, as_tables())
+    assert len(without.quarantine) == 3
+    assert labelled(tmp_path, ("2011-01-01", without)).sort_by("item_id").equals(with_them.sort_by("item_id"))

@@ -18,10 +18,10 @@ from pydantic import ValidationError
 
 from fakes.deliveries import Read, day, recipe
 from fakes.memory_store import MemoryStore
-from recflow.config.sections.sources import EVENT_COLUMNS, SourceSection
+from recflow.config.sections.sources import DELIVERY_COLUMNS, EVENT_COLUMNS, SourceSection
 from recflow.data.heads import HeadHistory
 from recflow.data.pins import deliver_pinned, pin_source
-from recflow.data.rows import COLUMNS
+from recflow.data.rows import CARRIED, COLUMNS
 from recflow.data.sources import batches, open_source
 from recflow.errors import BadData, PermanentError, StoreFull
 
@@ -85,6 +85,7 @@ LINES = b'{"id": 1, "q": "lamp"}\n{"id": "2", "q": "shoe"}\n'
 
 def test_a_recipe_may_map_every_column_that_a_partition_has():
     assert EVENT_COLUMNS == COLUMNS
+    assert (*COLUMNS, *CARRIED) == DELIVERY_COLUMNS
 
 
 @pytest.mark.parametrize(

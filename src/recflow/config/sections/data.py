@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from recflow.artifacts.events import OutcomeName
 from recflow.artifacts.frozen import Frozen
 from recflow.config.sections.sources import Delivered, SourceSection
 
@@ -27,6 +28,10 @@ class DataSection(Frozen):
     checks: tuple[CheckRule, ...] = ()
     max_quarantined_share: float = Field(
         default=0.2, ge=0, lt=1, description="More bad rows than this is a broken feed, not bad luck: BadData."
+    )
+    other_kinds: tuple[OutcomeName, ...] = Field(
+        default=(),
+        description="Kinds of rows that are kept and teach nothing: search, browse, review …; with event_id and at.",
     )
     identity: tuple[Delivered, ...] = Field(
         default=(),
