@@ -64,7 +64,8 @@ def built_in_checks(facts: DayFacts, interval: Interval, recipe: Recipe) -> list
     day_s = (interval.end - interval.start).total_seconds()
     skew_s, late_s = SKEW.total_seconds(), 60 * recipe.labels.attribution_minutes
     checks = [
-        Check("record_whole", "expect_column_values_to_not_match_regex", {"column": DAMAGE, "regex": r"\S"}),
+        # A damage reads `why: line`. A plain sign is found by the engine, a pattern by Python, row by row.
+        Check("record_whole", "expect_column_values_to_not_match_regex", {"column": DAMAGE, "regex": ":"}),
         *(_present(name, name) for name in ("event_id", "kind")),
         *(_present(name, name, labelled) for name in ("query", "item_id")),
         _present("item_known", "title", labelled),

@@ -13,7 +13,7 @@ COLUMNS = ("event_id", "at", "kind", "request_id", "user_key", "query", "item_id
 # Where a row was delivered: a file and a number that is unique in it.
 PLACE = ("source_file", "source_row")
 
-# Why a record could not be told apart into columns, with the line as it was delivered; null for whole ones.
+# Why a record could not be told apart into columns, a colon, and its line as it was delivered; null for whole ones.
 DAMAGE = "damage"
 
 # As delivered: every value is the text that the source gave, null where it gave none. quarantine.parquet holds such
