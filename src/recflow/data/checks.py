@@ -109,7 +109,7 @@ def recipe_checks(rules: tuple[CheckRule, ...]) -> list[Check]:
     return [Check(rule.name, rule.expectation, rule.kwargs, rule.severity) for rule in rules]
 
 
-def with_evidence(rows: Table, interval: Interval, recipe: Recipe) -> Table:
+def with_evidence(engine: Engine, rows: Table, interval: Interval, recipe: Recipe) -> Table:
     """The rows with what checks need beside the columns: time in the interval, shown or not, rates.
 
     `requests_a_minute` is null where too few rows of a user fall into a minute to break the limit.
@@ -117,18 +117,19 @@ def with_evidence(rows: Table, interval: Interval, recipe: Recipe) -> Table:
     outcomes = [kind.name for kind in recipe.outcomes.kinds]
     acts = rows.filter(rows.kind.isin(outcomes))
     answered = acts.semi_join(rows.filter(rows.kind == "impression"), ["request_id", "item_id"])
-    unshown = acts.anti_join(answered, PLACE).select(*PLACE, unshown=True)
+    unshown = engine.keep(acts.anti_join(answered, PLACE).select(*PLACE, unshown=True))
     timed = rows.mutate(minute=minute(rows["at"]))
     busy = timed.group_by(["user_key", "minute"]).aggregate(rows=lambda same: same.count())
     crowded = timed.semi_join(busy.filter(busy.rows > recipe.data.max_requests_per_minute), ["user_key", "minute"])
-    rates = crowded.group_by(["user_key", "minute"]).aggregate(requests_a_minute=crowded.request_id.nunique())
+    rates = crowded.group_by(["user_key", "minute"]).aggregate(requests_a_minute=crowded.request_id.nunique() * 1.0)
+    rates = engine.keep(rates)
     known = timed.left_join(unshown, PLACE).left_join(rates, ["user_key", "minute"])
     return known.select(
         *PLACE,
         *COLUMNS,
         seconds_into_interval=seconds_after(interval.start, known["at"]),
         shown=known.unshown.isnull(),
-        requests_a_minute=known.requests_a_minute * 1.0,
+        requests_a_minute=known.requests_a_minute,
     )
 
 
