@@ -111,7 +111,7 @@ def recipe_checks(rules: tuple[CheckRule, ...]) -> list[Check]:
     return [Check(rule.name, rule.expectation, rule.kwargs, rule.severity) for rule in rules]
 
 
-def with_evidence(rows: Table, interval: Interval, recipe: Recipe) -> Table:
+def with_evidence(engine: Engine, rows: Table, interval: Interval, recipe: Recipe) -> Table:
     """The rows with what checks need beside the columns: time in the interval, shown or not, rates.
 
     An act soon after midnight on a search that is not of this day may be on one of the day before, and counts as shown.
@@ -122,11 +122,13 @@ def with_evidence(rows: Table, interval: Interval, recipe: Recipe) -> Table:
     answered = acts.semi_join(rows.filter(rows.kind == "impression"), ["request_id", "item_id"])
     early = seconds_after(interval.start, acts["at"]) <= 60 * recipe.labels.attribution_minutes
     yesterdays = acts.filter(early).anti_join(rows.filter(rows.kind == "impression"), ["request_id", "user_key"])
-    unshown = acts.anti_join(answered, PLACE).anti_join(yesterdays, PLACE).select(*PLACE, unshown=True)
+    unshown = acts.anti_join(answered, PLACE).anti_join(yesterdays, PLACE)
+    unshown = engine.keep(unshown.select(*PLACE, unshown=True))
     timed = rows.mutate(minute=minute(rows["at"]))
     busy = timed.group_by(["user_key", "minute"]).aggregate(rows=lambda same: same.count())
     crowded = timed.semi_join(busy.filter(busy.rows > recipe.data.max_requests_per_minute), ["user_key", "minute"])
-    rates = crowded.group_by(["user_key", "minute"]).aggregate(requests_a_minute=crowded.request_id.nunique())
+    rates = crowded.group_by(["user_key", "minute"]).aggregate(requests_a_minute=crowded.request_id.nunique() * 1.0)
+    rates = engine.keep(rates)
     known = timed.left_join(unshown, PLACE).left_join(rates, ["user_key", "minute"])
     return known.select(
         *PLACE,
@@ -134,7 +136,7 @@ def with_evidence(rows: Table, interval: Interval, recipe: Recipe) -> Table:
         DAMAGE,
         seconds_into_interval=seconds_after(interval.start, known["at"]),
         shown=known.unshown.isnull(),
-        requests_a_minute=known.requests_a_minute * 1.0,
+        requests_a_minute=known.requests_a_minute,
     )
 
 

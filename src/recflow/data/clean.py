@@ -13,7 +13,7 @@ from typing import Any
 from recflow.config.sections.data import DataSection
 from recflow.data.rows import CARRIED, COLUMNS, DAMAGE, IDS, NUMBERS, PLACE, TEXTS
 from recflow.engine import Engine, Table
-from recflow.engine.expressions import normalised, number, repeats, stripped, time, when, whole
+from recflow.engine.expressions import computed_once, normalised, number, repeats, stripped, time, when, whole
 from recflow.errors import BadData
 
 # A column in which most values cannot be read is another column; a few such values are bad rows.
@@ -79,17 +79,22 @@ def _refuse_replay(duplicates: int, rows: int, label: str, max_share: float) -> 
 
 def _typed(delivered: Table) -> Table:
     """Typed columns, and beside them which values were given, which could not be read, and which texts were mended."""
-    typed = {name: normalised(delivered[name]) for name in TEXTS}
-    typed |= {name: stripped(delivered[name]) for name in IDS}
-    typed |= {name: number(delivered[name]) for name in NUMBERS}
-    typed["at"] = time(delivered["at"])
-    facts = {f"mended_{name}": delivered[name].notnull() & ~delivered[name].identical_to(typed[name]) for name in TEXTS}
-    facts |= {f"given_{name}": delivered[name].notnull() for name in _TYPED}
-    facts |= {f"unreadable_{name}": delivered[name].notnull() & typed[name].isnull() for name in _TYPED}
-    judged = (typed["kind"] == "judgement") & delivered["position"].isnull()
-    typed["position"] = when(judged, 0.0, whole(typed["position"]))
-    typed["value"] = when(delivered["value"].isnull(), 0.0, typed["value"])
-    return delivered.select(*PLACE, DAMAGE, *CARRIED, **{name: typed[name] for name in COLUMNS}, **facts)
+    made = {name: normalised(delivered[name]) for name in TEXTS}
+    made |= {name: stripped(delivered[name]) for name in IDS}
+    made |= {name: number(delivered[name]) for name in NUMBERS} | {"at": time(delivered["at"])}
+    same = {f"same_{name}": delivered[name].identical_to(made[name]) for name in TEXTS}
+    given = {f"given_{name}": delivered[name].notnull() for name in (*TEXTS, *_TYPED)}
+    typed = computed_once(delivered.select(*PLACE, DAMAGE, *CARRIED, **made, **same, **given))
+    facts = {f"mended_{name}": typed[f"given_{name}"] & ~typed[f"same_{name}"] for name in TEXTS}
+    facts |= {f"given_{name}": typed[f"given_{name}"] for name in _TYPED}
+    facts |= {f"unreadable_{name}": typed[f"given_{name}"] & typed[name].isnull() for name in _TYPED}
+    judged = (typed.kind == "judgement") & ~typed.given_position
+    filled = {
+        "position": when(judged, 0.0, whole(typed.position)),
+        "value": when(typed.given_value, typed.value, 0.0),
+    }
+    columns = {name: filled.get(name, typed[name]) for name in COLUMNS}
+    return typed.select(*PLACE, DAMAGE, *CARRIED, **columns, **facts)
 
 
 def _counts(engine: Engine, typed: Table) -> dict[str, int]:

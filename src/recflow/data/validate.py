@@ -75,7 +75,7 @@ def _refuse_size(rows: int, pinned: Ref, section: DataSection, label: str) -> No
 
 def _judge(context: StageContext, engine: Engine, cleaned: Cleaned, facts: DayFacts) -> Verdict:
     recipe, interval = context.recipe, context.interval
-    rows = engine.keep(with_evidence(cleaned.rows, interval, recipe))
+    rows = with_evidence(engine, cleaned.rows, interval, recipe)
     checks = [*built_in_checks(facts, interval, recipe), *recipe_checks(recipe.data.checks)]
     return judge(engine, rows, checks, f"{recipe.name}-{interval.label}", context.output / "data_docs")
 
