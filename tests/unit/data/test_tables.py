@@ -9,7 +9,6 @@ import signal
 import tarfile
 import zipfile
 from datetime import UTC, datetime
-from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -222,16 +221,16 @@ class TestMapping:
         ("value", "rule", "made"),
         [
             (0, {"offset": 1}, "1"),
-            ("5", {"scale": 0.75, "offset": -0.75}, "3"),
-            ("1.234,50", {"decimal": ","}, "1234.5"),
+            ("5", {"scale": 0.75, "offset": -0.75}, "3.00"),
+            ("1.234,50", {"decimal": ","}, "1234.50"),
             ("9007199254740993", {"offset": 1}, "9007199254740994"),
+            ("12.50", {"scale": 100}, "1250.00"),
             ("third", {"offset": 1}, "third"),
             ("nan", {"offset": 1}, "nan"),
         ],
     )
     def test_numbers_are_counted_and_scaled_otherwise_exactly(self, tmp_path, value, rule, made):
-        found = column(tmp_path, value, rule)
-        assert (Decimal(found) if made[0].isdigit() else found) == (Decimal(made) if made[0].isdigit() else made)
+        assert column(tmp_path, value, rule) == made
 
     @pytest.mark.parametrize(
         ("value", "formats", "zone", "made"),
