@@ -8,7 +8,7 @@ from recflow.artifacts.manifests import Interval
 from recflow.config.recipe import Recipe
 from recflow.config.sections.data import CheckRule
 from recflow.config.sections.outcomes import OutcomeKind
-from recflow.data.rows import COLUMNS, PLACE
+from recflow.data.rows import COLUMNS, DAMAGE, PLACE
 from recflow.domain.matching import SKEW
 from recflow.engine import Engine, Table
 from recflow.engine.expressions import minute, quantile, seconds_after
@@ -59,25 +59,27 @@ def day_facts(engine: Engine, rows: Table, recipe: Recipe) -> DayFacts:
 def built_in_checks(facts: DayFacts, interval: Interval, recipe: Recipe) -> list[Check]:
     """The checks every source must pass, of the kinds of rows that the day has."""
     outcomes = tuple(kind.name for kind in recipe.outcomes.kinds)
-    behaviour = (*_SHOWN, *outcomes)
+    behaviour, others = (*_SHOWN, *outcomes), recipe.data.other_kinds
+    labelled = (*_JUDGED, *behaviour)
     day_s = (interval.end - interval.start).total_seconds()
     skew_s, late_s = SKEW.total_seconds(), 60 * recipe.labels.attribution_minutes
     checks = [
-        *(_present(name, name) for name in ("event_id", "kind", "query", "item_id")),
-        _present("item_known", "title"),
+        # A damage reads `why: line`. A plain sign is found by the engine, a pattern by Python, row by row.
+        Check("record_whole", "expect_column_values_to_not_match_regex", {"column": DAMAGE, "regex": ":"}),
+        *(_present(name, name) for name in ("event_id", "kind")),
+        *(_present(name, name, labelled) for name in ("query", "item_id")),
+        _present("item_known", "title", labelled),
         _present("at_is_a_time", "at"),
         _present("value_is_a_number", "value"),
         _present("grade_is_a_number", "grade", _JUDGED),
         _present("position_is_a_number", "position", behaviour),
         _present("request_id", "request_id", behaviour),
         _present("user_key", "user_key", behaviour),
-        Check(
-            "kind_known", "expect_column_values_to_be_in_set", {"column": "kind", "value_set": [*_JUDGED, *behaviour]}
-        ),
+        Check("kind_known", "expect_column_values_to_be_in_set", {"column": "kind", "value_set": [*labelled, *others]}),
         _between("grade_0_to_3", "grade", 0, 3, _JUDGED),
         _between("position_from_1", "position", 1, _MAX_POSITION, behaviour),
         _between("value_not_negative", "value", 0, None),
-        _between("at_inside_interval", "seconds_into_interval", 0, day_s, (*_JUDGED, *_SHOWN)),
+        _between("at_inside_interval", "seconds_into_interval", 0, day_s, (*_JUDGED, *_SHOWN, *others)),
         _between("outcome_at_inside_interval", "seconds_into_interval", -skew_s, day_s + late_s, outcomes),
         _between(
             "requests_a_minute_of_a_person", "requests_a_minute", None, recipe.data.max_requests_per_minute, behaviour
@@ -91,7 +93,7 @@ def built_in_checks(facts: DayFacts, interval: Interval, recipe: Recipe) -> list
         _undamaged("query"),
         _undamaged("title"),
         _undamaged("description", "warning"),
-        _present("description", "description", severity="warning"),
+        _present("description", "description", labelled, severity="warning"),
         Check("event_id_unique", "expect_column_values_to_be_unique", {"column": "event_id"}, "warning"),
         Check(
             "query_length",
@@ -109,23 +111,29 @@ def recipe_checks(rules: tuple[CheckRule, ...]) -> list[Check]:
     return [Check(rule.name, rule.expectation, rule.kwargs, rule.severity) for rule in rules]
 
 
-def with_evidence(rows: Table, interval: Interval, recipe: Recipe) -> Table:
+def with_evidence(engine: Engine, rows: Table, interval: Interval, recipe: Recipe) -> Table:
     """The rows with what checks need beside the columns: time in the interval, shown or not, rates.
 
+    An act soon after midnight on a search that is not of this day may be on one of the day before, and counts as shown.
     `requests_a_minute` is null where too few rows of a user fall into a minute to break the limit.
     """
     outcomes = [kind.name for kind in recipe.outcomes.kinds]
     acts = rows.filter(rows.kind.isin(outcomes))
     answered = acts.semi_join(rows.filter(rows.kind == "impression"), ["request_id", "item_id"])
-    unshown = acts.anti_join(answered, PLACE).select(*PLACE, unshown=True)
+    early = seconds_after(interval.start, acts["at"]) <= 60 * recipe.labels.attribution_minutes
+    yesterdays = acts.filter(early).anti_join(rows.filter(rows.kind == "impression"), ["request_id", "user_key"])
+    unshown = acts.anti_join(answered, PLACE).anti_join(yesterdays, PLACE)
+    unshown = engine.keep(unshown.select(*PLACE, unshown=True))
     timed = rows.mutate(minute=minute(rows["at"]))
     busy = timed.group_by(["user_key", "minute"]).aggregate(rows=lambda same: same.count())
     crowded = timed.semi_join(busy.filter(busy.rows > recipe.data.max_requests_per_minute), ["user_key", "minute"])
-    rates = crowded.group_by(["user_key", "minute"]).aggregate(requests_a_minute=crowded.request_id.nunique())
+    rates = crowded.group_by(["user_key", "minute"]).aggregate(requests_a_minute=crowded.request_id.nunique() * 1.0)
+    rates = engine.keep(rates)
     known = timed.left_join(unshown, PLACE).left_join(rates, ["user_key", "minute"])
     return known.select(
         *PLACE,
         *COLUMNS,
+        DAMAGE,
         seconds_into_interval=seconds_after(interval.start, known["at"]),
         shown=known.unshown.isnull(),
         requests_a_minute=known.requests_a_minute,

@@ -1,17 +1,19 @@
 """Cleaning: from rows as delivered to typed rows, with what was mended and what could not be read.
 
-Mended: markup, width, control characters and spaces of texts (`domain/text.py`); exact duplicates are dropped, where
-two rows are duplicates when they agree in everything but `event_id`. Not mended, and left null for the checks to find:
-values that are not of their column's type. Missing stays missing, except revenue (0) and the position of a judgement.
+Mended: markup, width, control characters and spaces of texts (`domain/text.py`); rows told again are dropped: those
+that agree with another in the recipe's `data.identity`; damaged rows have nothing to agree in. Not mended, and left
+null for the checks to find: values that are not of their column's type. Missing stays missing, except revenue (0) and
+the position of a judgement.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from recflow.data.rows import COLUMNS, IDS, NUMBERS, PLACE, TEXTS
+from recflow.config.sections.data import DataSection
+from recflow.data.rows import CARRIED, COLUMNS, DAMAGE, IDS, NUMBERS, PLACE, TEXTS
 from recflow.engine import Engine, Table
-from recflow.engine.expressions import normalised, number, repeats, stripped, time, when, whole
+from recflow.engine.expressions import computed_once, normalised, number, repeats, stripped, time, when, whole
 from recflow.errors import BadData
 
 # A column in which most values cannot be read is another column; a few such values are bad rows.
@@ -32,22 +34,23 @@ class Cleaned:
     mended: Mapping[str, int]
 
 
-def clean(engine: Engine, delivered: Table, label: str, *, max_duplicate_share: float) -> Cleaned:
+def clean(engine: Engine, delivered: Table, label: str, section: DataSection) -> Cleaned:
     """Typed, de-duplicated rows of the day `label`.
 
     Raises BadData for an empty day, a missing column, a column of another type and too many duplicates.
     """
     rows_in = engine.count(delivered)
     _refuse_empty(delivered, rows_in, label)
-    again = engine.keep(repeats(delivered, [name for name in COLUMNS if name != "event_id"], PLACE))
+    whole_rows = delivered.filter(delivered.damage.isnull())
+    again = engine.keep(repeats(whole_rows, section.identity or COLUMNS, PLACE))
     duplicates = engine.count(again)
-    _refuse_replay(duplicates, rows_in, label, max_duplicate_share)
+    _refuse_replay(duplicates, rows_in, label, section.max_duplicate_share)
     typed = engine.keep(_typed(delivered.anti_join(again, PLACE)))
     counts = _counts(engine, typed)
     for name, expected in _TYPED.items():
         _refuse_other_type(engine, delivered, typed, name, label, expected, counts)
     mended = {name: counts[f"mended_{name}"] for name in TEXTS}
-    return Cleaned(typed.select(*PLACE, *COLUMNS), rows_in, duplicates, mended)
+    return Cleaned(typed.select(*PLACE, *COLUMNS, DAMAGE, *CARRIED), rows_in, duplicates, mended)
 
 
 def _refuse_empty(delivered: Table, rows: int, label: str) -> None:
@@ -76,21 +79,26 @@ def _refuse_replay(duplicates: int, rows: int, label: str, max_share: float) -> 
 
 def _typed(delivered: Table) -> Table:
     """Typed columns, and beside them which values were given, which could not be read, and which texts were mended."""
-    typed = {name: normalised(delivered[name]) for name in TEXTS}
-    typed |= {name: stripped(delivered[name]) for name in IDS}
-    typed |= {name: number(delivered[name]) for name in NUMBERS}
-    typed["at"] = time(delivered["at"])
-    facts = {f"mended_{name}": delivered[name].notnull() & ~delivered[name].identical_to(typed[name]) for name in TEXTS}
-    facts |= {f"given_{name}": delivered[name].notnull() for name in _TYPED}
-    facts |= {f"unreadable_{name}": delivered[name].notnull() & typed[name].isnull() for name in _TYPED}
-    judged = (typed["kind"] == "judgement") & delivered["position"].isnull()
-    typed["position"] = when(judged, 0.0, whole(typed["position"]))
-    typed["value"] = when(delivered["value"].isnull(), 0.0, typed["value"])
-    return delivered.select(*PLACE, **{name: typed[name] for name in COLUMNS}, **facts)
+    made = {name: normalised(delivered[name]) for name in TEXTS}
+    made |= {name: stripped(delivered[name]) for name in IDS}
+    made |= {name: number(delivered[name]) for name in NUMBERS} | {"at": time(delivered["at"])}
+    same = {f"same_{name}": delivered[name].identical_to(made[name]) for name in TEXTS}
+    given = {f"given_{name}": delivered[name].notnull() for name in (*TEXTS, *_TYPED)}
+    typed = computed_once(delivered.select(*PLACE, DAMAGE, *CARRIED, **made, **same, **given))
+    facts = {f"mended_{name}": typed[f"given_{name}"] & ~typed[f"same_{name}"] for name in TEXTS}
+    facts |= {f"given_{name}": typed[f"given_{name}"] for name in _TYPED}
+    facts |= {f"unreadable_{name}": typed[f"given_{name}"] & typed[name].isnull() for name in _TYPED}
+    judged = (typed.kind == "judgement") & ~typed.given_position
+    filled = {
+        "position": when(judged, 0.0, whole(typed.position)),
+        "value": when(typed.given_value, typed.value, 0.0),
+    }
+    columns = {name: filled.get(name, typed[name]) for name in COLUMNS}
+    return typed.select(*PLACE, DAMAGE, *CARRIED, **columns, **facts)
 
 
 def _counts(engine: Engine, typed: Table) -> dict[str, int]:
-    facts = [name for name in typed.columns if name not in (*PLACE, *COLUMNS)]
+    facts = [name for name in typed.columns if name not in (*PLACE, *COLUMNS, DAMAGE, *CARRIED)]
     sums = typed.aggregate(**{name: when(typed[name], 1, 0).sum() for name in facts})
     return {name: int(count) for name, count in engine.fetch(sums).to_pylist()[0].items()}
 

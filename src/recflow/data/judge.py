@@ -18,7 +18,7 @@ from recflow.data.checks import Check
 from recflow.data.expectations import EXAMPLES, Found, Judge, open_judge
 from recflow.data.rows import PLACE
 from recflow.engine import CannotCompute, Engine, Table, Value
-from recflow.engine.expressions import first_of_each, sorted_texts, when
+from recflow.engine.expressions import constant, first_of_each, sorted_texts, when
 from recflow.errors import BadConfiguration, JudgeFailed
 
 # Great Expectations holds a day in memory as pandas, and takes 0.4 ms for each row that breaks a check.
@@ -121,15 +121,15 @@ def _by_expressions(engine: Engine, rows: Table, checks: Sequence[Check], title:
     _refuse_untold(checks)
     of_rows = [check for check in checks if offending.tells_rows(check)]
     of_day = [check for check in checks if offending.tells_the_day(check)]
-    try:
-        table = offending.with_repeats(rows, of_rows)
-        results = _count(engine, table, of_rows)
-    except (TypeError, ValueError, CannotCompute) as error:
-        raise JudgeFailed("a check could not be evaluated", expected="a judgement", seen=str(error)) from error
-    _agree(results, _document(engine, table, of_rows, results, title, judge_of_rows))
+    table = offending.with_repeats(rows, of_rows)
+    counts = _count(engine, table, of_rows)
+    results = {check.name: _counted(check, counts[check.name]) for check in of_rows}
+    for check in (check for check in of_rows if counts[check.name]["broken"]):
+        results[check.name] = replace(results[check.name], examples=_examples(engine, table, check))
+    _document(engine, table, of_rows, results, title, judge_of_rows)
     results |= _judge_day(engine, rows, of_day, f"{title}-as-a-whole", judge_of_rows)
     refusing = [check for check in of_rows if check.severity == "blocking" and results[check.name].broken]
-    broken = [_offenders(table, check).select(*PLACE, reason=check.name) for check in refusing]
+    broken = [_offenders(table, check).select(*PLACE, reason=constant(check.name)) for check in refusing]
     broken = broken or [engine.load(_NO_REASON)]
     return Verdict(tuple(results[check.name] for check in checks), engine.keep(_reasons(_union(broken))))
 
@@ -144,21 +144,32 @@ def _refuse_untold(checks: Sequence[Check]) -> None:
             )
 
 
-def _count(engine: Engine, table: Table, checks: Sequence[Check]) -> dict[str, CheckResult]:
-    """Each check's result without examples, all counted in one pass."""
+def _count(engine: Engine, table: Table, checks: Sequence[Check]) -> dict[str, dict[str, int]]:
+    """Of each check, by name, the rows it is about, those of them without a value, and those that break it."""
+    facts = {"judged": offending.judged, "missing": offending.missing, "broken": offending.offends}
     sums: dict[str, Value] = {}
     for number, check in enumerate(checks):
-        facts = {"judged": offending.judged, "missing": offending.missing, "broken": offending.offends}
         sums |= {f"{name}_{number}": when(fact(check, table), 1, 0).sum() for name, fact in facts.items()}
-    counts = engine.fetch(table.aggregate(**sums)).to_pylist()[0]
-    return {check.name: _counted(check, counts, number) for number, check in enumerate(checks)}
+    try:
+        counts = engine.fetch(table.aggregate(**sums)).to_pylist()[0]
+    except CannotCompute as error:
+        raise JudgeFailed("a check could not be evaluated", expected="a judgement", seen=str(error)) from error
+    return {
+        check.name: {name: int(counts[f"{name}_{number}"] or 0) for name in facts}
+        for number, check in enumerate(checks)
+    }
 
 
-def _counted(check: Check, counts: Mapping[str, int], number: int) -> CheckResult:
-    judged, missing, broken = (int(counts[f"{name}_{number}"]) for name in ("judged", "missing", "broken"))
-    counting = judged if offending.counts_missing(check) else judged - missing
-    passed = counting == 0 or (counting - broken) / counting >= check.kwargs.get("mostly", 1)
-    return CheckResult(check.name, check.expectation, check.severity, passed, judged, 0 if passed else broken, ())
+def _counted(check: Check, counts: Mapping[str, int]) -> CheckResult:
+    counting = counts["judged"] - (0 if offending.counts_missing(check) else counts["missing"])
+    passed = counting == 0 or (counting - counts["broken"]) / counting >= check.kwargs.get("mostly", 1)
+    broken = 0 if passed else counts["broken"]
+    return CheckResult(check.name, check.expectation, check.severity, passed, counts["judged"], broken, ())
+
+
+def _examples(engine: Engine, table: Table, check: Check) -> tuple[str, ...]:
+    first = _offenders(table, check).order_by(list(PLACE)).limit(EXAMPLES)
+    return tuple(map(_example, engine.fetch(first.select(check.kwargs["column"]))[0].to_pylist()))
 
 
 def _offenders(table: Table, check: Check) -> Table:
@@ -169,26 +180,34 @@ def _document(
     engine: Engine,
     table: Table,
     checks: Sequence[Check],
-    results: dict[str, CheckResult],
+    results: Mapping[str, CheckResult],
     title: str,
     judge_of_rows: Judge,
-) -> list[Found]:
-    """Let Great Expectations judge and document some of the rows that break checks; add examples to the results."""
-    places = [table.select(*PLACE).limit(0)]
-    for check in (check for check in checks if results[check.name].broken):
-        first = engine.keep(_offenders(table, check).order_by(list(PLACE)).limit(_DOCUMENTED_ROWS))
-        examples = engine.fetch(first.order_by(list(PLACE)).limit(EXAMPLES).select(check.kwargs["column"]))
-        results[check.name] = replace(results[check.name], examples=tuple(map(_example, examples[0].to_pylist())))
-        places.append(first.select(*PLACE))
-    shown = engine.keep(first_of_each(_union(places), PLACE, PLACE))
+) -> None:
+    """Let Great Expectations judge some of the rows that break checks, and document what it finds."""
+    places = [
+        _offenders(table, check).select(*PLACE).order_by(list(PLACE)).limit(_DOCUMENTED_ROWS)
+        for check in checks
+        if results[check.name].broken
+    ]
+    shown = engine.keep(first_of_each(_union([table.select(*PLACE).limit(0), *places]), PLACE, PLACE))
     rows = engine.fetch(table.semi_join(shown, list(PLACE)).order_by(list(PLACE)))
     notes = {name: f"{name}: {result.broken} of {result.judged} rows break it" for name, result in results.items()}
-    return judge_of_rows.judge(rows, checks, title, notes)
+    broken = [check for check in checks if results[check.name].broken or "mostly" not in check.kwargs]
+    found = judge_of_rows.judge(rows, [_of_all_rows(check) for check in broken], title, notes)
+    _agree([results[check.name] for check in broken], found)
+    if few := [check for check in checks if check not in broken]:
+        judge_of_rows.judge(rows.slice(0, 0), few, f"{title}-few", notes)
 
 
-def _agree(results: Mapping[str, CheckResult], found: Sequence[Found]) -> None:
+def _of_all_rows(check: Check) -> Check:
+    """The check without a share of rows that may break it: it is to judge rows of which all do."""
+    return replace(check, kwargs={name: value for name, value in check.kwargs.items() if name != "mostly"})
+
+
+def _agree(results: Sequence[CheckResult], found: Sequence[Found]) -> None:
     """Two ways to judge the same rows must not differ."""
-    for result, judgement in zip(results.values(), found, strict=True):
+    for result, judgement in zip(results, found, strict=True):
         if bool(result.broken) != bool(judgement.rows):
             raise JudgeFailed(
                 f"check {result.name} ({result.expectation}) was judged in two ways",

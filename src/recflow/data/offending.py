@@ -10,7 +10,8 @@ from typing import Any
 from recflow.data.checks import Check
 from recflow.data.rows import PLACE
 from recflow.engine import Table, Value
-from recflow.engine.expressions import any_of, is_found, quantile
+from recflow.engine.expressions import any_of, holds, is_found, quantile
+from recflow.errors import JudgeFailed
 
 _NOT_NULL = "expect_column_values_to_not_be_null"
 _UNIQUE = "expect_column_values_to_be_unique"
@@ -48,14 +49,23 @@ def counts_missing(check: Check) -> bool:
 
 
 def offends(check: Check, rows: Table) -> Value:
-    """Whether a row breaks the check; never null."""
+    """Whether a row breaks the check; never null. JudgeFailed for a check that its column's type does not allow."""
+    try:
+        return _offends(check, rows)
+    except (AttributeError, TypeError) as error:
+        raise JudgeFailed(
+            f"check {check.name} ({check.expectation}) could not be evaluated", expected="a judgement", seen=str(error)
+        ) from error
+
+
+def _offends(check: Check, rows: Table) -> Value:
     if check.expectation == _NOT_NULL:
         return missing(check, rows)
     column = check.kwargs["column"]
     if check.expectation == _UNIQUE:
         return judged(check, rows) & rows[_repeated(column)].notnull()
     breaks, _ = _OF_VALUES[check.expectation]
-    return judged(check, rows) & rows[column].notnull() & breaks(rows[column], check.kwargs).fill_null(value=False)
+    return judged(check, rows) & rows[column].notnull() & holds(breaks(rows[column], check.kwargs))
 
 
 def _outside(value: Value, options: Options) -> Value:

@@ -15,8 +15,9 @@ from recflow.data.checks import DayFacts, built_in_checks, day_facts, recipe_che
 from recflow.data.clean import Cleaned, clean
 from recflow.data.judge import CheckResult, Verdict, judge
 from recflow.data.pins import deliver_pinned
-from recflow.data.rows import COLUMNS, PLACE
+from recflow.data.rows import CARRIED, COLUMNS, DAMAGE, PLACE
 from recflow.data.sources import Delivery, open_source
+from recflow.data.systematic import count_loss, refuse_systematic_loss
 from recflow.engine import Engine, OpenEngine, Table
 from recflow.engine.expressions import float32, in_utc, int32
 from recflow.errors import BadData, PermanentError
@@ -47,11 +48,12 @@ def run(context: StageContext, *, engine: OpenEngine, events: EventLog | None = 
 def _validate(context: StageContext, engine: Engine, delivery: Delivery) -> dict[str, Any]:
     section, label = context.recipe.data, context.interval.label
     delivered = engine.read(delivery.files)
-    cleaned = clean(engine, delivered, label, max_duplicate_share=section.max_duplicate_share)
+    cleaned = clean(engine, delivered, label, section)
     facts = day_facts(engine, cleaned.rows, context.recipe)
     verdict = _judge(context, engine, cleaned, facts)
     reasons = _reasons(verdict)
     _refuse_day(verdict.results, engine.count(verdict.refused), reasons, cleaned, section, label)
+    refuse_systematic_loss(count_loss(engine, cleaned.rows, verdict.refused), cleaned.rows_in, label)
     _write(engine, context.output, delivered, cleaned.rows, verdict.refused)
     report = _report(context.output, cleaned, facts, verdict.results, reasons)
     _refuse_loss(report, delivery, label)
@@ -73,7 +75,7 @@ def _refuse_size(rows: int, pinned: Ref, section: DataSection, label: str) -> No
 
 def _judge(context: StageContext, engine: Engine, cleaned: Cleaned, facts: DayFacts) -> Verdict:
     recipe, interval = context.recipe, context.interval
-    rows = engine.keep(with_evidence(cleaned.rows, interval, recipe))
+    rows = with_evidence(engine, cleaned.rows, interval, recipe)
     checks = [*built_in_checks(facts, interval, recipe), *recipe_checks(recipe.data.checks)]
     return judge(engine, rows, checks, f"{recipe.name}-{interval.label}", context.output / "data_docs")
 
@@ -107,14 +109,15 @@ def _refuse_day(
 
 def _write(engine: Engine, output: Path, delivered: Table, rows: Table, refused: Table) -> None:
     kept = rows.anti_join(refused, PLACE)
-    typed = {name: kept[name] for name in COLUMNS} | {
+    typed = {name: kept[name] for name in (*COLUMNS, *CARRIED)} | {
         "at": in_utc(kept["at"]),
         "position": int32(kept.position.fill_null(0)),
         "grade": float32(kept.grade),
         "value": float32(kept.value),
     }
     engine.write(kept.select(**typed), output / "rows.parquet")
-    engine.write(delivered.inner_join(refused, PLACE).select(*COLUMNS, "reasons"), output / "quarantine.parquet")
+    quarantine = delivered.inner_join(refused, PLACE).select(*PLACE, *COLUMNS, *CARRIED, DAMAGE, "reasons")
+    engine.write(quarantine, output / "quarantine.parquet")
 
 
 def _report(

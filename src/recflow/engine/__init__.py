@@ -4,7 +4,7 @@ Rooms read files lazily, combine them with plain relational verbs and the expres
 fetch the result. The same input gives the same rows on both engines.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,6 +26,9 @@ class Engine(Protocol):
     def read(self, files: Sequence[Path]) -> Table:
         """The rows of Parquet files, columns joined by name; an entry may be a folder of such files."""
 
+    def read_each(self, files: Mapping[str, Path], name: str) -> Table:
+        """The rows of several files or folders, with the key of each in the column `name`."""
+
     def load(self, rows: pa.Table) -> Table:
         """The rows of a small table of this process."""
 
@@ -44,3 +47,8 @@ class Engine(Protocol):
 
 OpenEngine = Callable[[Path], AbstractContextManager[Engine]]
 """Opens an engine that keeps and spills in a folder, and closes it at the end of the `with` block."""
+
+
+def parquet_files(path: Path) -> list[Path]:
+    """The files of what an engine wrote: one, or those of a folder in the order of their rows."""
+    return sorted(path.glob("*.parquet")) if path.is_dir() else [path]

@@ -1,16 +1,17 @@
 """DuckDB, inside this process: the engine of one machine."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
+import duckdb
 import ibis
 import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
-from recflow.engine import Table
+from recflow.engine import CannotCompute, Table, parquet_files
 
 
 class DuckEngine:
@@ -21,8 +22,16 @@ class DuckEngine:
 
     def read(self, files: Sequence[Path]) -> Table:
         """The rows of Parquet files, columns joined by name."""
-        paths = [str(path / "*.parquet") if path.is_dir() else str(path) for path in files]
-        return self._backend.read_parquet(paths, union_by_name=True, hive_partitioning=False)
+        return self._backend.read_parquet(
+            [str(file) for path in files for file in parquet_files(path)], union_by_name=True, hive_partitioning=False
+        )
+
+    def read_each(self, files: Mapping[str, Path], name: str) -> Table:
+        """The rows of several files or folders, with the key of each in the column `name`."""
+        keys = {str(file): key for key, path in files.items() for file in parquet_files(path)}
+        rows = self._backend.read_parquet([*keys], union_by_name=True, hive_partitioning=False, filename="read_from")
+        named = self.load(pa.table({"read_from": [*keys], name: [*keys.values()]}))
+        return rows.inner_join(named, "read_from").drop("read_from")
 
     def load(self, rows: pa.Table) -> Table:
         """The rows of a table, by way of a file."""
@@ -32,11 +41,13 @@ class DuckEngine:
 
     def keep(self, table: Table) -> Table:
         """The same rows, computed now, in the database file."""
-        return self._backend.create_table(f"kept_{next(self._names)}", table)
+        with _telling():
+            return self._backend.create_table(f"kept_{next(self._names)}", table)
 
     def write(self, table: Table, path: Path) -> None:
         """Write the rows to one Parquet file."""
-        self._backend.to_parquet(table, path)
+        with _telling():
+            self._backend.to_parquet(table, path)
 
     def count(self, table: Table) -> int:
         """The number of rows."""
@@ -44,7 +55,16 @@ class DuckEngine:
 
     def fetch(self, table: Table) -> pa.Table:
         """The rows in memory."""
-        return self._backend.to_pyarrow(table)
+        with _telling():
+            return self._backend.to_pyarrow(table)
+
+
+@contextmanager
+def _telling() -> Iterator[None]:
+    try:
+        yield
+    except duckdb.Error as error:
+        raise CannotCompute(str(error)) from error
 
 
 @contextmanager

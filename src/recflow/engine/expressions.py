@@ -17,15 +17,19 @@ from recflow.domain import assignment, queries, text
 from recflow.engine import Table, Value
 
 # What Python's str.strip takes off.
-_SPACES = r"[\t-\r\x{1C}-\x{20}\x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}]"
+_SPACE = r"[\t-\r\x{1C}-\x{20}\x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}]"
 # Printable ASCII without markup and double spaces: nothing to normalise, and most texts of most shops.
 _PLAIN = r"\A[!-%'-;=?-~]+( [!-%'-;=?-~]+)*\z"
-_NUMBER = r"\A[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\z"
-_TIME = (
-    r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}"
-    r"([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]+)?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?\z"
+# Nothing that a float64 would make infinite.
+_NUMBER = (
+    r"[+-]?([0-9]{1,300}(\.[0-9]*)?|\.[0-9]+|"
+    r"([0-9]{1,8}(\.[0-9]*)?|\.[0-9]+)[eE](-[0-9]+|\+?[0-2]?[0-9]{1,2})|"
+    r"[0-9](\.[0-9]*)?[eE]\+?30[0-7]|1(\.[0-6][0-9]*)?[eE]\+?308)"
 )
-_LARGEST = 1.7976931348623157e308
+_TIME = (
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]+)?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?"
+)
 
 
 @lru_cache(100_000)
@@ -49,19 +53,32 @@ def _bucket(salt: str, unit: str) -> int:
 
 
 @udf.scalar.python
+def _shuffled(seed: str, query: str) -> str:
+    return queries.shuffled(seed, query)
+
+
+@udf.scalar.python
 def _is_found(pattern: str, given: str) -> bool:
     return re.search(pattern, given) is not None
 
 
 def normalised(given: Value) -> Value:
     """`domain.text.normalise`; null for a text of which nothing is left."""
-    mended = ibis.ifelse(given.re_search(_PLAIN), given, _normalised(given.fill_null("")))
-    return ibis.ifelse(given.isnull(), ibis.null("string"), mended).nullif("")
+    return ibis.ifelse(given.re_search(_PLAIN), given, _normalised(given.fill_null("")).nullif(""))
 
 
 def stripped(given: Value) -> Value:
     """Without the white space around it, as Python sees it; null when nothing is left."""
-    return given.re_replace(rf"\A{_SPACES}+|{_SPACES}+\z", "").nullif("")
+    return _bare(given).nullif("")
+
+
+def _bare(given: Value) -> Value:
+    return given.re_replace(rf"\A{_SPACE}+|{_SPACE}+\z", "")
+
+
+def _if_like(pattern: str, given: Value) -> Value:
+    """The text without the white space around it, null for one of another form."""
+    return _bare(ibis.ifelse(given.re_search(rf"\A{_SPACE}*({pattern}){_SPACE}*\z"), given, ibis.null("string")))
 
 
 def query_id(query: Value) -> Value:
@@ -74,6 +91,11 @@ def bucket(salt: str, unit: Value) -> Value:
     return _bucket(ibis.literal(salt), unit)
 
 
+def shuffled(seed: str, query: Value) -> Value:
+    """A text by which queries that are not null are in a random order: another seed, another order."""
+    return _shuffled(ibis.literal(seed), query)
+
+
 def is_found(pattern: str, given: Value) -> Value:
     """Whether Python's re.search finds the pattern; false for null."""
     if re.escape(pattern) == pattern:
@@ -83,16 +105,12 @@ def is_found(pattern: str, given: Value) -> Value:
 
 def number(given: Value) -> Value:
     """The finite number that a text is, decimal or with an exponent, else null: no NaN comes of it."""
-    bare = stripped(given)
-    value = ibis.ifelse(bare.re_search(_NUMBER), bare, ibis.null("string")).try_cast("float64")
-    return ibis.ifelse(value.abs() <= _LARGEST, value, ibis.null("float64"))
+    return _if_like(_NUMBER, given).try_cast("float64")
 
 
 def time(given: Value) -> Value:
     """The UTC time that an ISO 8601 text says, to the microsecond, else null. Without an offset it is in UTC."""
-    bare = stripped(given)
-    readable = ibis.ifelse(bare.re_search(_TIME), bare, ibis.null("string"))
-    return readable.try_cast('timestamp("UTC")').cast("timestamp")
+    return _if_like(_TIME, given).try_cast('timestamp("UTC")').cast("timestamp")
 
 
 def in_utc(moment: Value) -> Value:
@@ -108,7 +126,12 @@ def naive(moment: Value) -> Value:
 def seconds_after(start: datetime, moment: Value) -> Value:
     """Seconds from `start`, which knows its zone, to a time, with their fraction."""
     utc = start.astimezone(UTC).replace(tzinfo=None)
-    return moment.delta(ibis.literal(utc, "timestamp"), unit="microsecond") / 1e6
+    return seconds_between(ibis.literal(utc, "timestamp"), moment)
+
+
+def seconds_between(before: Value, after: Value) -> Value:
+    """Seconds from one time to another, with their fraction."""
+    return after.delta(before, unit="microsecond") / 1e6
 
 
 def minute(moment: Value) -> Value:
@@ -116,9 +139,24 @@ def minute(moment: Value) -> Value:
     return moment.truncate("m")
 
 
+def hour(moment: Value) -> Value:
+    """The start of a time's hour."""
+    return moment.truncate("h")
+
+
 def whole(value: Value) -> Value:
     """A number without a fraction, null for one with a fraction."""
     return ibis.ifelse(value == value.floor(), value, ibis.null("float64"))
+
+
+def rounded(value: Value) -> Value:
+    """To six digits behind the point."""
+    return (value * 1e6).round() / 1e6
+
+
+def nearest_whole(value: Value) -> Value:
+    """Of a number that is not negative, a half goes up."""
+    return (value + 0.5).floor()
 
 
 def int32(value: Value) -> Value:
@@ -136,6 +174,16 @@ def quantile(values: Value, share: float) -> Value:
     return values.quantile(share)
 
 
+def constant(value: object) -> Value:
+    """The same value in each row."""
+    return ibis.literal(value)
+
+
+def holds(condition: Value) -> Value:
+    """The condition, false where it is null."""
+    return condition.fill_null(False)
+
+
 def any_of(conditions: Sequence[Value]) -> Value:
     """Whether one of the conditions holds; false when there is none."""
     return reduce(or_, conditions, ibis.literal(False))
@@ -144,6 +192,11 @@ def any_of(conditions: Sequence[Value]) -> Value:
 def when(condition: Value, value: object, otherwise: object = None) -> Value:
     """`value` where the condition holds, `otherwise` (null) elsewhere and where it is null."""
     return ibis.ifelse(condition, value, otherwise)
+
+
+def computed_once(table: Table) -> Table:
+    """The same rows: what is made of a column does not repeat how the column was made."""
+    return table.view()
 
 
 def first_of_each(table: Table, by: Sequence[str], order: Sequence[Value]) -> Table:
@@ -166,9 +219,14 @@ def repeats(table: Table, by: Sequence[str], order: Sequence[str]) -> Table:
     return numbered.filter(numbered.place_of_row > 0).select(*order)
 
 
+def total(value: Value) -> Value:
+    """The sum of `value` over all rows, beside each of them."""
+    return value.sum().over(ibis.window())
+
+
 def running_total(value: Value, order: Sequence[Value]) -> Value:
     """The sum of `value` over all rows before this one, in an order without ties; 0 for the first."""
-    return value.sum().over(order_by=list(order), preceding=None, following=0) - value
+    return value.sum().over(ibis.window(order_by=list(order), preceding=None, following=0)) - value
 
 
 def sorted_texts(texts: Value) -> Value:

@@ -7,15 +7,17 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from types import MappingProxyType
+from uuid import uuid4
 
 import ibis
 import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis.backends.pyspark import Backend
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 import recflow
-from recflow.engine import Table
+from recflow.engine import CannotCompute, Table, parquet_files
 
 # Executors import recflow for the rules of texts; times are in UTC and as precise as they are here; a file that is
 # refused is told by an error instead of a null; no marks beside the files that are written.
@@ -40,6 +42,15 @@ class SparkEngine:
         """The rows of Parquet files or folders of them, columns joined by name."""
         return self._backend.read_parquet([str(path) for path in files], mergeSchema=True)
 
+    def read_each(self, files: Mapping[str, Path], name: str) -> Table:
+        """The rows of several folders or files, with the key of each in the column `name`."""
+        keys = {file.as_uri(): key for key, path in files.items() for file in parquet_files(path)}
+        rows = self._session.read.option("mergeSchema", "true").parquet(*keys)
+        view = f"read_{uuid4().hex}"
+        rows.selectExpr("*", "_metadata.file_path AS read_from").createOrReplaceTempView(view)
+        named = self.load(pa.table({"read_from": [*keys], name: [*keys.values()]}))
+        return self._backend.table(view).inner_join(named, "read_from").drop("read_from")
+
     def load(self, rows: pa.Table) -> Table:
         """The rows of a table, by way of a file."""
         path = self._folder / f"loaded_{next(self._names)}.parquet"
@@ -54,7 +65,8 @@ class SparkEngine:
 
     def write(self, table: Table, path: Path) -> None:
         """Write the rows to a folder of Parquet files."""
-        self._backend.to_parquet(table, path.as_uri(), mode="overwrite")
+        with _telling():
+            self._backend.to_parquet(table, path.as_uri(), mode="overwrite")
         for checksum in path.glob(".*.crc"):
             checksum.unlink()
 
@@ -65,7 +77,16 @@ class SparkEngine:
     def fetch(self, table: Table) -> pa.Table:
         """The rows in memory; not by ibis, which takes whole numbers through floats."""
         self._backend._run_pre_execute_hooks(table)  # noqa: SLF001 - what every public way to run a table does first
-        return self._session.sql(self._backend.compile(table)).toArrow()
+        with _telling():
+            return self._session.sql(self._backend.compile(table)).toArrow()
+
+
+@contextmanager
+def _telling() -> Iterator[None]:
+    try:
+        yield
+    except PySparkException as error:
+        raise CannotCompute(str(error)) from error
 
 
 def spark_session(master: str, options: Mapping[str, str] = MappingProxyType({})) -> SparkSession:

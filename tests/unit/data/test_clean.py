@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from fakes.deliveries import delivered, impression, judgement
 from fakes.engines import duckdb_engine
+from recflow.config.sections.data import DataSection
 from recflow.data.clean import clean
 from recflow.errors import BadData
 
@@ -28,7 +29,8 @@ def clean_table(table, **options):
     with TemporaryDirectory() as folder, duckdb_engine(Path(folder)) as engine:
         placed = table.append_column("source_file", pa.repeat("day", table.num_rows))
         placed = placed.append_column("source_row", pa.array(range(table.num_rows), pa.int64()))
-        result = clean(engine, engine.load(placed), "2011-01-01", **{"max_duplicate_share": 0.2, **options})
+        placed = placed.append_column("damage", pa.nulls(table.num_rows, pa.string()))
+        result = clean(engine, engine.load(placed), "2011-01-01", DataSection(**options))
         return Result(result, engine.fetch(result.rows.order_by("source_row")))
 
 
@@ -46,10 +48,16 @@ def test_an_empty_text_becomes_missing():
     assert cleaned([judgement(1, query="\u200b  ")]).column("query") == [None]
 
 
-def test_an_exact_duplicate_is_dropped_even_under_another_event_id():
+def test_a_row_told_again_is_dropped_and_raters_who_agree_both_count():
     rows = [judgement(number) for number in range(1, 6)]
-    result = cleaned([*rows, judgement(5, event_id="again")])
-    assert (len(result.rows), result.duplicates, result.rows_in) == (5, 1, 6)
+    result = cleaned([*rows, judgement(5), judgement(5, event_id="another rater")])
+    assert (len(result.rows), result.duplicates, result.rows_in) == (6, 1, 7)
+
+
+def test_a_row_told_again_under_another_id_is_told_by_what_the_recipe_says_names_a_row():
+    rows = [judgement(number) for number in range(1, 6)]
+    result = cleaned([*rows, judgement(5, event_id="again", grade="0")], identity=("item_id", "query"))
+    assert (len(result.rows), result.duplicates) == (5, 1)
 
 
 def test_two_judgements_of_one_pair_that_differ_are_both_kept():

@@ -4,8 +4,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from recflow.artifacts.events import OutcomeName
 from recflow.artifacts.frozen import Frozen
-from recflow.config.sections.sources import SourceSection
+from recflow.config.sections.sources import Delivered, SourceSection
 
 
 class CheckRule(Frozen):
@@ -28,7 +29,16 @@ class DataSection(Frozen):
     max_quarantined_share: float = Field(
         default=0.2, ge=0, lt=1, description="More bad rows than this is a broken feed, not bad luck: BadData."
     )
-    max_duplicate_share: float = Field(default=0.2, ge=0, lt=1, description="30 % duplicates is a replayed feed.")
+    other_kinds: tuple[OutcomeName, ...] = Field(
+        default=(),
+        description="Kinds of rows that are kept and teach nothing: search, browse, review …; with event_id and at.",
+    )
+    identity: tuple[Delivered, ...] = Field(
+        default=(),
+        description="Columns that name a row: rows that agree in them are one, told again. Empty: rows that agree in"
+        " every column, event_id included, so that raters who agree both count.",
+    )
+    max_duplicate_share: float = Field(default=0.2, ge=0, lt=1, description="30 % rows told again is a replayed feed.")
     max_rows_ratio: float = Field(
         default=5.0,
         gt=1,

@@ -74,7 +74,8 @@ def _number(rule: ColumnRule, text: str) -> str:
         return text
     if not number.is_finite():
         return text
-    return format(number * Decimal(str(rule.scale)) + Decimal(str(rule.offset)), "f")
+    scale, offset = (Decimal(str(value)).normalize() for value in (rule.scale, rule.offset))
+    return format(number * scale + offset, "f")
 
 
 def _time(formats: Mapping[str, object] | tuple[str, ...], zone: str, text: str) -> str:

@@ -101,11 +101,12 @@ class Reading:
         schema = pa.schema([*((name, pa.string()) for name in columns), *ABOUT])
         records = 0
         with pq.ParquetWriter(target, schema) as writer:
-            for table in tables:
+            for number, table in enumerate(tables, start=1):
                 digest, names = RowsDigest(), self._names(table)
                 self._refuse_none(table, names)
                 for name, batch in self._batches(table, names, digest):
-                    writer.write_batch(self._mapped(table, name, batch, schema))
+                    place = name if number == 1 else f"{name} (table {number})"  # tables may read the same file
+                    writer.write_batch(self._mapped(table, place, batch, schema))
                     records += batch.records
                 self.digests.append(digest.hexdigest if _counts_rows(table) else self._files.digests(names))
         return records
