@@ -53,6 +53,20 @@ def test_every_task_has_the_retry_policy_and_tells_a_person_also_when_it_is_mapp
         assert list(task.on_failure_callback) == [tell_person]
 
 
+@pytest.mark.parametrize(
+    "task",
+    [
+        StageOperator(stage="validate_partition", recipe="shop_search"),
+        PinParentOperator(task_id="pin_parent", recipe="shop_search"),
+    ],
+)
+def test_a_day_that_the_calendar_calls_closed_is_skipped_with_its_reason(tmp_path, task):
+    recipe = RECIPE + "schedule: {closed: [{first: 2011-01-04, reason: stocktaking}]}\n"
+    (tmp_path / "recipes" / "shop_search.yaml").write_text(recipe)
+    with pytest.raises(AirflowSkipException, match="2011-01-04 is no day with events: stocktaking"):
+        task.execute(context())
+
+
 def test_a_backfill_records_no_candidate_and_is_skipped_so_that_it_wakes_no_release():
     task = RecordCandidateOperator(refs={}, recipe="shop_search")
     with pytest.raises(AirflowSkipException, match="a backfill releases nothing"):
