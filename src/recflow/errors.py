@@ -7,6 +7,7 @@ RecflowError
 │   ├── StoreFull             no space left: nothing was published
 │   ├── LedgerConflict        somebody else appended first: read again
 │   ├── ServerUnavailable     the model server did not answer
+│   │   └── AnswerMalformed   it answered with something else than a score an item
 │   └── JobInterrupted        a job was killed or preempted: resume it
 └── PermanentError            exit 1    trying again changes nothing
     ├── BadData               exit 65   the events of the interval are refused
@@ -116,6 +117,13 @@ class ServerUnavailable(TemporaryError):
 
     runbook = "triton-down"
     next_step = "the gateway answers in lexical order until the server is back; the step is tried again"
+
+
+class AnswerMalformed(ServerUnavailable):
+    """A version answered with something else than one finite score an item: its own error, not the server's."""
+
+    runbook = "model-wont-load"
+    next_step = "the answer is not used and counts as an error of the version"
 
 
 class JobInterrupted(TemporaryError):

@@ -1,11 +1,13 @@
 import shutil
 from datetime import timedelta
+from itertools import count
 
 import pytest
 
 from fakes.release_world import HEALTHY, SICK, SILENT, ReleaseWorld
 from fakes.tiny_model import overlap
 from recflow.artifacts.ledger import RefusedChange, ReleaseState
+from recflow.errors import ServerUnavailable
 from recflow.monitoring.watch import _around, live_versions, watch, watch_without_recipe, watched_recipes
 from recflow.protocols import OutcomeReading, TrafficReading
 from recflow.rollout import operations
@@ -105,6 +107,18 @@ def test_a_version_that_is_returned_to_and_is_sick_is_told_and_not_left(world):
     assert report.roll_back is None
     assert [trouble.about for trouble in report.troubles] == [f"answers of {previous}"]
     assert previous in world.notifier.cards[-1].cause
+
+
+def test_a_version_of_which_one_process_of_several_is_dead_is_not_called_silent(world):
+    version, asked = canary(world), count()
+
+    def every_second(query, items):
+        if next(asked) % 2 == 0:
+            raise ServerUnavailable("the process is not healthy")
+        return [overlap(query, item.title) for item in items]
+
+    world.true_server.scores[version] = every_second
+    assert look(world).troubles == ()
 
 
 def test_a_dead_server_is_told_and_nothing_is_rolled_back(world):
