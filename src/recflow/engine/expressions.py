@@ -110,7 +110,12 @@ def number(given: Value) -> Value:
 
 def time(given: Value) -> Value:
     """The UTC time that an ISO 8601 text says, to the microsecond, else null. Without an offset it is in UTC."""
-    return _if_like(_TIME, given).try_cast('timestamp("UTC")').cast("timestamp")
+    bare = _if_like(_TIME, given)
+    # Spark knows no time of minutes with an offset.
+    whole_time = ibis.ifelse(
+        bare.substr(16, 1).isin(["Z", "+", "-"]), bare.substr(0, 16) + ":00" + bare.substr(16), bare
+    )
+    return whole_time.try_cast('timestamp("UTC")').cast("timestamp")
 
 
 def in_utc(moment: Value) -> Value:

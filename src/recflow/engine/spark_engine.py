@@ -45,7 +45,8 @@ class SparkEngine:
 
     def read_each(self, files: Mapping[str, Path], name: str) -> Table:
         """The rows of several folders or files, with the key of each in the column `name`."""
-        keys = {file.as_uri(): key for key, path in files.items() for file in parquet_files(path)}
+        # Spark names a file with one slash where others write three.
+        keys = {file.as_uri().replace("///", "/"): key for key, path in files.items() for file in parquet_files(path)}
         rows = self._table([*keys], "*", "_metadata.file_path AS read_from")
         named = self.load(pa.table({"read_from": [*keys], name: [*keys.values()]}))
         return rows.inner_join(named, "read_from").drop("read_from")
