@@ -27,10 +27,8 @@ def run(context: StageContext, *, engine: OpenEngine) -> StageOutput:
 
     No query is in two splits. BadData when nothing can be learned from the partitions.
     """
-    partitions = [
-        (context.artifacts.manifest(ref), context.artifacts.fetch(ref)) for ref in context.inputs["partitions"]
-    ]
-    partitions.sort(key=lambda partition: partition[0].interval.start)
+    pinned = [(context.artifacts.manifest(ref), context.artifacts.fetch(ref)) for ref in context.inputs["partitions"]]
+    partitions = sorted(pinned, key=lambda partition: partition[0].interval.start)
     new, older = _by_age(context, partitions)
     window = partitions[-context.recipe.split.evaluation_days :]
     with TemporaryDirectory(dir=context.output.parent, prefix="labelled-") as folder, engine(Path(folder)) as opened:
@@ -112,7 +110,7 @@ def _batches(engine: Engine, table: Table, path: Path) -> Iterator[pa.Table]:
     engine.write(ordered.select(*DATASET.names), path)
     for file in parquet_files(path):
         for batch in pq.ParquetFile(file).iter_batches():
-            yield pa.Table.from_batches([batch]).cast(DATASET)
+            yield pa.Table.from_batches([batch])
 
 
 def _report(engine: Engine, tables: Mapping[str, Table]) -> dict[str, Any]:

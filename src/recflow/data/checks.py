@@ -11,7 +11,7 @@ from recflow.config.sections.outcomes import OutcomeKind
 from recflow.data.rows import COLUMNS, DAMAGE, PLACE
 from recflow.domain.matching import SKEW
 from recflow.engine import Engine, Table
-from recflow.engine.expressions import minute, quantile, seconds_after
+from recflow.engine.expressions import minute, quantile, real, seconds_after
 
 _DAMAGE = "\N{REPLACEMENT CHARACTER}"
 _OUTLIER_FACTOR = 10
@@ -127,7 +127,7 @@ def with_evidence(engine: Engine, rows: Table, interval: Interval, recipe: Recip
     timed = rows.mutate(minute=minute(rows["at"]))
     busy = timed.group_by(["user_key", "minute"]).aggregate(rows=lambda same: same.count())
     crowded = timed.semi_join(busy.filter(busy.rows > recipe.data.max_requests_per_minute), ["user_key", "minute"])
-    rates = crowded.group_by(["user_key", "minute"]).aggregate(requests_a_minute=crowded.request_id.nunique() * 1.0)
+    rates = crowded.group_by(["user_key", "minute"]).aggregate(requests_a_minute=real(crowded.request_id.nunique()))
     rates = engine.keep(rates)
     known = timed.left_join(unshown, PLACE).left_join(rates, ["user_key", "minute"])
     return known.select(

@@ -33,6 +33,7 @@ from recflow.engine.expressions import (
     float32,
     naive,
     query_id,
+    real,
     rounded,
     seconds_between,
     when,
@@ -101,7 +102,7 @@ def _behaved(events: Table, section: LabelSection, outcomes: OutcomesSection) ->
     known = shown.left_join(_strongest(events, shown, section, outcomes), [*_PAIR, *_SEARCH])
     sums = known.group_by(list(_PAIR)).aggregate(
         # Sums are rounded: their order, and so their last digits, differ from run to run.
-        examined=rounded(((known.position * 1.0) ** -section.position_bias_eta).sum()),
+        examined=rounded((real(known.position) ** -section.position_bias_eta).sum()),
         strength=rounded(known.strength.fill_null(0.0).sum()),
     )
     seen = sums.filter(sums.examined >= section.min_examined)
@@ -119,7 +120,7 @@ def _strongest(events: Table, shown: Table, section: LabelSection, outcomes: Out
     for kind in outcomes.kinds:
         strength = when(events.kind == kind.name, kind.strength, strength)
     acts = events.filter(events.kind.isin([kind.name for kind in outcomes.kinds]))
-    acts = acts.select("request_id", "user_key", "item_id", "kind", acted_at="at", strength=strength)
+    acts = acts.select("request_id", "user_key", "item_id", "kind", acted_at="at", strength=real(strength))
     answered = shown.inner_join(acts, ["request_id", "user_key", "item_id"])
     after_s = seconds_between(answered.shown_at, answered.acted_at)
     in_reach = answered.filter(after_s >= -SKEW.total_seconds(), after_s <= 60 * section.attribution_minutes)

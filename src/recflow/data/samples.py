@@ -3,12 +3,12 @@
 from recflow.config.sections.data import SplitSection
 from recflow.domain.assignment import BUCKETS
 from recflow.engine import Engine, Table, Value
-from recflow.engine.expressions import bucket, running_total, shuffled, total, when
+from recflow.engine.expressions import bucket, real, running_total, shuffled, total, when
 
 
 def splits(query_id: Value, section: SplitSection) -> Value:
     """`split.split_of` of a column."""
-    percent = bucket(section.salt, query_id) * 100.0 / BUCKETS
+    percent = real(bucket(section.salt, query_id)) * 100 / BUCKETS
     learned = when(percent < section.test_percent + section.validation_percent, "validation", "train")
     return when(percent < section.test_percent, "test", learned)
 

@@ -42,7 +42,7 @@ class Engine(Protocol):
         """The number of rows."""
 
     def fetch(self, table: Table) -> pa.Table:
-        """A small result, with every digit of its numbers."""
+        """A small result, with every digit of its numbers; times are in UTC without saying so."""
 
 
 OpenEngine = Callable[[Path], AbstractContextManager[Engine]]

@@ -110,7 +110,12 @@ def number(given: Value) -> Value:
 
 def time(given: Value) -> Value:
     """The UTC time that an ISO 8601 text says, to the microsecond, else null. Without an offset it is in UTC."""
-    return _if_like(_TIME, given).try_cast('timestamp("UTC")').cast("timestamp")
+    bare = _if_like(_TIME, given)
+    # Spark knows no time of minutes with an offset.
+    whole_time = ibis.ifelse(
+        bare.substr(16, 1).isin(["Z", "+", "-"]), bare.substr(0, 16) + ":00" + bare.substr(16), bare
+    )
+    return whole_time.try_cast('timestamp("UTC")').cast("timestamp")
 
 
 def in_utc(moment: Value) -> Value:
@@ -131,7 +136,7 @@ def seconds_after(start: datetime, moment: Value) -> Value:
 
 def seconds_between(before: Value, after: Value) -> Value:
     """Seconds from one time to another, with their fraction."""
-    return after.delta(before, unit="microsecond") / 1e6
+    return real(after.delta(before, unit="microsecond")) / 1e6
 
 
 def minute(moment: Value) -> Value:
@@ -149,9 +154,14 @@ def whole(value: Value) -> Value:
     return ibis.ifelse(value == value.floor(), value, ibis.null("float64"))
 
 
+def real(value: Value) -> Value:
+    """A number of 64 bits with a floating point: where Spark sees 0.5, it computes with decimals."""
+    return value.cast("float64")
+
+
 def rounded(value: Value) -> Value:
     """To six digits behind the point."""
-    return (value * 1e6).round() / 1e6
+    return real((real(value) * 1e6).round()) / 1e6
 
 
 def nearest_whole(value: Value) -> Value:

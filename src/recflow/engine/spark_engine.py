@@ -13,6 +13,7 @@ import ibis
 import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis.backends.pyspark import Backend
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
@@ -40,16 +41,21 @@ class SparkEngine:
 
     def read(self, files: Sequence[Path]) -> Table:
         """The rows of Parquet files or folders of them, columns joined by name."""
-        return self._backend.read_parquet([str(path) for path in files], mergeSchema=True)
+        return self._table([file.as_uri() for path in files for file in parquet_files(path)], "*")
 
     def read_each(self, files: Mapping[str, Path], name: str) -> Table:
         """The rows of several folders or files, with the key of each in the column `name`."""
-        keys = {file.as_uri(): key for key, path in files.items() for file in parquet_files(path)}
-        rows = self._session.read.option("mergeSchema", "true").parquet(*keys)
-        view = f"read_{uuid4().hex}"
-        rows.selectExpr("*", "_metadata.file_path AS read_from").createOrReplaceTempView(view)
+        # Spark names a file with one slash where others write three.
+        keys = {file.as_uri().replace("///", "/"): key for key, path in files.items() for file in parquet_files(path)}
+        rows = self._table([*keys], "*", "_metadata.file_path AS read_from")
         named = self.load(pa.table({"read_from": [*keys], name: [*keys.values()]}))
-        return self._backend.table(view).inner_join(named, "read_from").drop("read_from")
+        return rows.inner_join(named, "read_from").drop("read_from")
+
+    def _table(self, uris: Sequence[str], *columns: str) -> Table:
+        view = f"read_{uuid4().hex}"
+        rows = self._session.read.option("mergeSchema", "true").parquet(*uris)
+        rows.selectExpr(*columns).createOrReplaceTempView(view)
+        return self._backend.table(view)
 
     def load(self, rows: pa.Table) -> Table:
         """The rows of a table, by way of a file."""
@@ -78,14 +84,20 @@ class SparkEngine:
         """The rows in memory; not by ibis, which takes whole numbers through floats."""
         self._backend._run_pre_execute_hooks(table)  # noqa: SLF001 - what every public way to run a table does first
         with _telling():
-            return self._session.sql(self._backend.compile(table)).toArrow()
+            rows = self._session.sql(self._backend.compile(table)).toArrow()
+        # Each time of Spark says that it is in UTC.
+        return rows.cast(pa.schema([(field.name, _naive(field.type)) for field in rows.schema]))
+
+
+def _naive(type_: pa.DataType) -> pa.DataType:
+    return pa.timestamp("us") if pa.types.is_timestamp(type_) else type_
 
 
 @contextmanager
 def _telling() -> Iterator[None]:
     try:
         yield
-    except PySparkException as error:
+    except (PySparkException, Py4JJavaError) as error:
         raise CannotCompute(str(error)) from error
 
 

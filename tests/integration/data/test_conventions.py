@@ -23,14 +23,15 @@ from recflow.errors import BadData
 class Validated:
     """A validated day, opened."""
 
-    def __init__(self, folder, source, number=0, **data):
+    def __init__(self, folder, source, number=0, engine=duckdb_engine, **data):
         bench = StageBench(Path(mkdtemp(dir=folder)))
         settings = recipe(data={"source": source, **data})
         pinned = pin_source(settings, day(number), folder, HeadHistory(bench.store, "search"))
-        stage = partial(run, engine=duckdb_engine)
+        stage = partial(run, engine=engine)
         self.folder = bench.artifacts.fetch(bench.run(VALIDATE_PARTITION, stage, settings, day=number, source=pinned))
         self.report = json.loads((self.folder / "validation.json").read_text())
-        self.quarantine = pq.read_table(self.folder / "quarantine.parquet").to_pylist()
+        quarantine = pq.read_table(self.folder / "quarantine.parquet")
+        self.quarantine = quarantine.sort_by("source_row").to_pylist()
 
     @property
     def rows(self):
@@ -71,11 +72,11 @@ def as_tables(**position):
     }
 
 
-def test_positions_from_zero_refuse_the_day_and_the_option_that_the_message_names_mends_it(tmp_path):
+def test_positions_from_zero_refuse_the_day_and_the_option_that_the_message_names_mends_it(tmp_path, engine):
     write_shop_day(tmp_path, list(searches(0)), [f"i{n}" for n in range(10)])
     with pytest.raises(BadData, match=r"loses 60 of 60 rows with position 0.*offset: 1"):
-        Validated(tmp_path, SHOP)
-    mended = Validated(tmp_path, as_tables(offset=1))
+        Validated(tmp_path, SHOP, engine=engine)
+    mended = Validated(tmp_path, as_tables(offset=1), engine=engine)
     assert (mended.rows, mended.quarantine) == (420, [])
 
 
@@ -116,12 +117,12 @@ def test_a_few_bad_rows_of_one_value_are_put_aside_as_ever(tmp_path):
     assert len(Validated(tmp_path, SHOP).quarantine) == 15
 
 
-def test_a_stray_quote_puts_its_line_aside_as_it_was_delivered_and_no_other(tmp_path):
+def test_a_stray_quote_puts_its_line_aside_as_it_was_delivered_and_no_other(tmp_path, engine):
     lines = [f"{n},tv bracket {n % 30},bracket model {n},text,{1 + n % 4},0" for n in range(300)]
     lines[120] = '120,tv bracket,"27 inch bracket,text,4,0'
     lines[180] = '180,tv bracket,"32 inch bracket,text,4,0'
     write_csv(tmp_path, lines)
-    day_of_pairs = Validated(tmp_path, {"adapter": "crowdflower", "days": 1})
+    day_of_pairs = Validated(tmp_path, {"adapter": "crowdflower", "days": 1}, engine=engine)
     assert (day_of_pairs.report["rows_in"], day_of_pairs.rows) == (300, 298)
     assert [(row["source_row"], row["damage"].partition(": ")[2]) for row in day_of_pairs.quarantine] == [
         (122, lines[120]),
@@ -138,7 +139,7 @@ def test_a_panel_of_raters_who_agree_is_no_replayed_feed_and_its_majority_counts
     assert set(table["grade"].to_pylist()) == {2}
 
 
-def test_clicks_after_midnight_on_searches_before_it_are_kept_and_labelled(tmp_path):
+def test_clicks_after_midnight_on_searches_before_it_are_kept_and_labelled(tmp_path, engine):
     def event(number, kind, at, request):
         who = {"request_id": request, "user_key": f"u{number}", "query": "lamp", "item_id": "i1", "position": 1}
         return {**who, "event_id": f"{kind}{number}", "kind": kind, "at": at}
@@ -150,7 +151,7 @@ def test_clicks_after_midnight_on_searches_before_it_are_kept_and_labelled(tmp_p
     write_shop_day(tmp_path, late)
     lines = "".join(json.dumps(row) + "\n" for row in [*clicks, too_late, *noon])
     (tmp_path / "events" / "2011-01-02.jsonl").write_text(lines)
-    first, second = (Validated(tmp_path, SHOP, number) for number in range(2))
+    first, second = (Validated(tmp_path, SHOP, number, engine) for number in range(2))
     assert [row["event_id"] for row in second.quarantine] == ["click99"]
     alone = labelled(tmp_path, ("2011-01-01", first))
     both = labelled(tmp_path, ("2011-01-01", first), ("2011-01-02", second))

@@ -224,7 +224,7 @@ class TestMapping:
             ("5", {"scale": 0.75, "offset": -0.75}, "3.00"),
             ("1.234,50", {"decimal": ","}, "1234.50"),
             ("9007199254740993", {"offset": 1}, "9007199254740994"),
-            ("12.50", {"scale": 100}, "1250.00"),
+            ("12.50", {"scale": 100}, "1250"),
             ("third", {"offset": 1}, "third"),
             ("nan", {"offset": 1}, "nan"),
         ],
@@ -353,6 +353,12 @@ class TestBadInput:
             '5" wide',
             "a\nb\nc",
         ]
+
+    def test_quotes_that_are_signs_like_all_others_are_read_when_the_recipe_says_so(self, tmp_path):
+        written(tmp_path, "e.tsv", "id\tq\n" + "\n".join(f'{n}\t"{n} inch' for n in range(100)))
+        assert all(row["damage"] for row in read(tmp_path))
+        rows = read(tmp_path, quoted=False)
+        assert (len(rows), rows[7]["query"], rows[7]["damage"]) == (100, '"7 inch', None)
 
     def test_semicolons_and_decimal_commas_are_read_when_the_recipe_says_so_and_named_when_not(self, tmp_path):
         written(tmp_path, "e.csv", "id;q\n1;3,5\n")

@@ -123,6 +123,7 @@ class Table(Frozen):
     sql: SqlTable | None = None
     format: Literal["", "csv", "jsonl", "parquet"] = Field(default="", description="Empty: by the file's name.")
     delimiter: str = Field(default=",", min_length=1, max_length=1, description="Of CSV.")
+    quoted: bool = Field(default=True, description="Of CSV: false where quotes are signs like all others.")
     encoding: Annotated[str, AfterValidator(_encoding)] = Field(default="utf-8", description="Of CSV and JSON lines.")
     only: dict[str, tuple[str, ...]] = Field(
         default_factory=dict,

@@ -1,15 +1,17 @@
 """Records on their way: batches of text columns, each record with its place in its source."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 RECORDS_A_BATCH = 20_000
-_HALF = "[\ud800-\udfff]"
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,6 @@ class Batch:
 
     def only(self, mask: pa.Array) -> "Batch":
         """The records of a mask, and all damaged ones: nobody knows what they are."""
-        import pyarrow.compute as pc
-
         kept = pc.or_(pc.fill_null(mask, fill_value=False), pc.is_valid(self.damage))
         columns = {name: values.filter(kept) for name, values in self.columns.items()}
         return Batch(columns, self.rows.filter(kept), self.damage.filter(kept))
@@ -52,9 +52,7 @@ def texts(values: Sequence[str | None]) -> pa.Array:
     try:
         return pa.array(values, pa.string())
     except UnicodeEncodeError:
-        import re
-
-        mended = [None if text is None else re.sub(_HALF, "\N{REPLACEMENT CHARACTER}", text) for text in values]
+        mended = [None if text is None else _HALF.sub("\N{REPLACEMENT CHARACTER}", text) for text in values]
         return pa.array(mended, pa.string())
 
 

@@ -15,7 +15,7 @@ _JOINED = f"""
     )
     SELECT events.* REPLACE ({_FILLED}) FROM read_parquet($events) AS events LEFT JOIN items USING (item_id)
 """  # noqa: S608 - no input in it
-_MEMORY = "1GB"
+_MEMORY = "512MB"
 
 
 def with_catalogue(events: Path, catalogue: Path, target: Path) -> None:
@@ -26,5 +26,5 @@ def with_catalogue(events: Path, catalogue: Path, target: Path) -> None:
 
 
 def database(folder: Path) -> duckdb.DuckDBPyConnection:
-    """A database in memory that goes on in `folder` when it has used a gigabyte."""
+    """A database in memory that goes on in `folder` when it has used half a gigabyte."""
     return duckdb.connect(config={"memory_limit": _MEMORY, "temp_directory": str(folder / "spill")})

@@ -1,6 +1,6 @@
 """The column mapping of a recipe, on batches: what our columns are made of."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from zoneinfo import ZoneInfo
@@ -78,7 +78,7 @@ def _number(rule: ColumnRule, text: str) -> str:
     return format(number * scale + offset, "f")
 
 
-def _time(formats: Mapping[str, object] | tuple[str, ...], zone: str, text: str) -> str:
+def _time(formats: Sequence[str], zone: str, text: str) -> str:
     for form in formats:
         try:
             moment = _moment(form, text.strip())

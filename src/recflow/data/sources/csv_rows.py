@@ -8,8 +8,8 @@ told apart is *damage* of its first line; the lines after it are read again, eac
 import csv
 import re
 from collections import deque
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal, NamedTuple
 
 import pyarrow as pa
 
@@ -27,12 +27,14 @@ class _Record(NamedTuple):
     damage: str | None
 
 
-def read_csv(stream: Member, name: str, wanted: Sequence[str], *, delimiter: str, encoding: str) -> Iterator[Batch]:
+def read_csv(
+    stream: Member, name: str, wanted: Sequence[str], *, delimiter: str, quoted: bool, encoding: str
+) -> Iterator[Batch]:
     """Batches with those of the `wanted` columns that the header has; the first one has no records.
 
     Raises BadData for a column that is there twice, and for lines that `text_lines` refuses.
     """
-    records = _Records(text_lines(stream, name, encoding), delimiter)
+    records = _Records(text_lines(stream, name, encoding), delimiter, quoted=quoted)
     places = _places(records.header, wanted, name)
     yield whole_batch({column: texts([]) for column in places}, 1, 0)
     for some in in_batches(records):
@@ -61,8 +63,9 @@ def _places(header: Sequence[str], wanted: Sequence[str], name: str) -> dict[str
 class _Records:
     """The records after the header. Blank lines are none."""
 
-    def __init__(self, lines: Iterator[str], delimiter: str) -> None:
+    def __init__(self, lines: Iterator[str], delimiter: str, *, quoted: bool) -> None:
         self._lines, self._delimiter = lines, delimiter
+        self._quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
         self._again: deque[str] = deque()  # lines to be read again
         self._taken: list[str] = []  # lines of the record being read
         self._line = 1
@@ -73,7 +76,7 @@ class _Records:
         return self._read()
 
     def _read(self) -> Iterator[_Record]:
-        reader = csv.reader(self._feed(), delimiter=self._delimiter, strict=True)
+        reader = self._parse(self._feed())
         while True:
             self._taken = []
             try:
@@ -86,11 +89,14 @@ class _Records:
             line = self._line
             if damage:
                 self._again.extendleft(reversed(self._taken[1:]))
-                reader = csv.reader(self._feed(), delimiter=self._delimiter, strict=True)
+                reader = self._parse(self._feed())
                 damage = f"{damage}: {self._taken[0].strip()[:_EXAMPLES]}"
             self._line += 1 if damage else len(self._taken)
             if fields or damage:
                 yield _Record(line, fields, damage)
+
+    def _parse(self, lines: Iterable[str]) -> Iterator[list[str]]:
+        return csv.reader(lines, delimiter=self._delimiter, quoting=self._quoting, strict=True)
 
     def _feed(self) -> Iterator[str]:
         while True:
@@ -112,7 +118,7 @@ class _Records:
     def _looks_like(self, line: str, first: str) -> bool:
         """Whether a line is by itself a record whose first value has the form of `first`."""
         try:
-            fields = next(csv.reader([line], delimiter=self._delimiter, strict=True), [])
+            fields = next(self._parse([line]), [])
         except csv.Error:
             return False
         return len(fields) == len(self.header) and _form(fields[0]) == _form(first)

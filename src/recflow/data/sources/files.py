@@ -59,7 +59,9 @@ class FileReader:
         with broken_is_bad_data(member.name):
             if form == "csv":
                 sign = "\t" if member.name.endswith(".tsv") and table.delimiter == "," else table.delimiter
-                yield from read_csv(member, member.name, wanted, delimiter=sign, encoding=table.encoding)
+                yield from read_csv(
+                    member, member.name, wanted, delimiter=sign, quoted=table.quoted, encoding=table.encoding
+                )
             elif form == "jsonl":
                 yield from read_json(member, member.name, wanted, encoding=table.encoding)
             else:
