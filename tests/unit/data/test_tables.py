@@ -92,9 +92,9 @@ def test_a_recipe_may_map_every_column_that_a_partition_has():
     [
         ("e.csv", CSV),
         ("e.tsv", CSV.replace(b",", b"\t")),
-        ("e.csv.gz", gzip.compress(CSV)),
+        ("e.csv.gz", gzip.compress(CSV, mtime=0)),
         ("e.jsonl", LINES),
-        ("e.ndjson.gz", gzip.compress(LINES)),
+        ("e.ndjson.gz", gzip.compress(LINES, mtime=0)),
         ("e.parquet", parquet(id=[1, 2], q=["lamp", "shoe"])),
         ("e.zip", zipped(a_csv=b"id,q\n1,lamp\n", b_jsonl=b'{"id": 2, "q": "shoe"}')),
         ("e.zip", zipped(a_parquet=parquet(id=["1", "2"], q=["lamp", "shoe"]))),
@@ -411,7 +411,7 @@ class TestBadInput:
         ("name", "data"),
         [
             ("e.parquet", parquet(id=[str(n) for n in range(1000)])),
-            ("e.csv.gz", gzip.compress(CSV * 100)),
+            ("e.csv.gz", gzip.compress(CSV * 100, mtime=0)),
             ("e.tar.gz", tarred("w:gz", a_csv=os.urandom(4096))),
             ("e.zip", zipped(a_csv=CSV * 100)),
         ],
@@ -423,7 +423,7 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("name", "data"),
         [
-            ("e.csv.gz", gzip.compress(b"id\n" + b"1\n" * 2_000_000)),
+            ("e.csv.gz", gzip.compress(b"id\n" + b"1\n" * 2_000_000, mtime=0)),
             ("e.zip", zipped(a_csv=b"id\n" + b"1\n" * 2_000_000)),
             ("e.tar.gz", tarred("w:gz", a_csv=b"id\n" + b"1\n" * 2_000_000)),
             ("e.parquet", parquet(id=pa.repeat("1" * 100, 200_000))),
