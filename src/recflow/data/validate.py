@@ -9,7 +9,9 @@ from typing import Any
 
 import pyarrow.dataset as ds
 
+from recflow.artifacts.manifests import Interval
 from recflow.artifacts.refs import Ref
+from recflow.config.recipe import Recipe
 from recflow.config.sections.data import DataSection
 from recflow.data.checks import DayFacts, built_in_checks, day_facts, recipe_checks, with_evidence
 from recflow.data.clean import Cleaned, clean
@@ -38,24 +40,30 @@ def run(context: StageContext, *, engine: OpenEngine, events: EventLog | None = 
         delivery = deliver_pinned(source, pinned, context.interval, Path(folder))
         _refuse_size(delivery.records, pinned, context.recipe.data, context.interval.label)
         with engine(Path(folder)) as opened:
-            report = _validate(context, opened, delivery) | {"note": source.note}
+            report = validate_delivery(opened, delivery, context.recipe, context.interval, context.output)
+            report["note"] = source.note
     (context.output / "validation.json").write_text(json.dumps(report, ensure_ascii=False, indent=1))
     return StageOutput(
         numbers={name: report[name] for name in ("rows", "rows_in", "quarantined", "warnings", "duplicates")}
     )
 
 
-def _validate(context: StageContext, engine: Engine, delivery: Delivery) -> dict[str, Any]:
-    section, label = context.recipe.data, context.interval.label
+def validate_delivery(
+    engine: Engine, delivery: Delivery, recipe: Recipe, interval: Interval, output: Path
+) -> dict[str, Any]:
+    """Rows and quarantine as Parquet in `output`, Data Docs beside, and the report of what was found."""
+    section, label = recipe.data, interval.label
     delivered = engine.read(delivery.files)
     cleaned = clean(engine, delivered, label, section)
-    facts = day_facts(engine, cleaned.rows, context.recipe)
-    verdict = _judge(context, engine, cleaned, facts)
+    facts = day_facts(engine, cleaned.rows, recipe)
+    checks = [*built_in_checks(facts, interval, recipe), *recipe_checks(section.checks)]
+    evidence = with_evidence(engine, cleaned.rows, interval, recipe)
+    verdict = judge(engine, evidence, checks, f"{recipe.name}-{label}", output / "data_docs")
     reasons = _reasons(verdict)
     _refuse_day(verdict.results, engine.count(verdict.refused), reasons, cleaned, section, label)
     refuse_systematic_loss(count_loss(engine, cleaned.rows, verdict.refused), cleaned.rows_in, label)
-    _write(engine, context.output, delivered, cleaned.rows, verdict.refused)
-    report = _report(context.output, cleaned, facts, verdict.results, reasons)
+    _write(engine, output, delivered, cleaned.rows, verdict.refused)
+    report = _report(output, cleaned, facts, verdict.results, reasons)
     _refuse_loss(report, delivery, label)
     return report
 
@@ -71,13 +79,6 @@ def _refuse_size(rows: int, pinned: Ref, section: DataSection, label: str) -> No
             seen=f"{rows} rows",
             action="look for a feed that was joined or replayed; if the day is real, raise data.max_rows_ratio",
         )
-
-
-def _judge(context: StageContext, engine: Engine, cleaned: Cleaned, facts: DayFacts) -> Verdict:
-    recipe, interval = context.recipe, context.interval
-    rows = with_evidence(engine, cleaned.rows, interval, recipe)
-    checks = [*built_in_checks(facts, interval, recipe), *recipe_checks(recipe.data.checks)]
-    return judge(engine, rows, checks, f"{recipe.name}-{interval.label}", context.output / "data_docs")
 
 
 def _reasons(verdict: Verdict) -> dict[str, int]:

@@ -20,6 +20,7 @@ def spark_engine(tmp_path_factory):
         pytest.skip(message)
     import pyspark
 
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     from recflow.engine.spark_engine import open_spark, spark_session
 
     folder = tmp_path_factory.mktemp("spark")

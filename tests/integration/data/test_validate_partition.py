@@ -13,6 +13,7 @@ from fakes.engines import duckdb_engine
 from fakes.stage_bench import StageBench
 from recflow.config.sections.data import LabelSection
 from recflow.config.sections.outcomes import OutcomesSection
+from recflow.data import validate as validate_room
 from recflow.data.heads import HeadHistory
 from recflow.data.labels import label_partitions
 from recflow.data.pins import pin_source
@@ -20,7 +21,7 @@ from recflow.data.rows import PARTITION
 from recflow.data.sample.shop import SampleShop, write_shop
 from recflow.data.spec import VALIDATE_PARTITION
 from recflow.data.validate import run
-from recflow.errors import BadConfiguration, BadData, JudgeFailed
+from recflow.errors import BadConfiguration, BadData, JudgeFailed, PermanentError
 
 EVENT = {
     "at": "2011-01-01T10:00:00+00:00",
@@ -273,3 +274,10 @@ def test_quarantine_finds_every_planted_row_and_no_other(bench, shop, engine, nu
 def test_the_same_source_is_validated_once(bench, tmp_path):
     folder = write_csv(tmp_path / "pairs", pairs(20))
     assert validate(bench, folder).ref == validate(bench, folder).ref
+
+
+def test_rows_that_are_lost_on_the_way_are_an_error_with_the_numbers(bench, tmp_path, monkeypatch):
+    folder = write_csv(tmp_path / "pairs", pairs(20))
+    monkeypatch.setattr(validate_room, "_written", lambda path: 19 if path.name == "rows.parquet" else 0)
+    with pytest.raises(PermanentError, match=r"lost.*20 records read.*19 kept \+ 0 in quarantine \+ 0 duplicates"):
+        validate(bench, folder)
