@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from recflow.artifacts.manifests import Interval
 from recflow.config.recipe import Recipe
-from recflow.data.rows import COLUMNS
+from recflow.data.rows import CARRIED, COLUMNS, DAMAGE
 
 DAY = Interval(label="2011-01-01", start=datetime(2011, 1, 1, tzinfo=UTC), end=datetime(2011, 1, 2, tzinfo=UTC))
 RECIPE = Recipe.model_validate({"name": "bench", "owner": "benchmarks", "data": {"source": {"adapter": "shop"}}})
@@ -33,7 +33,7 @@ _TEXTS = ", ".join(f"{_TEXT.format(name)} as {name}" for name in ("query", "titl
 _IDS = ", ".join(
     f"nullif(trim({name}), '') as {name}" for name in ("event_id", "kind", "request_id", "user_key", "item_id")
 )
-_ALL = ", ".join(f'"{name}"' for name in COLUMNS if name != "event_id")
+_ALL = ", ".join(f'"{name}"' for name in COLUMNS)
 # What somebody would write who knew the day: the same rows, without counts of what was mended or examples.
 _BY_HAND = f"""
 create view delivered as select * from read_parquet($file);
@@ -91,7 +91,7 @@ def _events(number: np.ndarray, rows: int) -> pa.Table:
         "position": np.where(is_click, 9, place + 1).astype(str),
     }
     columns = {name: pa.array(values) for name, values in texts.items()}
-    columns |= dict.fromkeys(("grade", "value"), pa.nulls(len(number), pa.string()))
+    columns |= dict.fromkeys(("grade", "value", *CARRIED, DAMAGE), pa.nulls(len(number), pa.string()))
     return pa.table({**columns, "source_file": pa.repeat("day", len(number)), "source_row": pa.array(number)})
 
 
@@ -107,7 +107,7 @@ def _ours(file: Path, folder: Path) -> Callable[[], object]:
     from recflow.engine.duckdb_engine import open_duckdb
 
     def job() -> None:
-        delivery = Delivery((file,), pq.read_metadata(file).num_rows)
+        delivery = Delivery((file,), pq.read_metadata(file).num_rows, digest="")
         with open_duckdb(folder, memory_mb=MEMORY_MB) as engine:
             validate_delivery(engine, delivery, RECIPE, DAY, folder)
 

@@ -4,6 +4,7 @@ import pytest
 
 from fakes.deliveries import day, recipe
 from fakes.engines import duckdb_engine
+from recflow.config.sections.data import DataSection
 from recflow.data.checks import built_in_checks, day_facts, recipe_checks, with_evidence
 from recflow.data.clean import clean
 from recflow.data.judge import judge
@@ -39,8 +40,8 @@ def shop(tmp_path_factory):
 def judged(opened, shop, folder, rules, **options):
     """The verdict on the first day: what its report says, and the rows it refuses."""
     settings = recipe("shop", str(shop), data={"checks": rules})
-    delivery = open_source(settings, shop).deliver(day(), folder)
-    rows = clean(opened, opened.read(delivery.files), "day", max_duplicate_share=0.5).rows
+    delivery = open_source(settings, shop.as_uri()).deliver(day(), folder)
+    rows = clean(opened, opened.read(delivery.files), "day", DataSection(max_duplicate_share=0.5).rows
     checks = [
         *built_in_checks(day_facts(opened, rows, settings), day(), settings),
         *recipe_checks(settings.data.checks),
