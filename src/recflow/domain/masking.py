@@ -2,12 +2,13 @@
 
 Everything here expects texts that `domain/text.py` has normalised: digits are ASCII then, and nothing is hidden between
 them. Numbers with a checksum (cards, Chinese ID numbers, IBANs) are found wherever it holds; phone numbers by how they
-are written, or by a word such as `call` or `电话` beside them; accounts of messengers only by such a word. What shops write
-most is no personal data: an article number by its own checksum (GTIN), a date, a price, a size.
+are written, or by a word such as `call` or `电话` beside them; accounts of messengers and US social security numbers,
+which have no check digit, only by such a word. What shops write most is no personal data: an article number by its own
+check digit (GTIN), a date, a price, a size.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
@@ -19,7 +20,9 @@ Kind = Literal["email", "iban", "id", "card", "account", "phone"]
 SUSPECT = r"@|[0-9](?:[^0-9]{0,3}[0-9]){6}"
 _SUSPECT = re.compile(SUSPECT)
 
-_ALONE = r"(?<![0-9A-Za-z])(?<![0-9][-. /]){}(?![0-9A-Za-z])(?![-./]?[0-9])"
+# Beside no letter and in no longer number; groups of digits also beside no further group.
+_ALONE = r"(?<![0-9A-Za-z])(?<![0-9]\.){}(?![0-9A-Za-z])(?!\.[0-9])"
+_GROUPS_ALONE = r"(?<![0-9][-. /])" + _ALONE + r"(?![-/][0-9])"
 
 
 @dataclass(frozen=True)
@@ -42,38 +45,62 @@ def mask(text: str) -> str:
 
 def find(text: str) -> list[Found]:
     """The personal data in a normalised text, from left to right, nothing twice."""
-    if not _SUSPECT.search(text):
-        return []
     everything: list[Found] = []
-    # What was beside a number that is now masked may be one itself, so that we look until nothing is found.
-    while found := list(_find_once(text)):
-        everything += found
-        for one in found:
-            text = text[: one.start] + "]" * (one.end - one.start) + text[one.end :]
+    if _SUSPECT.search(text):
+        # What was beside a number that is now masked may be one itself, so that we look until nothing is found.
+        while found := _look_once(text):
+            everything += found
+            for one in found:
+                text = _without(text, one)
     return sorted(everything, key=lambda one: one.start)
 
 
-def _find_once(text: str) -> Iterator[Found]:
-    """What the first kind that finds anything finds."""
-    for kind, pattern, holds in _KINDS:
-        found = [Found(kind, *match.span("it")) for match in pattern.finditer(text) if holds(match)]
-        if found:
-            yield from found
-            return
+def _look_once(text: str) -> list[Found]:
+    """What each kind finds in what the kinds before it left."""
+    everything = []
+    for kind, pattern, length in _KINDS:
+        place = 0
+        while match := pattern.search(text, place):
+            place = match.end()
+            if taken := length(match):
+                found = Found(kind, match.start("it"), match.start("it") + taken)
+                text, place = _without(text, found), found.end
+                everything.append(found)
+    return everything
+
+
+def _without(text: str, found: Found) -> str:
+    """Brackets for what is found: beside it a text reads as it will beside the token, at the same places."""
+    return text[: found.start] + "]" * (found.end - found.start) + text[found.end :]
+
+
+# How many characters of `it` in a match are personal data, 0 for none.
+_Length = Callable[[re.Match[str]], int]
+
+
+def _whole(match: re.Match[str]) -> int:
+    return len(match["it"])
+
+
+def _whole_if(holds: Callable[[re.Match[str]], bool]) -> _Length:
+    return lambda match: _whole(match) if holds(match) else 0
 
 
 def _digits(text: str) -> str:
     return "".join(filter(str.isdecimal, text))
 
 
-def _always(match: re.Match[str]) -> bool:
-    return True
+# -------------------------------------------------------------------------------------------- numbers with a checksum
+def _iban_length(match: re.Match[str]) -> int:
+    """The longest that is an IBAN: words in capitals may follow it in groups of its own kind."""
+    account = match["it"]
+    while account and not _is_iban(account.replace(" ", "").upper()):
+        account = account.rpartition(" ")[0]
+    return len(account)
 
 
-# ------------------------------------------------------------------------------------------------ numbers with a checksum
-def _is_iban(match: re.Match[str]) -> bool:
+def _is_iban(account: str) -> bool:
     """ISO 13616: the country and check digits moved to the end, letters as 10 … 35, leave 1 by 97."""
-    account = match["it"].replace(" ", "").upper()
     if not 15 <= len(account) <= 34:
         return False
     return int("".join(str(int(char, 36)) for char in account[4:] + account[:4])) % 97 == 1
@@ -114,13 +141,13 @@ def _is_gtin(number: str) -> bool:
 
 # ------------------------------------------------------------------------------------------------------- phone numbers
 _BEFORE = re.compile(
-    r"(?:\b(?:tele)?phones?|\btel|\bcall(?:s|ed|ing)?|\bmobiles?|\bcell(?:ular)?|\bfax|\bwhats ?app|\bsms|\btexts?|\bring|\bdial"
-    r"|\bcontact(?:s|ed)?|\breach|\banswer(?:s|ed|ing)?|\bdesk|电话|電話|手机|手機|致电|致電|拨打|撥打|热线|熱線|联系|聯繫|传真|傳真)"
-    r"[^0-9\]]{0,20}$",
+    r"(?:\b(?:(?:tele)?phone|tel|call(?:s|ed|ing)?|mobile|cell(?:ular)?|fax|whats ?app|sms|text|ring|dial|contact|reach"
+    r"|answer(?:s|ed|ing)?|desk)\b|电话|電話|手机|手機|致电|致電|拨打|撥打|热线|熱線|联系|聯繫|传真|傳真)[^0-9\]]{0,20}$",
     re.IGNORECASE,
 )
-_AFTER = re.compile(r"[ ,;:()-]{0,3}(?:fax|mobile|cell|office|phone)\b", re.IGNORECASE)
-_DATE = re.compile(r"\d{4}([-./])\d{1,2}\1\d{1,2}\b|\d{1,2}([-./])\d{1,2}\2\d{4}\b")
+# `51992767 mobile phone` is an article: the word has to be tied to the number.
+_AFTER = re.compile(r" ?[-(] ?(?:fax|mobile|cell|office|phone|home|work)\b| (?:fax|office)\b", re.IGNORECASE)
+_DATE = re.compile(r"\d{4}([-./])\d{1,2}\1\d{1,2}\b|\d{1,2}([-./])\d{1,2}\2\d{4}\b|(?:19|20)\d\d ?- ?(?:19|20)\d\d\b")
 
 
 def _is_beside_a_word(match: re.Match[str]) -> bool:
@@ -131,38 +158,42 @@ def _is_beside_a_word(match: re.Match[str]) -> bool:
     return bool(_BEFORE.search(text[max(0, start - 32) : start]) or _AFTER.match(text, match.end()))
 
 
-def _has(least: int, most: int) -> Callable[[re.Match[str]], bool]:
-    return lambda match: least <= len(_digits(match["it"])) <= most
+def _has(least: int, most: int) -> _Length:
+    return _whole_if(lambda match: least <= len(_digits(match["it"])) <= most)
 
 
 _EXTENSION = r"(?: ?(?:x|ext\.? ?)\d{1,5})?"
-_PHONES: tuple[tuple[str, Callable[[re.Match[str]], bool]], ...] = (
-    # +41 (0)71 526 99 04, 001-518-640-0854
-    (r"(?:\+|(?<![-./])00(?=\d{1,3}[-. (]))\d{1,3}(?:[-. ]?\(?\d{1,4}\)?){2,6}" + _EXTENSION, _has(9, 16)),
+_PHONES: tuple[tuple[str, _Length], ...] = (
+    # +41 (0)71 555 99 04, 001-518-555-0854
+    (rf"(?:\+|(?<![-./])00(?=\d{{1,3}}[-. (]))\d{{1,3}}(?:[-. ]?\(?\d{{1,4}}\)?){{2,6}}{_EXTENSION}", _has(9, 16)),
     # 138 0000 0000
-    (r"(?:86[- ]?)?1[3-9]\d(?:\d{8}|-\d{4}-\d{4}| \d{4} \d{4})", _always),
+    (r"(?:86[- ]?)?1[3-9]\d(?:-\d{4}-\d{4}| \d{4} \d{4})", _whole),
     # (201) 555-0123 x4
-    (r"(?:1[-. ])?(?:\([2-9]\d\d\) ?|[2-9]\d\d(?P<sep>[-. ]))[2-9]\d\d(?(sep)(?P=sep)|[-. ])\d{4}" + _EXTENSION, _always),
+    (
+        rf"(?:1[-. ])?(?:\([2-9]\d\d\) ?|[2-9]\d\d(?P<sep>[-. ]))[2-9]\d\d(?(sep)(?P=sep)|[-. ])\d{{4}}{_EXTENSION}",
+        _whole,
+    ),
     # 07700 900 123, (010) 12345678
-    (r"(?:\(0\d{1,4}\) ?|0\d{1,4}(?P<gap>[-. ]))\d{2,8}(?:(?(gap)(?P=gap)|[-. ])\d{2,8}){0,4}", _has(9, 12)),
-    (r"\(?\d(?:[-. /()]{0,2}\d){6,14}" + _EXTENSION, _is_beside_a_word),
+    (r"(?:\(0\d{1,4}\) ?|0\d{1,4}(?P<gap>[. ]))\d{2,8}(?:(?(gap)(?P=gap)|[-. ])\d{2,8}){0,4}", _has(9, 12)),
+    (r"0\d{1,4}-\d{3,8}(?:-\d{3,8})?", _has(9, 12)),
+    (rf"\(?\d(?:[-. ()]{{0,2}}\d){{6,14}}{_EXTENSION}", _whole_if(_is_beside_a_word)),
 )
 
 _LETTERS = "A-Za-z0-9\u00c0-\u024f"
-_KINDS: tuple[tuple[Kind, re.Pattern[str], Callable[[re.Match[str]], bool]], ...] = (
+_PATTERNS: tuple[tuple[Kind, str, _Length], ...] = (
+    ("email", rf"(?P<it>[{_LETTERS}._%+-]{{1,64}}@(?:[{_LETTERS}-]{{1,63}}\.){{1,8}}[A-Za-z]{{2,24}})", _whole),
+    ("iban", _ALONE.format(r"(?P<it>(?:[A-Z]{2}|[a-z]{2})\d\d(?:[A-Z0-9]{11,30}|[a-z0-9]{11,30}))"), _iban_length),
+    ("iban", _ALONE.format(r"(?P<it>[A-Z]{2}\d\d(?: [A-Z0-9]{4}){2,7}(?: [A-Z0-9]{1,3})?)"), _iban_length),
+    ("id", _ALONE.format(r"(?P<it>[1-8]\d{16}[0-9Xx])"), _whole_if(_is_chinese_id)),
+    ("id", r"(?i:\b(?:ssn|social security))[^0-9\]]{0,20}(?P<it>\d{3}-\d\d-\d{4}(?!\d))", _whole),
+    ("card", _ALONE.format(r"(?P<it>\d{12,19})"), _whole_if(_is_card)),
     (
-        "email",
-        re.compile(rf"(?P<it>[{_LETTERS}._%+-]{{1,64}}@(?:[{_LETTERS}-]{{1,63}}\.){{1,8}}[A-Za-z]{{2,24}})"),
-        _always,
+        "card",
+        _GROUPS_ALONE.format(r"(?P<it>\d{4}(?P<gap>[- ])(?:\d{4}(?P=gap)\d{4}(?P=gap)\d{4}|\d{6}(?P=gap)\d{5}))"),
+        _whole_if(_is_card),
     ),
-    (
-        "iban",
-        re.compile(_ALONE.format(r"(?P<it>[A-Za-z]{2}\d\d(?: ?[A-Za-z0-9]{4}){2,7}(?: ?[A-Za-z0-9]{1,3})?)")),
-        _is_iban,
-    ),
-    ("id", re.compile(_ALONE.format(r"(?P<it>[1-8]\d{16}[0-9Xx])")), _is_chinese_id),
-    ("id", re.compile(_ALONE.format(r"(?P<it>(?!000|666)[0-8]\d\d-(?!00)\d\d-(?!0000)\d{4})")), _always),
-    ("card", re.compile(_ALONE.format(r"(?P<it>\d{12,19}|\d{4}([- ])\d{4}\2\d{4}\2\d{4}|\d{4}([- ])\d{6}\3\d{5})")), _is_card),
-    ("account", re.compile(r"(?:\bqq|微信|wechat)[^0-9\]]{0,6}(?P<it>(?<!\d)\d{5,12}(?!\d))", re.IGNORECASE), _always),
-    *(("phone", re.compile(_ALONE.format(f"(?P<it>{pattern})")), holds) for pattern, holds in _PHONES),
+    ("account", r"(?i:\bqq|微信|wechat)[^0-9\]]{0,6}(?P<it>(?<!\d)\d{5,12}(?!\d))", _whole),
+    ("phone", _ALONE.format(r"(?P<it>(?:\+?86[- ]?)?1[3-9]\d{9})"), _whole),
+    *(("phone", _GROUPS_ALONE.format(f"(?P<it>{pattern})"), length) for pattern, length in _PHONES),
 )
+_KINDS = tuple((kind, re.compile(pattern), length) for kind, pattern, length in _PATTERNS)
