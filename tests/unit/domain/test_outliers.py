@@ -11,7 +11,8 @@ PRICES = [8.0, 9.0, 10.0, 11.0, 12.5, 10.5, 9.5]
 
 def test_a_price_in_cents_among_prices_is_an_outlier_and_a_dear_one_is_not():
     low, high = Spread.of([*PRICES, 1000.0]).usual(10)
-    assert low < 6 < 25 < high < 1000
+    assert low < min(PRICES)
+    assert 2 * max(PRICES) < high < 1000
 
 
 def test_returns_are_judged_by_their_size_and_zeros_and_gaps_not_at_all():
@@ -26,13 +27,12 @@ def test_without_a_size_there_is_no_spread():
     assert Spread.of([0.0, None]) is None
 
 
-@given(st.lists(st.floats(0.01, 1e6), min_size=3), st.floats(0.001, 1000))
+@given(st.lists(st.floats(1, 1000), min_size=3, unique=True), st.floats(0.001, 1000))
 def test_another_currency_moves_the_limits_with_the_amounts(prices, rate):
     low, high = Spread.of(prices).usual(5)
     other_low, other_high = Spread.of([price * rate for price in prices]).usual(5)
-    if 0 < low and high < math.inf and 0 < other_low and other_high < math.inf:
-        assert other_low == pytest.approx(low * rate, rel=1e-6)
-        assert other_high == pytest.approx(high * rate, rel=1e-6)
+    assert other_low == pytest.approx(low * rate, rel=1e-6)
+    assert other_high == pytest.approx(high * rate, rel=1e-6)
 
 
 def test_a_limit_beyond_every_number_is_infinite():
