@@ -3,7 +3,7 @@
     <folder>/segments/<worker>-<opened at>-<random>.jsonl                      one line a record
     <folder>/parquet/recipe=<r>/kind=<exposure|outcome|comparison>/day=<UTC>/<segment>.parquet
     <folder>/facts/v<rule>/recipe=<r>/kind=<exposure|outcome>/day=<UTC>/<segment>.parquet
-    <folder>/sums/recipe=<r>/kind=<exposure|outcome>/<window and its files of facts>.parquet
+    <folder>/sums/v<rule>/recipe=<r>/kind=<exposure|outcome>/<window and its files of facts>.parquet
 
 A file of facts stands for the file of records of the same name, and is made anew when it is missing. Sums stand for
 exactly the window and the files of facts that their name was made of: when one comes late, they are made anew.
@@ -23,7 +23,7 @@ from recflow.artifacts.digests import digest_json
 from recflow.clients.event_records import WITH_FACTS
 from recflow.domain.matching import VERSION
 
-RECORDS, FACTS, SUMS = "parquet", f"facts/v{VERSION}", "sums"
+RECORDS, FACTS, SUMS = "parquet", f"facts/v{VERSION}", f"sums/v{VERSION}"
 _KEPT_SUMS = 4
 
 
