@@ -140,13 +140,18 @@ def _is_gtin(number: str) -> bool:
 
 
 # ------------------------------------------------------------------------------------------------------- phone numbers
+# Not \b, for which Chinese characters are letters of the same word.
 _BEFORE = re.compile(
-    r"(?:\b(?:(?:tele)?phone|tel|call(?:s|ed|ing)?|mobile|cell(?:ular)?|fax|whats ?app|sms|text|ring|dial|contact|reach"
-    r"|answer(?:s|ed|ing)?|desk)\b|电话|電話|手机|手機|致电|致電|拨打|撥打|热线|熱線|联系|聯繫|传真|傳真)[^0-9\]]{0,20}$",
+    r"(?:(?<![a-z])(?:(?:tele)?phone|tel|call(?:s|ed|ing)?|mobile|cell(?:ular)?|fax|whats ?app|sms|text|ring|dial"
+    r"|contact|reach|answer(?:s|ed|ing)?|desk)(?![a-z])"
+    r"|电话|電話|手机|手機|致电|致電|拨打|撥打|热线|熱線|联系|聯繫|传真|傳真)[^0-9\]]{0,20}$",
     re.IGNORECASE,
 )
 # `51992767 mobile phone` is an article: the word has to be tied to the number.
-_AFTER = re.compile(r" ?[-(] ?(?:fax|mobile|cell|office|phone|home|work)\b| (?:fax|office)\b", re.IGNORECASE)
+_AFTER = re.compile(
+    r"(?: ?[-(] ?(?:fax|mobile|cell|office|phone|home|work)| (?:fax|office))(?![a-z])",
+    re.IGNORECASE,
+)
 _DATE = re.compile(r"\d{4}([-./])\d{1,2}\1\d{1,2}\b|\d{1,2}([-./])\d{1,2}\2\d{4}\b|(?:19|20)\d\d ?- ?(?:19|20)\d\d\b")
 
 
@@ -185,14 +190,14 @@ _PATTERNS: tuple[tuple[Kind, str, _Length], ...] = (
     ("iban", _ALONE.format(r"(?P<it>(?:[A-Z]{2}|[a-z]{2})\d\d(?:[A-Z0-9]{11,30}|[a-z0-9]{11,30}))"), _iban_length),
     ("iban", _ALONE.format(r"(?P<it>[A-Z]{2}\d\d(?: [A-Z0-9]{4}){2,7}(?: [A-Z0-9]{1,3})?)"), _iban_length),
     ("id", _ALONE.format(r"(?P<it>[1-8]\d{16}[0-9Xx])"), _whole_if(_is_chinese_id)),
-    ("id", r"(?i:\b(?:ssn|social security))[^0-9\]]{0,20}(?P<it>\d{3}-\d\d-\d{4}(?!\d))", _whole),
+    ("id", r"(?i:(?<![a-z])(?:ssn|social security))[^0-9\]]{0,20}(?P<it>\d{3}-\d\d-\d{4}(?!\d))", _whole),
     ("card", _ALONE.format(r"(?P<it>\d{12,19})"), _whole_if(_is_card)),
     (
         "card",
         _GROUPS_ALONE.format(r"(?P<it>\d{4}(?P<gap>[- ])(?:\d{4}(?P=gap)\d{4}(?P=gap)\d{4}|\d{6}(?P=gap)\d{5}))"),
         _whole_if(_is_card),
     ),
-    ("account", r"(?i:\bqq|微信|wechat)[^0-9\]]{0,6}(?P<it>(?<!\d)\d{5,12}(?!\d))", _whole),
+    ("account", r"(?i:(?<![a-z])qq|微信|wechat)[^0-9\]]{0,6}(?P<it>(?<!\d)\d{5,12}(?!\d))", _whole),
     ("phone", _ALONE.format(r"(?P<it>(?:\+?86[- ]?)?1[3-9]\d{9})"), _whole),
     *(("phone", _GROUPS_ALONE.format(f"(?P<it>{pattern})"), length) for pattern, length in _PHONES),
 )

@@ -27,7 +27,7 @@ def test_without_a_size_there_is_no_spread():
     assert Spread.of([0.0, None]) is None
 
 
-@given(st.lists(st.floats(1, 1000), min_size=3, unique=True), st.floats(0.001, 1000))
+@given(st.lists(st.integers(1, 1000), min_size=3, unique=True), st.floats(0.001, 1000))
 def test_another_currency_moves_the_limits_with_the_amounts(prices, rate):
     low, high = Spread.of(prices).usual(5)
     other_low, other_high = Spread.of([price * rate for price in prices]).usual(5)
