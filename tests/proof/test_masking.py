@@ -235,16 +235,16 @@ Written by `tests/proof/test_masking.py` over data that is not part of this repo
 of every data set, these are the figures of the other.
 
 ## Sentences with made-up personal data (English, Presidio's)
-Halved by template. Right is masked whole, and as what it is. `id` here is the US social security number. All IBANs stand
-in one template, which is in the half that patterns were chosen on (21 of 21 there).
+Halved by template. Right is masked whole, and as what it is. `id` here is the US social security number. All IBANs
+stand in one template, which is in the half that patterns were chosen on (21 of 21 there).
 
 | kind | pieces | precision | recall |
 |---|---|---|---|
 {kinds}
 
 ## Real texts
-A person looked at each hit: hotlines of companies count as phone numbers. `Left` are texts in which an e-mail address or
-a Chinese mobile number can still be seen by a loose pattern, whatever it really is.
+A person looked at each hit: hotlines of companies count as phone numbers. `Left` are texts in which an e-mail address
+or a Chinese mobile number can still be seen by a loose pattern, whatever it really is.
 
 | texts | number | right | false | left |
 |---|---|---|---|---|
