@@ -126,6 +126,10 @@ def real_texts(folder):
     ]
 
 
+def reported(name, texts):
+    return (text for place, text in enumerate(texts) if is_reported(f"{name}{place}"))
+
+
 def judge_texts(name, texts):
     """Hits by kind and verdict in the reported half; `not judged` where nobody has looked at a hit yet."""
     verdicts = json.loads(JUDGED.read_text()).get(name, {"right": [], "false": []})
@@ -177,6 +181,51 @@ def made_up(seed=11, number=5_000):
     return {name: [draw() for _ in range(number)] for name, draw in drawn.items()}
 
 
+def mobile(chance):
+    number = f"1{chance.choice('3456789')}{chance.randrange(10**9):09}"
+    gap = chance.choice(" -")
+    wide = number.translate({ord("0") + digit: ord("０") + digit for digit in range(10)})
+    return chance.choice([number, gap.join((number[:3], number[3:7], number[7:])), f"+86 {number}", wide])
+
+
+def identity(chance):
+    born = f"{chance.randint(1930, 2015)}{chance.randint(1, 12):02}{chance.randint(1, 28):02}"
+    number = f"{chance.randint(110000, 659000)}{born}{chance.randrange(1000):03}"
+    weights = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2]
+    rest = sum(weight * int(digit) for weight, digit in zip(weights, number, strict=True)) % 11
+    return number + "10X98765432"[rest]
+
+
+def iban(chance):
+    country, length = chance.choice([("DE", 18), ("FR", 23), ("BE", 12), ("CH", 17)])
+    account = f"{chance.randrange(10**length):0{length}}"
+    check = 98 - int(account + "".join(str(int(letter, 36)) for letter in country) + "00") % 97
+    number = f"{country}{check:02}{account}"
+    return chance.choice([number, " ".join(number[place : place + 4] for place in range(0, len(number), 4))])
+
+
+PLANTED = {
+    "phone": ("Chinese mobile numbers: plain, in groups, with +86, full width", mobile),
+    "id": ("Chinese ID numbers", identity),
+    "iban": ("IBANs of DE, FR, BE and CH: plain and in groups", iban),
+}
+
+
+def planted(texts, seed=12, number=2_000):
+    """By kind, how many numbers with valid check digits, put into real texts, become tokens."""
+    chance = random.Random(seed)
+    return {
+        kind: sum(is_masked(text, draw(chance), kind) for text in chance.sample(texts, number))
+        for kind, (_, draw) in PLANTED.items()
+    }
+
+
+def is_masked(text, number, kind):
+    """Whether the number, between commas in the middle of the text, becomes a token and nothing else does."""
+    first, second = text[: len(text) // 2], text[len(text) // 2 :]
+    return mask(normalise(f"{first},{number},{second}")) == mask(normalise(f"{first},[{kind}],{second}"))
+
+
 def share(part, whole):
     return part / whole if whole else None
 
@@ -189,18 +238,20 @@ def shown(number):
 def measured(data_folder):
     sentences = judge_sentences(data_folder("pii-presidio-synth"))
     texts = [(label, *judge_texts(name, found)) for name, label, found in real_texts(data_folder)]
+    hosts = list(reported("reviews", reviews(data_folder("zh-online-shopping-10-cats"))))
     drawn = {
         name: (len(texts), sum(bool(find(normalise(text))) for text in texts)) for name, texts in made_up().items()
     }
-    return sentences, texts, drawn
+    return sentences, texts, planted(hosts), drawn
 
 
 def test_masking_finds_personal_data_and_leaves_what_shops_write(measured):
-    sentences, texts, drawn = measured
+    sentences, texts, numbers, drawn = measured
     RESULTS.mkdir(exist_ok=True)
     as_json = {
         "sentences": sentences,
         "texts": {label: {"texts": number, **counts} for label, number, counts in texts},
+        "planted": numbers,
         "made_up": {name: {"texts": number, "masked": masked} for name, (number, masked) in drawn.items()},
     }
     (RESULTS / "masking.json").write_text(json.dumps(as_json, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
@@ -212,6 +263,7 @@ def test_masking_finds_personal_data_and_leaves_what_shops_write(measured):
     for label, number, counts in texts:
         assert counts["not judged"] == counts["gone"] == 0, f"look at the hits in {label} and say what they are"
         assert counts["false"] <= 0.001 * number, label
+    assert min(numbers.values()) >= 1_980, numbers
     assert all(masked <= 0.02 * number for number, masked in drawn.values())
 
 
@@ -222,12 +274,13 @@ def kind_row(kind, counts):
     )
 
 
-def markdown(sentences, texts, drawn):
+def markdown(sentences, texts, numbers, drawn):
     kinds = "\n".join(kind_row(kind, counts) for kind, counts in sentences.items())
     hits = "\n".join(
         f"| {label} | {number:,} | {counts['right']} | {counts['false']} | {counts['left']} |"
         for label, number, counts in texts
     )
+    put = "\n".join(f"| {PLANTED[kind][0]} | 2,000 | {found:,} |" for kind, found in numbers.items())
     made = "\n".join(f"| {name} | {number:,} | {masked} |" for name, (number, masked) in drawn.items())
     return f"""# What masking finds, and what it takes for personal data
 
@@ -249,6 +302,13 @@ or a Chinese mobile number can still be seen by a loose pattern, whatever it rea
 | texts | number | right | false | left |
 |---|---|---|---|---|
 {hits}
+
+## Planted in Chinese reviews
+Numbers drawn at random with valid check digits, each between commas in the middle of a review.
+
+| numbers | planted | masked as what they are |
+|---|---|---|
+{put}
 
 ## Made up at random
 Order numbers of eleven digits that begin as a Chinese mobile number does are masked, and so are long ones that are card
