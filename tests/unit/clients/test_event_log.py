@@ -11,10 +11,11 @@ import threading
 from datetime import timedelta
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from fakes.fake_clock import FakeClock
-from fakes.sample_events import NOON, RECIPE, exposure, outcome
+from fakes.sample_events import NOON, RECIPE, comparison, exposure, outcome
 from recflow.artifacts.digests import digest_json
 from recflow.clients.event_log import DuckEventLog
 from recflow.clients.segments import Segment
@@ -441,3 +442,16 @@ def test_what_was_written_is_synced_soon_after_without_anybody_asking(log):
     while segment._synced < segment.size:
         threading.Event().wait(0.01)
     assert segment.unsynced() is None
+
+
+def test_of_an_erased_user_no_byte_is_left_once_the_gateway_has_finished_its_segment(log, folder):
+    log.append("w", [comparison("c-1", query="a secret wish"), comparison("c-2", user_key="user-2")])
+    assert log.erase_comparisons(RECIPE, ["user-1"]) == 1, "a live writer's segment is left alone, and told"
+    assert log.comparisons(RECIPE, *WINDOW)["query"].to_pylist() == ["a secret wish", "red shoes"]
+    log.close()
+    assert log.erase_comparisons(RECIPE, ["user-1"]) == 0
+    assert log.comparisons(RECIPE, *WINDOW)["query"].to_pylist() == ["", "red shoes"]
+    rows = [pq.read_table(path).to_pylist() for path in folder.rglob("*.parquet")]
+    assert rows
+    assert "a secret wish" not in str(rows)
+    assert segments(folder) == []
