@@ -6,6 +6,7 @@ from pydantic import Field
 
 from recflow.artifacts.events import OutcomeName
 from recflow.artifacts.frozen import Frozen
+from recflow.config.sections.cleaning import CleaningSection
 from recflow.config.sections.sources import Delivered, SourceSection
 
 
@@ -25,6 +26,7 @@ class DataSection(Frozen):
     """From events to a validated partition."""
 
     source: SourceSection = SourceSection()
+    cleaning: CleaningSection = CleaningSection()
     checks: tuple[CheckRule, ...] = ()
     max_quarantined_share: float = Field(
         default=0.2, ge=0, lt=1, description="More bad rows than this is a broken feed, not bad luck: BadData."

@@ -46,7 +46,9 @@ class ColumnRule(Frozen):
     map: dict[str, str] = Field(default_factory=dict, description="Values and what they are called here.")
     decimal: Literal[".", ","] = Field(default=".", description="Decimal sign; with a comma, dots part thousands.")
     scale: float = Field(default=1, ge=-1e12, le=1e12, description="Numbers are multiplied by it …")
-    offset: float = Field(default=0, ge=-1e12, le=1e12, description="… and then get this added: 1 for positions that count from 0.")
+    offset: float = Field(
+        default=0, ge=-1e12, le=1e12, description="… and then get this added: 1 for positions that count from 0."
+    )
     time: tuple[Annotated[str, AfterValidator(_time_format)], ...] = Field(
         default=(),
         description="Formats, the first that fits: iso, seconds, milliseconds, microseconds, or as %d.%m.%Y.",
