@@ -14,6 +14,9 @@ from recflow.wiring import Services, build_services
 from recflow.wiring.gateway import build_gateway, gateway_address, gateway_recipes, read_keys, read_tokens
 
 app = typer.Typer(help="Serve: route shoppers' requests to versions.", no_args_is_help=True)
+# Longer than load balancers keep idle connections (60 s is common): who closes first must not be the server, or a
+# request that is on its way meets a closed connection. uvicorn's own five seconds are far below.
+KEEP_ALIVE_S = 75
 _DRAIN_S = 10
 
 
@@ -48,6 +51,7 @@ def up(
         log_level="warning",
         server_header=False,
         timeout_graceful_shutdown=_DRAIN_S,
+        timeout_keep_alive=KEEP_ALIVE_S,
     )
 
 

@@ -12,7 +12,7 @@ from recflow.artifacts.plans import Plan
 from recflow.config.sections.compression import CompressionSection
 from recflow.config.sections.data import DataSection, LabelSection, SplitSection
 from recflow.config.sections.gate import OfflineGateSection, OnlineGateSection
-from recflow.config.sections.outcomes import SERVING_METRICS, OutcomesSection
+from recflow.config.sections.outcomes import SERVING_METRICS, OutcomeKind, OutcomesSection
 from recflow.config.sections.serving import PackagingSection, RetentionSection, ServingSection, WatchSection
 from recflow.config.sections.training import TrainingSection
 from recflow.config.zones import known_zone
@@ -21,8 +21,8 @@ Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "satur
 WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
 _DAILY = re.compile(r"([0-5]?\d)\s+([01]?\d|2[0-3])\s+\*\s+\*\s+\*")
 OF_A_MODEL = (
-    "labels", "split", "training", "compression", "packaging", "offline_gate", "online_gate", "rollout", "serving",
-    "watch",
+    "outcomes", "labels", "split", "training", "compression", "packaging", "offline_gate", "online_gate", "rollout",
+    "serving", "watch",
 )  # fmt: skip
 SMALLEST_CANARY = 0.1  # percent; ten of the ten thousand buckets
 
@@ -138,6 +138,11 @@ class Recipe(Frozen):
     def has_model(self) -> bool:
         """Whether something is trained, released and served."""
         return self.task != "none"
+
+    @property
+    def acts(self) -> tuple[OutcomeKind, ...]:
+        """The kinds of acts on answers; none where nothing is served."""
+        return self.outcomes.kinds if self.has_model else ()
 
     @property
     def digest(self) -> str:

@@ -50,7 +50,7 @@ def day_facts(engine: Engine, rows: Table, recipe: Recipe) -> DayFacts:
         kind.name: quantile(
             when((rows.kind == kind.name) & (rows.value > 0) & (rows.value <= kind.max_value), rows.value), 0.95
         )
-        for kind in recipe.outcomes.kinds
+        for kind in recipe.acts
         if kind.max_value
     }
     found = engine.fetch(rows.aggregate(rows=rows.count(), **values)).to_pylist()[0]
@@ -60,7 +60,7 @@ def day_facts(engine: Engine, rows: Table, recipe: Recipe) -> DayFacts:
 
 def built_in_checks(facts: DayFacts, interval: Interval, recipe: Recipe) -> list[Check]:
     """The checks every source must pass, of the kinds of rows that the day has."""
-    outcomes = tuple(kind.name for kind in recipe.outcomes.kinds)
+    outcomes = tuple(kind.name for kind in recipe.acts)
     behaviour, others = (*_SHOWN, *outcomes), recipe.data.other_kinds
     labelled = (*_JUDGED, *behaviour)
     day_s = (interval.end - interval.start).total_seconds()
@@ -103,7 +103,7 @@ def built_in_checks(facts: DayFacts, interval: Interval, recipe: Recipe) -> list
             {"column": "query", "max_value": _MAX_QUERY_CHARACTERS},
             "warning",
         ),
-        *_value_checks(facts, recipe.outcomes.kinds),
+        *_value_checks(facts, recipe.acts),
     ]
     return [check for check in checks if not check.kinds or facts.kinds.keys() & set(check.kinds)]
 
@@ -119,7 +119,7 @@ def with_evidence(engine: Engine, rows: Table, interval: Interval, recipe: Recip
     An act soon after midnight on a search that is not of this day may be on one of the day before, and counts as shown.
     `requests_a_minute` is null where too few rows of a user fall into a minute to break the limit.
     """
-    outcomes = [kind.name for kind in recipe.outcomes.kinds]
+    outcomes = [kind.name for kind in recipe.acts]
     acts = rows.filter(rows.kind.isin(outcomes))
     answered = acts.semi_join(rows.filter(rows.kind == "impression"), ["request_id", "item_id"])
     early = seconds_after(interval.start, acts["at"]) <= 60 * recipe.labels.attribution_minutes
