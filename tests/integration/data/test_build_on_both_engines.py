@@ -23,7 +23,7 @@ SETTINGS = recipe("shop", split={"replay_share": 0.3})
 def rows_of_day(opened, shop, number, folder):
     """The typed rows of a day, unjudged, as a partition holds them."""
     delivery = open_source(recipe("shop", str(shop)), shop.as_uri()).deliver(day(number), folder)
-    rows = clean(opened, opened.read(delivery.files), "day", DataSection(max_duplicate_share=0.5).rows
+    rows = clean(opened, opened.read(delivery.files), "day", DataSection(max_duplicate_share=0.5)).rows
     kept = with_evidence(opened, rows, day(number), SETTINGS)
     kept = kept.filter(kept.shown, kept.request_id.notnull(), kept["at"].notnull(), kept.position > 0)
     kept = kept.filter(kept["query"].notnull(), kept.title.notnull())

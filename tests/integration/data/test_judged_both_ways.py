@@ -41,7 +41,7 @@ def judged(opened, shop, folder, rules, **options):
     """The verdict on the first day: what its report says, and the rows it refuses."""
     settings = recipe("shop", str(shop), data={"checks": rules})
     delivery = open_source(settings, shop.as_uri()).deliver(day(), folder)
-    rows = clean(opened, opened.read(delivery.files), "day", DataSection(max_duplicate_share=0.5).rows
+    rows = clean(opened, opened.read(delivery.files), "day", DataSection(max_duplicate_share=0.5)).rows
     checks = [
         *built_in_checks(day_facts(opened, rows, settings), day(), settings),
         *recipe_checks(settings.data.checks),
