@@ -11,7 +11,7 @@ from recflow.config.sections.outcomes import OutcomeKind
 from recflow.data.rows import COLUMNS, DAMAGE, PLACE
 from recflow.domain.matching import SKEW
 from recflow.engine import Engine, Table
-from recflow.engine.expressions import minute, quantile, real, seconds_after
+from recflow.engine.expressions import minute, quantile, real, seconds_after, when
 
 _DAMAGE = "\N{REPLACEMENT CHARACTER}"
 _OUTLIER_FACTOR = 10
@@ -46,13 +46,15 @@ class DayFacts:
 def day_facts(engine: Engine, rows: Table, recipe: Recipe) -> DayFacts:
     """The facts of a day's typed rows."""
     counted = engine.fetch(rows.group_by("kind").aggregate(rows=rows.count())).to_pydict()
-    usual = {}
-    for kind in recipe.outcomes.kinds:
-        possible = (rows.kind == kind.name) & (rows.value > 0) & (rows.value <= kind.max_value)
-        values = rows.filter(possible)
-        found = engine.fetch(values.aggregate(usual=quantile(values.value, 0.95)))["usual"][0].as_py()
-        if found is not None:
-            usual[kind.name] = found
+    values = {
+        kind.name: quantile(
+            when((rows.kind == kind.name) & (rows.value > 0) & (rows.value <= kind.max_value), rows.value), 0.95
+        )
+        for kind in recipe.outcomes.kinds
+        if kind.max_value
+    }
+    found = engine.fetch(rows.aggregate(rows=rows.count(), **values)).to_pylist()[0]
+    usual = {name: found[name] for name in values if found[name] is not None}
     return DayFacts(dict(zip(counted["kind"], counted["rows"], strict=True)), usual)
 
 

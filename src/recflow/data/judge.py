@@ -124,14 +124,16 @@ def _by_expressions(engine: Engine, rows: Table, checks: Sequence[Check], title:
     table = offending.with_repeats(rows, of_rows)
     counts = _count(engine, table, of_rows)
     results = {check.name: _counted(check, counts[check.name]) for check in of_rows}
-    for check in (check for check in of_rows if counts[check.name]["broken"]):
-        results[check.name] = replace(results[check.name], examples=_examples(engine, table, check))
-    _document(engine, table, of_rows, results, title, judge_of_rows)
+    broken = [check for check in of_rows if counts[check.name]["broken"]]
+    documented = _documented(engine, table, broken)
+    for number, check in enumerate(broken):
+        results[check.name] = replace(results[check.name], examples=_examples(documented, check, number))
+    _document(documented.select(table.columns), of_rows, results, title, judge_of_rows)
     results |= _judge_day(engine, rows, of_day, f"{title}-as-a-whole", judge_of_rows)
     refusing = [check for check in of_rows if check.severity == "blocking" and results[check.name].broken]
-    broken = [_offenders(table, check).select(*PLACE, reason=constant(check.name)) for check in refusing]
-    broken = broken or [engine.load(_NO_REASON)]
-    return Verdict(tuple(results[check.name] for check in checks), engine.keep(_reasons(_union(broken))))
+    reasons = [_offenders(table, check).select(*PLACE, reason=constant(check.name)) for check in refusing]
+    reasons = reasons or [engine.load(_NO_REASON)]
+    return Verdict(tuple(results[check.name] for check in checks), engine.keep(_reasons(_union(reasons))))
 
 
 def _refuse_untold(checks: Sequence[Check]) -> None:
@@ -167,31 +169,32 @@ def _counted(check: Check, counts: Mapping[str, int]) -> CheckResult:
     return CheckResult(check.name, check.expectation, check.severity, passed, counts["judged"], broken, ())
 
 
-def _examples(engine: Engine, table: Table, check: Check) -> tuple[str, ...]:
-    first = _offenders(table, check).order_by(list(PLACE)).limit(EXAMPLES)
-    return tuple(map(_example, engine.fetch(first.select(check.kwargs["column"]))[0].to_pylist()))
-
-
 def _offenders(table: Table, check: Check) -> Table:
     return table.filter(offending.offends(check, table))
 
 
+def _documented(engine: Engine, table: Table, broken: Sequence[Check]) -> pa.Table:
+    """The first rows that break each check, and in a column of its own for each check whether they break it."""
+    places = [_offenders(table, check).select(*PLACE).order_by(list(PLACE)).limit(_DOCUMENTED_ROWS) for check in broken]
+    shown = engine.keep(first_of_each(_union([table.select(*PLACE).limit(0), *places]), PLACE, PLACE))
+    rows = table.semi_join(shown, list(PLACE))
+    breaks = {_breaks(number): offending.offends(check, rows) for number, check in enumerate(broken)}
+    return engine.fetch(rows.mutate(**breaks).order_by(list(PLACE)))
+
+
+def _breaks(number: int) -> str:
+    return f"breaks_{number}"
+
+
+def _examples(documented: pa.Table, check: Check, number: int) -> tuple[str, ...]:
+    first = documented.filter(documented[_breaks(number)]).slice(0, EXAMPLES)
+    return tuple(map(_example, first[check.kwargs["column"]].to_pylist()))
+
+
 def _document(
-    engine: Engine,
-    table: Table,
-    checks: Sequence[Check],
-    results: Mapping[str, CheckResult],
-    title: str,
-    judge_of_rows: Judge,
+    rows: pa.Table, checks: Sequence[Check], results: Mapping[str, CheckResult], title: str, judge_of_rows: Judge
 ) -> None:
     """Let Great Expectations judge some of the rows that break checks, and document what it finds."""
-    places = [
-        _offenders(table, check).select(*PLACE).order_by(list(PLACE)).limit(_DOCUMENTED_ROWS)
-        for check in checks
-        if results[check.name].broken
-    ]
-    shown = engine.keep(first_of_each(_union([table.select(*PLACE).limit(0), *places]), PLACE, PLACE))
-    rows = engine.fetch(table.semi_join(shown, list(PLACE)).order_by(list(PLACE)))
     notes = {name: f"{name}: {result.broken} of {result.judged} rows break it" for name, result in results.items()}
     broken = [check for check in checks if results[check.name].broken or "mostly" not in check.kwargs]
     found = judge_of_rows.judge(rows, [_of_all_rows(check) for check in broken], title, notes)

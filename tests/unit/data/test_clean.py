@@ -116,8 +116,8 @@ def test_thirty_percent_duplicates_are_a_replayed_feed():
         cleaned([*rows, *rows[:30]])
 
 
-@settings(deadline=None)
-@given(st.lists(st.text(max_size=20), min_size=1, max_size=20, unique=True))
+@settings(max_examples=5, deadline=None)
+@given(st.lists(st.text(max_size=20), min_size=1, max_size=200, unique=True))
 def test_cleaning_what_was_cleaned_changes_nothing(queries):
     first = cleaned([judgement(number, query=query) for number, query in enumerate(queries)]).column("query")
     again = cleaned([judgement(number, query=query) for number, query in enumerate(first)]).column("query")
