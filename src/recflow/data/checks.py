@@ -103,7 +103,7 @@ def built_in_checks(facts: DayFacts, interval: Interval, recipe: Recipe) -> list
             {"column": "query", "max_value": _MAX_QUERY_CHARACTERS},
             "warning",
         ),
-        *_value_checks(facts, recipe.acts),
+        *_value_checks(facts, recipe.acts, others),
     ]
     return [check for check in checks if not check.kinds or facts.kinds.keys() & set(check.kinds)]
 
@@ -166,7 +166,7 @@ def _undamaged(column: str, severity: Literal["blocking", "warning"] = "blocking
     return Check(f"{column}_undamaged", "expect_column_values_to_not_match_regex", kwargs, severity)
 
 
-def _value_checks(facts: DayFacts, kinds: Sequence[OutcomeKind]) -> Iterator[Check]:
+def _value_checks(facts: DayFacts, kinds: Sequence[OutcomeKind], others: Sequence[str]) -> Iterator[Check]:
     """Bounds on what an act is worth. A value where none belongs is told and kept: nothing is made of it."""
     for kind in (kind for kind in kinds if kind.max_value):
         name = kind.name
@@ -174,5 +174,5 @@ def _value_checks(facts: DayFacts, kinds: Sequence[OutcomeKind]) -> Iterator[Che
         yield _between(f"{name}_value_at_most", "value", None, kind.max_value, (name,))
         yield _between(f"{name}_value_typical", "value", None, usual, (name,), "warning")
     without = (*_JUDGED, *_SHOWN, *(kind.name for kind in kinds if not kind.max_value))
-    yield _between("value_within_reach", "value", None, _MAX_VALUE, without)
+    yield _between("value_within_reach", "value", None, _MAX_VALUE, (*without, *others))
     yield _between("value_where_one_belongs", "value", None, 0, without, "warning")
