@@ -218,6 +218,34 @@ class TestMapping:
         assert column(tmp_path, "like", {"map": {"add_to_cart": "cart"}}) == "like"
 
     @pytest.mark.parametrize(
+        ("pieces", "price", "rule", "made"),
+        [
+            ("3", "2.55", {}, "7.65"),
+            ("-3", "2.55", {}, "-7.65"),
+            ("-3", "2.55", {"absolute": True}, "7.65"),
+            ("3", "1.000,50", {"decimal": ","}, "3001.50"),
+            ("3", "2.5", {"scale": 100}, "750"),
+            ("many", "2.55", {}, "2.55"),
+            ("3", "free", {}, "free"),
+        ],
+    )
+    def test_numbers_are_multiplied_by_those_of_another_column_exactly(self, tmp_path, pieces, price, rule, made):
+        written(tmp_path, "e.jsonl", json.dumps({"id": "1", "price": price, "pieces": pieces}).encode() + b"\n")
+        columns = {"event_id": "id", "value": {"column": "price", "times": "pieces", **rule}}
+        assert read(tmp_path, columns=columns)[0]["value"] == made
+
+    @pytest.mark.parametrize(("value", "made"), [("-1", "return"), ("12", "purchase"), ("0", "purchase"), ("", "")])
+    def test_values_are_called_by_the_first_pattern_that_they_fit(self, tmp_path, value, made):
+        assert column(tmp_path, value, {"match": {"-.+": "return", ".+": "purchase"}}) == made
+
+    def test_a_pattern_that_is_none_is_refused(self):
+        with pytest.raises(ValidationError, match="is no pattern"):
+            SourceSection(
+                adapter="tables",
+                events=[{"files": ["{date:%d}.csv"], "columns": {"kind": {"column": "a", "match": {"(": "b"}}}}],
+            )
+
+    @pytest.mark.parametrize(
         ("value", "rule", "made"),
         [
             (0, {"offset": 1}, "1"),

@@ -32,11 +32,19 @@ def _time_format(text: str) -> str:
     return text
 
 
+def _regex(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"{text} is no pattern: {error}") from error
+    return text
+
+
 class ColumnRule(Frozen):
     """How one column is made: from a column of the source, a constant, or the start of the day.
 
-    In this order: `map`, then `decimal`, `scale` and `offset`, then `time` or `id_of_text`. A value that does not fit
-    stays as it was delivered, and the checks find it.
+    In this order: `map`, `match`, then `decimal`, `times`, `scale`, `offset`, then `time` or `id_of_text`. A value that
+    does not fit stays as it was delivered, and the checks find it.
     """
 
     column: str = Field(default="", description="Its name in the source; a.b reaches into an object of JSON lines.")
@@ -44,11 +52,17 @@ class ColumnRule(Frozen):
     day_start: bool = Field(default=False, description="The first moment of the day, for rows without a time.")
     optional: bool = Field(default=False, description="A source without this column gives no value, and is no error.")
     map: dict[str, str] = Field(default_factory=dict, description="Values and what they are called here.")
+    match: dict[Annotated[str, AfterValidator(_regex)], str] = Field(
+        default_factory=dict,
+        description="Patterns, the first that fits the whole value, and what such values are called: {'-.+': return}.",
+    )
+    times: str = Field(default="", description="Another column of the source; numbers are multiplied by its number …")
     decimal: Literal[".", ","] = Field(default=".", description="Decimal sign; with a comma, dots part thousands.")
-    scale: float = Field(default=1, ge=-1e12, le=1e12, description="Numbers are multiplied by it …")
+    scale: float = Field(default=1, ge=-1e12, le=1e12, description="… and by this …")
     offset: float = Field(
         default=0, ge=-1e12, le=1e12, description="… and then get this added: 1 for positions that count from 0."
     )
+    absolute: bool = Field(default=False, description="Without the sign: what was given back, not minus what was paid.")
     time: tuple[Annotated[str, AfterValidator(_time_format)], ...] = Field(
         default=(),
         description="Formats, the first that fits: iso, seconds, milliseconds, microseconds, or as %d.%m.%Y.",
@@ -57,14 +71,21 @@ class ColumnRule(Frozen):
 
     @model_validator(mode="after")
     def _made_of_one_thing(self) -> Self:
+        if self.times and not self.column:
+            raise ValueError("times: say in column which numbers are multiplied")
         if (self.column != "") + (self.constant is not None) + self.day_start != 1:
             raise ValueError("say one of column, constant and day_start")
         return self
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """The source's columns that it reads."""
+        return tuple(name for name in (self.column, self.times) if name)
+
+    @property
     def is_number(self) -> bool:
         """Whether values are read as numbers and written anew."""
-        return self.decimal != "." or self.scale != 1 or self.offset != 0
+        return self.decimal != "." or self.times != "" or self.scale != 1 or self.offset != 0 or self.absolute
 
 
 def _named(value: object) -> object:

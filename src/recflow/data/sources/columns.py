@@ -1,5 +1,6 @@
 """The column mapping of a recipe, on batches: what our columns are made of."""
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -24,6 +25,8 @@ def make_column(rule: ColumnRule, batch: Batch, interval: Interval, zone: str) -
         value = interval.start.isoformat() if rule.day_start else rule.constant
         return pc.if_else(pc.is_null(batch.damage), value, pa.scalar(None, pa.string()))
     values = batch.column(rule.column)
+    if rule.times:
+        values = _products(rule, values, batch.column(rule.times))
     change = _change_of(rule, zone)
     return values if change is None else _each_once(values, change)
 
@@ -44,6 +47,8 @@ def _change_of(rule: ColumnRule, zone: str) -> Callable[[str], str] | None:
     steps: list[Callable[[str], str]] = []
     if rule.map:
         steps.append(lambda text: rule.map.get(text, text))
+    if rule.match:
+        steps.append(lambda text: next((name for form, name in rule.match.items() if re.fullmatch(form, text)), text))
     if rule.is_number:
         steps.append(lambda text: _number(rule, text))
     if rule.time:
@@ -61,21 +66,40 @@ def _change_of(rule: ColumnRule, zone: str) -> Callable[[str], str] | None:
     return change
 
 
-def _each_once(values: pa.Array, change: Callable[[str], str]) -> pa.Array:
+def _each_once(values: pa.Array, change: Callable[[str], str | None]) -> pa.Array:
     coded = values.dictionary_encode()
     return texts([change(text) for text in coded.dictionary.to_pylist()]).take(coded.indices)
 
 
-def _number(rule: ColumnRule, text: str) -> str:
+def _products(rule: ColumnRule, values: pa.Array, factors: pa.Array) -> pa.Array:
+    """Each number times that of the other column, in the source's way of writing; what is no number stays."""
+    pairs = pc.binary_join_element_wise(values, factors, "\x00")
+    return pc.coalesce(_each_once(pairs, lambda pair: _product(rule, *pair.split("\x00", 1))), values)
+
+
+def _product(rule: ColumnRule, text: str, factor: str) -> str | None:
+    one, other = _decimal(rule, text), _decimal(rule, factor)
+    if one is None or other is None:
+        return None
+    return format(one * other, "f").replace(".", rule.decimal)
+
+
+def _decimal(rule: ColumnRule, text: str) -> Decimal | None:
     plain = text.replace(".", "").replace(",", ".") if rule.decimal == "," else text
     try:
         number = Decimal(plain.strip())
     except InvalidOperation:
-        return text
-    if not number.is_finite():
+        return None
+    return number if number.is_finite() else None
+
+
+def _number(rule: ColumnRule, text: str) -> str:
+    number = _decimal(rule, text)
+    if number is None:
         return text
     scale, offset = (Decimal(str(value)).normalize() for value in (rule.scale, rule.offset))
-    return format(number * scale + offset, "f")
+    made = number * scale + offset
+    return format(abs(made) if rule.absolute else made, "f")
 
 
 def _time(formats: Sequence[str], zone: str, text: str) -> str:

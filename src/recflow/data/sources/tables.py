@@ -188,12 +188,12 @@ def _counts_rows(table: Table) -> bool:
 
 
 def _wanted(table: Table) -> tuple[str, ...]:
-    columns = {rule.column for rule in table.columns.values() if rule.column}
+    columns = {name for rule in table.columns.values() for name in rule.columns}
     return tuple(sorted(columns | _required(table)))
 
 
 def _required(table: Table) -> set[str]:
-    columns = {rule.column for rule in table.columns.values() if rule.column and not rule.optional}
+    columns = {name for rule in table.columns.values() if not rule.optional for name in rule.columns}
     return columns | set(table.only) | ({table.spread.column} if table.spread else set())
 
 
