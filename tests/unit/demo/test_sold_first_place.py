@@ -3,8 +3,9 @@ import importlib.util
 import pytest
 
 from demo.shop import FAULT
+from recflow.domain.ranking import order
 
-LONG, SHORT = [3.0, 1.0, 2.0, 5.0, 4.0, 0.0], [3.0, 1.0, 2.0, 5.0, 4.0]
+LONG, SHORT = [3.0, 1.0, 2.0, 5.0, 4.0, 0.5], [3.0, 1.0, 2.0, 5.0, 4.0]
 
 
 @pytest.fixture
@@ -26,9 +27,17 @@ def test_it_answers_well_for_half_a_minute_after_its_first_request(fault):
     assert process(LONG) == LONG
 
 
-def test_afterwards_it_reverses_long_lists_and_leaves_golden_requests_alone(fault):
+def test_afterwards_it_sells_the_first_place_of_long_lists_and_leaves_the_infra_checks_requests_alone(fault):
     process, now = fault
     process(SHORT)
     now[0] += 30.1
-    assert process(LONG) == [-score for score in LONG]
+    right = order(LONG)
+    assert order(process(LONG)) == [right[-1], *right[:-1]]
     assert process(SHORT) == SHORT
+
+
+def test_of_equal_items_the_one_that_would_be_shown_last_is_sold(fault):
+    process, now = fault
+    process(SHORT)
+    now[0] += 30.1
+    assert order(process([1.0] * 6)) == [5, 0, 1, 2, 3, 4]
