@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
+from demo.sold_first_place import SPARED_ITEMS
 from recflow.config.recipe import Recipe
 from recflow.config.recipe_loader import load_recipe
 
@@ -14,7 +15,6 @@ TEMPLATE = Path(__file__).with_name(RECIPE_FILE)
 FAULT = Path(__file__).with_name("sold_first_place.py")
 DAYS = 5
 SHUFFLED_DAY, REVERSED_DAY = 3, 4
-LONG_LIST = 6  # products of a list that the planted fault touches
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Shop:
 
         with tempfile.TemporaryDirectory(prefix="recflow-demo-") as scratch:
             recipe = replace(self, home=Path(scratch)).write_recipe()
-        need = Need(queries=recipe.offline_gate.min_queries, products=LONG_LIST)
+        need = Need(queries=recipe.offline_gate.min_queries, products=SPARED_ITEMS + 1)
         refuse_thin(read_pairs(self.data), DAYS, recipe.split, need)
 
     def open(self) -> str:

@@ -51,6 +51,7 @@ def refuse_thin(files: Mapping[str, Sequence[Record]], days: int, split: SplitSe
                 expected=f"{need.queries} queries that train and {need.queries} held out, each with"
                 f" {need.products} products or more and two grades",
                 seen=f"{' and '.join(thin)}, {sum(map(len, files.values()))} rows in all",
+                then="nothing is trained",
                 action="give more judged queries, or more products a query",
             )  # fmt: skip
 
