@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
-from demo.sold_first_place import SPARED_ITEMS
+from demo.sold_places import SPARED_ITEMS
 from recflow.config.recipe import Recipe
 from recflow.config.recipe_loader import load_recipe
 
 RECIPE_FILE = "search_relevance.yaml"
 TEMPLATE = Path(__file__).with_name(RECIPE_FILE)
-FAULT = Path(__file__).with_name("sold_first_place.py")
+FAULT = Path(__file__).with_name("sold_places.py")
 DAYS = 5
 SHUFFLED_DAY, REVERSED_DAY = 3, 4
 

@@ -58,7 +58,7 @@ class Story:
         self._give_up(four)
         self._deliver_anew(self.shop.mend())
         self.shop.write_recipe(faulty=True)
-        planted = "a change with a fault: after half a minute it sells the first place of lists above 5 items"
+        planted = "a change with a fault: after half a minute it sells the first two places of lists above 5 items"
         five = self._day("day 5", fifth, planted, S.ROLLED_BACK, one)
         self.shop.write_recipe()
         return [one, two, three, four, five]

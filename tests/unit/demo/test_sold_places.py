@@ -27,17 +27,17 @@ def test_it_answers_well_for_half_a_minute_after_its_first_request(fault):
     assert process(LONG) == LONG
 
 
-def test_afterwards_it_sells_the_first_place_of_long_lists_and_leaves_the_infra_checks_requests_alone(fault):
+def test_afterwards_it_sells_the_first_places_of_long_lists_and_leaves_the_infra_checks_requests_alone(fault):
     process, now = fault
     process(SHORT)
     now[0] += 30.1
     right = order(LONG)
-    assert order(process(LONG)) == [right[-1], *right[:-1]]
+    assert order(process(LONG)) == [*right[-2:], *right[:-2]]
     assert process(SHORT) == SHORT
 
 
-def test_of_equal_items_the_one_that_would_be_shown_last_is_sold(fault):
+def test_of_equal_items_those_that_would_be_shown_last_are_sold(fault):
     process, now = fault
     process(SHORT)
     now[0] += 30.1
-    assert order(process([1.0] * 6)) == [5, 0, 1, 2, 3, 4]
+    assert order(process([1.0] * 6)) == [4, 5, 0, 1, 2, 3]
