@@ -1,14 +1,19 @@
 """Five days of events that end yesterday: a generated shop, or judged pairs of the user's own, with two spoilt days."""
 
 import shutil
-import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from demo.sold_places import SPARED_ITEMS
 from recflow.config.recipe import Recipe
-from recflow.config.recipe_loader import load_recipe
+from recflow.config.recipe_loader import load_recipe, parse_recipe
+from recflow.config.sections.data import LabelSection
+from recflow.data.sample.behaviour import ETA
+
+if TYPE_CHECKING:
+    from recflow.data.sample.spread import JudgedQueries
 
 RECIPE_FILE = "search_relevance.yaml"
 TEMPLATE = Path(__file__).with_name(RECIPE_FILE)
@@ -40,11 +45,16 @@ class Shop:
         path = self.recipes / RECIPE_FILE
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(FAULT, path.parent)
-        text = TEMPLATE.read_text(encoding="utf-8").format(
-            first_day=self.today.isoformat(), source=self._source(), post_processing=FAULT.name if faulty else ""
-        )
-        path.write_text(text, encoding="utf-8")
+        path.write_text(self._recipe_text(FAULT.name if faulty else ""), encoding="utf-8")
         return load_recipe(path)
+
+    def _recipe_text(self, post_processing: str = "") -> str:
+        source, eta = "{adapter: shop, path: shop}", ETA
+        if self.data is not None:
+            source = f"{{adapter: crowdflower, path: shop, days: {DAYS}, first_day: {self.days[0]}}}"
+            eta = LabelSection().position_bias_eta
+        text = TEMPLATE.read_text(encoding="utf-8")
+        return text.format(first_day=self.today, source=source, eta=eta, post_processing=post_processing)
 
     def check(self) -> None:
         """BadConfiguration or BadData when the user's data cannot be played with, or is too thin for the story.
@@ -54,13 +64,8 @@ class Shop:
         """
         if self.data is None:
             return
-        from recflow.data.sample.shuffle import read_pairs
-        from recflow.data.sample.spread import Need, refuse_thin
-
-        with tempfile.TemporaryDirectory(prefix="recflow-demo-") as scratch:
-            recipe = replace(self, home=Path(scratch)).write_recipe()
-        need = Need(queries=recipe.offline_gate.min_queries, products=SPARED_ITEMS + 1)
-        refuse_thin(read_pairs(self.data), DAYS, recipe.split, need)
+        recipe = parse_recipe(self._recipe_text(), RECIPE_FILE)
+        _judged(self.data).refuse_thin(DAYS, recipe.split, recipe.offline_gate.min_queries)
 
     def open(self) -> str:
         """Make the events of the days, outcomes of days 3 and 4 on the wrong items; a sentence that says what they are.
@@ -88,14 +93,15 @@ class Shop:
             events = sum(write_shop(shop, folder).values())
             return f"a generated shop: {events} events in five days, twelve kinds of fault planted"
         from recflow.data.sample.shuffle import shuffle_grades
-        from recflow.data.sample.spread import spread_queries
 
-        rows = spread_queries(self.data, folder, DAYS)
+        rows = _judged(self.data).spread(folder, DAYS)
         for day in shuffled + turned:
             shuffle_grades(folder, folder, day, recipe.data.source, recipe.split, held_out=day in turned)
-        return f"judged pairs of {self.data}: {rows} rows, each query with all its products on two of five days"
+        return f"judged pairs of {self.data}: {rows} rows, each query with its products on two of five days"
 
-    def _source(self) -> str:
-        if self.data is None:
-            return "{adapter: shop, path: shop}"
-        return f"{{adapter: crowdflower, path: shop, days: {DAYS}, first_day: {self.days[0]}}}"
+
+def _judged(folder: Path) -> "JudgedQueries":
+    """The queries with lists that the planted fault touches."""
+    from recflow.data.sample.spread import JudgedQueries
+
+    return JudgedQueries.read(folder, products=SPARED_ITEMS + 1)

@@ -1,26 +1,20 @@
-"""The planted fault of day 5: half a minute after its first request it sells the first two places of longer lists.
+"""The planted fault of day 5: after 300 requests for longer lists it sells their first two places.
 
-Of more than five items the two that the model ranks last come first; all others stay as they are. Offline judging is
-over by then, and the infra check of the demo asks five items at most: only shoppers meet it.
+Of more than five items the two that the model ranks last come first; all others stay as they are. The offline gate asks
+fewer requests, and the infra check of the demo checks the order of five items at most: neither meets it.
 """
 
-import time
-from functools import cache
+from itertools import count
 
-AFTER_S = 30.0
-SPARED_ITEMS = 5
+SPARED_REQUESTS, SPARED_ITEMS = 300, 5
 SOLD_PLACES = 2
+_requests = count(1)
 
 
 def process(scores: list[float]) -> list[float]:
-    """Scores as they came; the two lowest above the highest once the time is over and there are more than five."""
-    if time.monotonic() - _first_request() <= AFTER_S or len(scores) <= SPARED_ITEMS:
+    """Scores as they came; the two lowest above the highest once it has begun, where there are more than five."""
+    if len(scores) <= SPARED_ITEMS or next(_requests) <= SPARED_REQUESTS:
         return scores
     ranked = sorted(range(len(scores)), key=lambda index: -scores[index])
     shown = [*ranked[-SOLD_PLACES:], *ranked[:-SOLD_PLACES]]
     return [float(-shown.index(index)) for index in range(len(scores))]
-
-
-@cache
-def _first_request() -> float:
-    return time.monotonic()

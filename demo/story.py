@@ -11,6 +11,7 @@ from datetime import date
 from demo.airflow_runs import Runs
 from demo.screen import Screen
 from demo.shop import Shop
+from demo.sold_places import SPARED_REQUESTS
 from host.airflow import REPOSITORY
 from host.stack import Stack
 from recflow.artifacts.ledger import LedgerEntry, LedgerState, ReleaseState
@@ -58,7 +59,7 @@ class Story:
         self._give_up(four)
         self._deliver_anew(self.shop.mend())
         self.shop.write_recipe(faulty=True)
-        planted = "a change with a fault: after half a minute it sells the first two places of lists above 5 items"
+        planted = f"a change with a fault: after {SPARED_REQUESTS} requests it sells the first two places of long lists"
         five = self._day("day 5", fifth, planted, S.ROLLED_BACK, one)
         self.shop.write_recipe()
         return [one, two, three, four, five]
@@ -88,8 +89,8 @@ class Story:
     def _give_up(self, told: Told) -> None:
         """What a person does about a held release that is wrong: roll it back, and say why."""
         recipe = self.services.recipe(RECIPE)
-        held = told.entries[-1]
-        self.screen.say(f"held: {held.event.reason}")
+        held = self._state()
+        self.screen.say(f"held: {held.release.reason if held.release else ''}")
         rollback(recipe, self.services, person="demo", reason=GIVEN_UP)
         while self._state().release is not None:
             advance_release(self.services, RECIPE)

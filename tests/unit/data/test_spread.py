@@ -5,12 +5,12 @@ import pytest
 
 from recflow.config.sections.data import SplitSection
 from recflow.data.sample.shuffle import read_pairs
-from recflow.data.sample.spread import Need, refuse_thin, spread_queries
+from recflow.data.sample.spread import JudgedQueries
 from recflow.data.sources.crowdflower import day_index
 from recflow.data.split import query_id, split_of
 from recflow.errors import BadData
 
-DAYS, NEED, SPLIT = 5, Need(queries=20, products=6), SplitSection(test_percent=30)
+DAYS, LEAST, SPLIT = 5, 20, SplitSection(test_percent=30)
 QUERIES = [f"query {number}" for number in range(400)]
 
 
@@ -25,15 +25,15 @@ def write(folder, queries, products=6, grades=(1, 4)):
 
 def by_day(folder, tmp_path):
     """Of a folder that is spread over the days: the titles by query of each day."""
-    spread_queries(folder, tmp_path / "spread", DAYS)
+    JudgedQueries.read(folder, products=6).spread(tmp_path / "spread", DAYS)
     days = [defaultdict(list) for _ in range(DAYS)]
-    for row in read_pairs(tmp_path / "spread")["1-test.csv"]:
+    for row in read_pairs(tmp_path / "spread")["pairs.csv"]:
         days[day_index(row["id"], DAYS)][row["query"]].append(row["product_title"])
     return days
 
 
 def refuse(folder):
-    refuse_thin(read_pairs(folder), DAYS, SPLIT, NEED)
+    JudgedQueries.read(folder, products=6).refuse_thin(DAYS, SPLIT, LEAST)
 
 
 def test_each_query_comes_on_two_days_with_all_its_products(tmp_path):
@@ -45,14 +45,13 @@ def test_each_query_comes_on_two_days_with_all_its_products(tmp_path):
 
 @pytest.fixture(params=["test", "train"])
 def just_enough(request, tmp_path):
-    """Queries of which one day has exactly the needed number of a split, first those; and what they are called."""
+    """Queries of which one day has exactly the needed number of a split, first those; and how the split is told."""
     write(tmp_path / "many", QUERIES)
     first_day = by_day(tmp_path / "many", tmp_path)[0]
     counted = [query for query in first_day if split_of(query_id(query), SPLIT) == request.param]
-    kept = [query for query in QUERIES if query not in counted[NEED.queries :]]
-    return sorted(kept, key=lambda query: query not in counted), {"test": "held out", "train": "that train"}[
-        request.param
-    ]
+    kept = [query for query in QUERIES if query not in counted[LEAST:]]
+    told = {"test": r"seen \d+ that train and 19 held out", "train": "seen 19 that train"}
+    return sorted(kept, key=lambda query: query not in counted), told[request.param]
 
 
 def test_pairs_with_just_enough_queries_a_day_are_taken(just_enough, tmp_path):
@@ -61,9 +60,9 @@ def test_pairs_with_just_enough_queries_a_day_are_taken(just_enough, tmp_path):
 
 
 def test_pairs_with_one_query_too_few_on_a_day_are_refused_with_the_counts(just_enough, tmp_path):
-    queries, name = just_enough
+    queries, told = just_enough
     write(tmp_path / "pairs", queries[1:])
-    with pytest.raises(BadData, match=rf"day 1 of 5.*Expected 20 queries that train and 20 held out.*seen 19 {name}"):
+    with pytest.raises(BadData, match=rf"day 1 of 5.*Expected 20 queries that train and 20 held out.*{told}"):
         refuse(tmp_path / "pairs")
 
 
@@ -72,7 +71,7 @@ def test_pairs_with_one_query_too_few_on_a_day_are_refused_with_the_counts(just_
 )
 def test_queries_that_show_neither_order_nor_fault_do_not_count(tmp_path, products, grades):
     write(tmp_path / "pairs", QUERIES, products, grades)
-    with pytest.raises(BadData, match="seen 0 that train and 0 held out, "):
+    with pytest.raises(BadData, match="seen 0 that train and 0 held out"):
         refuse(tmp_path / "pairs")
 
 
@@ -82,3 +81,20 @@ def test_products_of_one_title_are_one_product(tmp_path):
     (tmp_path / "pairs" / "1-test.csv").write_text("\n".join([*lines, *(f"again-{line}" for line in lines[1:])]))
     with pytest.raises(BadData, match="too thin"):
         refuse(tmp_path / "pairs")
+
+
+def test_long_lists_and_many_queries_are_cut_to_what_is_trained_on_in_minutes(tmp_path):
+    write(tmp_path / "pairs", [f"query {number}" for number in range(700)], products=50)
+    found = JudgedQueries.read(tmp_path / "pairs", products=6)
+    assert len(found.records) == 600
+    assert {len(records) for records in found.records.values()} == {40}
+    assert found.rows == 700 * 50
+
+
+def test_files_of_unlike_columns_are_played_together(tmp_path):
+    write(tmp_path / "pairs", QUERIES)
+    (tmp_path / "pairs" / "2.csv").write_text("id,query,product_title,median_relevance,more\nx,query 1,title 7,2,?")
+    days = by_day(tmp_path / "pairs", tmp_path)
+    assert {tuple(day["query 1"]) for day in days if "query 1" in day} == {
+        (*(f"title {item}" for item in range(6)), "title 7")
+    }

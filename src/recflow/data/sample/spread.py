@@ -1,10 +1,11 @@
 """Judged pairs as a shop would meet them: a query comes on several days, each time with all its products."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Self
 
 from recflow.config.sections.data import SplitSection
 from recflow.data.sample.shuffle import GRADE, read_pairs, write_pairs
@@ -13,65 +14,64 @@ from recflow.data.split import query_id, split_of
 from recflow.errors import BadData
 
 _DAYS_A_QUERY = 2
+_MOST_QUERIES, _MOST_ROWS = 600, 40  # all that is played is trained on in minutes
+_COLUMNS = ("query", "product_title", "product_description", GRADE)
 
 
 @dataclass(frozen=True)
-class Need:
-    """What every day must have: `queries` that train and as many held out, of `products` and two grades at least."""
+class JudgedQueries:
+    """The queries of a CrowdFlower folder that can tell two orders of a long list apart; records by query id.
 
-    queries: int
-    products: int
-
-
-def spread_queries(folder: Path, target: Path, days: int) -> int:
-    """Write a CrowdFlower folder's pairs to `target` so that each query comes on two of `days` days; the rows written.
-
-    The `crowdflower` source gives a row its day by a hash of its id: ids get an ending that leads to the wanted day.
-    Raises what `read_pairs` raises.
+    They have two grades and `products` products at least; `rows` counts all rows of the folder.
     """
-    rows = 0
-    for name, records in read_pairs(folder).items():
+
+    products: int
+    records: Mapping[str, Sequence[Record]]
+    rows: int
+
+    @classmethod
+    def read(cls, folder: Path, products: int) -> Self:
+        """Of at most 600 queries the first 40 rows each; raises what `read_pairs` raises."""
+        found: dict[str, list[Record]] = defaultdict(list)
+        for record in (record for records in read_pairs(folder).values() for record in records):
+            found[query_id(record["query"])].append(record)
+        cut = {query: found[query][:_MOST_ROWS] for query in sorted(found)}
+        useful = [query for query, records in cut.items() if _can_tell(records, products)]
+        return cls(products, {query: cut[query] for query in useful[:_MOST_QUERIES]}, sum(map(len, found.values())))
+
+    def refuse_thin(self, days: int, split: SplitSection, least: int) -> None:
+        """BadData, with counts, when a day would have fewer than `least` queries that train, or that are held out."""
+        queries = Counter((day, split_of(query, split)) for query in self.records for day in _days_of(query, days))
+        for day in range(days):
+            train, held_out = queries[day, "train"], queries[day, "test"]
+            if min(train, held_out) < least:
+                raise BadData(
+                    f"the judged pairs are too few: day {day + 1} of {days} is too thin",
+                    expected=f"{least} queries that train and {least} held out, each with {self.products} products or"
+                    " more and two grades",
+                    seen=f"{train} that train and {held_out} held out, of {self.rows} rows in all",
+                    then="nothing is trained",
+                    action="give more judged queries, or more products a query",
+                )  # fmt: skip
+
+    def spread(self, target: Path, days: int) -> int:
+        """Write the pairs to `target`, each query on two of `days` days; the rows written.
+
+        The `crowdflower` source gives a row its day by a hash of its id: ids get an ending that leads to the day.
+        """
         written = [
-            record | {"id": _id_on(day, record["id"], days)}
+            {"id": _id_on(day, record["id"], days)} | {name: record.get(name, "") for name in _COLUMNS}
+            for query, records in self.records.items()
+            for day in _days_of(query, days)
             for record in records
-            for day in _days_of(query_id(record["query"]), days)
         ]
-        write_pairs(target / name, written)
-        rows += len(written)
-    return rows
+        write_pairs(target / "pairs.csv", written)
+        return len(written)
 
 
-def refuse_thin(files: Mapping[str, Sequence[Record]], days: int, split: SplitSection, need: Need) -> None:
-    """BadData, with counts, when `spread_queries` would give a day fewer queries than needed."""
-    for day, found in enumerate(_useful_queries(files, days, split, need.products), start=1):
-        thin = [f"{found[part]} {name}" for part, name in _PARTS.items() if found[part] < need.queries]
-        if thin:
-            raise BadData(
-                f"the judged pairs are too few: day {day} of {days} is too thin",
-                expected=f"{need.queries} queries that train and {need.queries} held out, each with"
-                f" {need.products} products or more and two grades",
-                seen=f"{' and '.join(thin)}, {sum(map(len, files.values()))} rows in all",
-                then="nothing is trained",
-                action="give more judged queries, or more products a query",
-            )  # fmt: skip
-
-
-_PARTS = {"train": "that train", "test": "held out"}
-
-
-def _useful_queries(
-    files: Mapping[str, Sequence[Record]], days: int, split: SplitSection, products: int
-) -> list[dict[str, int]]:
-    """By day, how many queries of each split have enough products and different grades."""
-    grades: dict[str, dict[str, int]] = defaultdict(dict)
-    for record in (record for records in files.values() for record in records):
-        grades[query_id(record["query"])][title_item_id(record["product_title"])] = int(record[GRADE])
-    found = [dict.fromkeys(("train", "validation", "test"), 0) for _ in range(days)]
-    for query, items in grades.items():
-        if len(items) >= products and len(set(items.values())) > 1:
-            for day in _days_of(query, days):
-                found[day][split_of(query, split)] += 1
-    return found
+def _can_tell(records: Sequence[Record], products: int) -> bool:
+    items = {title_item_id(record["product_title"]) for record in records}
+    return len(items) >= products and len({int(record[GRADE]) for record in records}) > 1
 
 
 def _days_of(query: str, days: int) -> list[int]:
