@@ -75,11 +75,15 @@ def test_queries_that_show_neither_order_nor_fault_do_not_count(tmp_path, produc
         refuse(tmp_path / "pairs")
 
 
-def test_products_of_one_title_are_one_product(tmp_path):
-    write(tmp_path / "pairs", QUERIES, products=5)
+@pytest.mark.parametrize("products", [5, 6], ids=["too few titles", "one grade on average"])
+def test_rows_of_one_title_are_one_product_with_its_average_grade(tmp_path, products):
+    write(tmp_path / "pairs", QUERIES, products, grades=(1, 4))
     lines = (tmp_path / "pairs" / "1-test.csv").read_text().splitlines()
-    (tmp_path / "pairs" / "1-test.csv").write_text("\n".join([*lines, *(f"again-{line}" for line in lines[1:])]))
-    with pytest.raises(BadData, match="too thin"):
+    swapped = {"1": "4", "4": "1"}
+    again = [line.split(",") for line in lines[1:]]
+    more = [f"again-{','.join(row[:4])},{swapped[row[4]]},0" for row in again]
+    (tmp_path / "pairs" / "1-test.csv").write_text("\n".join([*lines, *more]))
+    with pytest.raises(BadData, match="seen 0 that train and 0 held out"):
         refuse(tmp_path / "pairs")
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from statistics import mean
 from typing import Self
 
 from recflow.config.sections.data import SplitSection
@@ -70,8 +71,11 @@ class JudgedQueries:
 
 
 def _can_tell(records: Sequence[Record], products: int) -> bool:
-    items = {title_item_id(record["product_title"]) for record in records}
-    return len(items) >= products and len({int(record[GRADE]) for record in records}) > 1
+    """Whether there are products enough, and two whose grades, averaged as labels are, differ."""
+    grades: dict[str, list[int]] = defaultdict(list)
+    for record in records:
+        grades[title_item_id(record["product_title"])].append(int(record[GRADE]))
+    return len(grades) >= products and len(set(map(mean, grades.values()))) > 1
 
 
 def _days_of(query: str, days: int) -> list[int]:
