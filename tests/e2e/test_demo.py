@@ -17,7 +17,7 @@ from host.processes import Processes
 from host.stack import Stack
 from recflow.artifacts.plans import ShadowPlan
 
-TIMEOUT_S = 1800
+TIMEOUT_S = 2400
 pytestmark = pytest.mark.timeout(TIMEOUT_S + 120)  # above the demo's own limit, so that its end is told
 
 
