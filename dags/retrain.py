@@ -57,7 +57,7 @@ def retrain(recipe):
             "recipe": recipe.name,
             "retries": 3,
             "retry_delay": timedelta(minutes=1),
-            "execution_timeout": timedelta(hours=6),
+            "execution_timeout": timedelta(hours=schedule.max_job_hours),
         },
     ) as dag:
         parent = PinParentOperator(task_id="pin_parent").output

@@ -6,7 +6,8 @@
 since the last promotion. A breach by the candidate rolls its release back; a breach by stable returns to the previous
 version where there is one; everything else tells a person. The event log is compacted first. `start_release` starts a
 run of the release DAG where a candidate waits, or a release goes on, and no run carries it: Airflow drops a candidate's
-wake-up while the DAG is paused.
+wake-up while the DAG is paused. `recipes_gone` tells a person of lines that serve or are being released and whose
+recipe's file is gone or broken.
 
 **If it is red**: the watch itself is broken, not the shop. The message names the runbook.
 """
@@ -16,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from airflow.sdk import DAG, CronTriggerTimetable
 
 from recflow_airflow.recipes import all_recipes
-from recflow_airflow.release_operators import StartReleaseOperator, WatchOperator
+from recflow_airflow.release_operators import GoneRecipesOperator, StartReleaseOperator, WatchOperator
 
 recipes = all_recipes()
 
@@ -39,3 +40,4 @@ with DAG(
         operator.partial(task_id=task_id, map_index_template="{{ task.recipe }}").expand(
             recipe=[recipe.name for recipe in recipes]
         )
+    GoneRecipesOperator()

@@ -52,7 +52,9 @@ class Story:
         """All five days, in order; PermanentError as soon as one does not end as it must."""
         first, second, third, fourth, fifth = self.shop.days
         one = self._day("day 1", first, "a first model, judged against the permanent floors", S.STABLE)
-        two = self._day("day 2", second, "the next day's candidate: no worse, as simulated shoppers must show", S.STABLE, one)
+        two = self._day(
+            "day 2", second, "the next day: simulated shoppers must show that it is no worse", S.STABLE, one
+        )
         three = self._day("day 3", third, "labels are on the wrong items: the offline gate must refuse it", None)
         deceiving = "held-out labels are wrong too, and deceive the offline gate: shadow must hold it"
         four = self._day("day 4", fourth, deceiving, S.HELD, one)

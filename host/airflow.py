@@ -19,6 +19,10 @@ from host.sqlite import let_readers_pass_writers
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 BOOT_TIMEOUT_S = 180.0
+API_SERVER = "airflow-api"
+# Processes that write at once wait for one another; on a busy host longer than the driver's five seconds. The API
+# server alone does not: it may be waiting for itself, and then nobody is answered until it gives up.
+BUSY_TIMEOUT_S, API_BUSY_TIMEOUT_S = 60, 5
 BACKFILL_POOL, BACKFILL_SLOTS = "backfill", 2  # the pool that recflow_airflow.policy puts backfills into
 
 
@@ -36,8 +40,9 @@ class AirflowHost:
         """Where the web UI and the API answer."""
         return f"http://127.0.0.1:{self.port}"
 
-    def variables(self) -> dict[str, str]:
-        """The environment of every Airflow process, complete."""
+    def variables(self, process: str = "") -> dict[str, str]:
+        """The environment of an Airflow process, complete; the same for all but API_SERVER."""
+        busy_s = API_BUSY_TIMEOUT_S if process == API_SERVER else BUSY_TIMEOUT_S
         settings = {
             "CORE__DAGS_FOLDER": str(self.dags),
             "CORE__EXECUTOR": "LocalExecutor",
@@ -47,8 +52,7 @@ class AirflowHost:
             "CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
             "CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "1",
             "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
-            # Processes that write at once wait for one another; on a busy host longer than the driver's five seconds.
-            "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home.resolve() / 'airflow.db'}?timeout=60",
+            "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home.resolve() / 'airflow.db'}?timeout={busy_s}",
             "DATABASE__SQL_ALCHEMY_CONNECT_ARGS": "host.sqlite.CONNECT_ARGS",
             "API__HOST": "127.0.0.1",
             "API__PORT": str(self.port),
@@ -73,11 +77,11 @@ class AirflowHost:
         migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
         processes.run("airflow-migrate", migrate, self.variables(), cwd=REPOSITORY)
         let_readers_pass_writers(self.home / "airflow.db")
-        self._launch(processes, "airflow-api", "api-server", "--host", "127.0.0.1", "--port", str(self.port))
-        processes.wait("airflow-api", lambda: self._answers("/api/v2/version"), timeout_s=BOOT_TIMEOUT_S)
+        self._launch(processes, API_SERVER, "api-server", "--host", "127.0.0.1", "--port", str(self.port))
+        processes.wait(API_SERVER, lambda: self._answers("/api/v2/version"), timeout_s=BOOT_TIMEOUT_S)
         self._launch(processes, "airflow-dag-processor", "dag-processor")
         self._launch(processes, "airflow-triggerer", "triggerer", "--skip-serve-logs")
-        processes.wait("airflow-api", lambda: self._answers("/execution/health"), timeout_s=BOOT_TIMEOUT_S)
+        processes.wait(API_SERVER, lambda: self._answers("/execution/health"), timeout_s=BOOT_TIMEOUT_S)
         self.api("POST", "/pools", {"name": BACKFILL_POOL, "slots": BACKFILL_SLOTS, "include_deferred": True})
         self._launch(processes, "airflow-scheduler", "scheduler", "--skip-serve-logs")
 
@@ -96,7 +100,7 @@ class AirflowHost:
 
     def _launch(self, processes: Processes, name: str, *arguments: str) -> None:
         command = [sys.executable, "-m", "host.keep_alive", sys.executable, "-m", "airflow", *arguments]
-        processes.start(name, command, self.variables(), cwd=REPOSITORY)
+        processes.start(name, command, self.variables(name), cwd=REPOSITORY)
 
     def _answers(self, path: str) -> bool:
         try:

@@ -112,13 +112,27 @@ class WatchOperator(RecflowOperator):
         self.log.info("%s", report)
         return dict(report)
 
-    def _is_paused(self, context: Mapping[str, Any]) -> bool:
-        """Whether a person has paused the release DAG; also where Airflow does not tell: a way back needs no answer."""
+    def _is_paused(self, context: Mapping[str, Any]) -> bool | None:
+        """Whether a person has paused the release DAG; None where Airflow does not tell: a way back needs no answer."""
         try:
             return bool(context["ti"].get_dag(release_dag(self.recipe)).is_paused)
         except AirflowRuntimeError as error:
             self.log.warning("nothing moves forward, since Airflow does not tell of the release DAG: %s", error)
-            return True
+            return None
+
+
+class GoneRecipesOperator(RecflowOperator):
+    """Finds lines that serve, or are being released, whose recipe's file is gone or broken: no other task sees them."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(task_id="recipes_gone", recipe="", **kwargs)
+
+    @explained
+    def execute(self, context: Mapping[str, Any]) -> list[str]:
+        """Their names."""
+        from recflow.wiring import build_services, watch_recipes_gone
+
+        return list(watch_recipes_gone(build_services()))
 
 
 class StartReleaseOperator(RecflowOperator):

@@ -6,6 +6,7 @@ RecflowError
 │   ├── StoreFull             no space left: nothing was published
 │   ├── LedgerConflict        somebody else appended first: read again
 │   ├── ServerUnavailable     the model server did not answer
+│   │   └── AnswerMalformed   it answered with something else than a score an item
 │   └── JobInterrupted        a job was killed or preempted: resume it
 └── PermanentError            exit 1    trying again changes nothing
     ├── BadData               exit 65   the events of the interval are refused
@@ -15,6 +16,7 @@ RecflowError
     ├── TrainingDiverged      the loss is no number any more
     ├── ModelWontLoad         the server refuses the model, or its answers
     ├── ReleaseRefused        the ledger does not allow this step now
+    ├── JobTooLong            exit 124  a job met the recipe's limit: cleared, it goes on from its last checkpoint
     └── JobFailed             a job ended with an error that is not in this table
 
 Operators, retry policies and pods share the exit codes. Anything else that is raised is a bug and keeps its traceback.
@@ -110,6 +112,13 @@ class ServerUnavailable(TemporaryError):
     next_step = "the gateway answers in lexical order until the server is back; the step is tried again"
 
 
+class AnswerMalformed(ServerUnavailable):
+    """A version answered with something else than one finite score an item: its own error, not the server's."""
+
+    runbook = "model-wont-load"
+    next_step = "the answer is not used and counts as an error of the version"
+
+
 class JobInterrupted(TemporaryError):
     """A job was killed from outside; it resumes from its last checkpoint."""
 
@@ -176,6 +185,14 @@ class ReleaseRefused(PermanentError):
     action = "look at `recflow release history RECIPE`"
 
 
+class JobTooLong(PermanentError):
+    """A job took longer than the recipe allows; what it saved is kept."""
+
+    exit_code = 124
+    runbook = "job-too-long"
+    action = "clear the task: it goes on from its last checkpoint; or give it longer by schedule.max_job_hours"
+
+
 class JobFailed(PermanentError):
     """A job ended with an exit code outside the table above."""
 
@@ -201,5 +218,5 @@ def from_exit_code(code: int, what: str, seen: str) -> RecflowError:
     seen = seen.strip()[-_MAX_PART:]
     if code == TemporaryError.exit_code or code < 0:
         return JobInterrupted(what, expected="exit code 0", seen=seen)
-    known: dict[int, type[PermanentError]] = {BadData.exit_code: BadData, BadConfiguration.exit_code: BadConfiguration}
+    known: dict[int, type[PermanentError]] = {kind.exit_code: kind for kind in (BadData, BadConfiguration, JobTooLong)}
     return known.get(code, JobFailed)(what, expected="exit code 0", seen=seen)

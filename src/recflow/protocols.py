@@ -3,7 +3,7 @@
 Each protocol has a fake in `tests/fakes`, and the fake and every real client pass the same test suite.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -83,13 +83,16 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True)
 class JobSpec:
-    """A command to run as `processes` ranks. The same name is the same job: a second submit reconnects."""
+    """A command to run as `processes` ranks. The same name is the same job: a second submit reconnects.
+
+    The job itself keeps `timeout_s`, whoever waits for it: when it is over the job ends with `JobTooLong.exit_code`.
+    """
 
     name: str
     command: tuple[str, ...]
     processes: int = 1
     environment: Mapping[str, str] = field(default_factory=dict)
-    timeout_s: float = 6 * 3600
+    timeout_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -214,6 +217,12 @@ class EventLog(Protocol):
         """What shadow compared with start <= at < end, one row a mirrored request, in time order.
 
         Columns: `columns`, or all of `Comparison`; `items` is a list of structs. None of them is an exposure.
+        """
+
+    def erase_comparisons(self, recipe: str, user_keys: Collection[str]) -> int:
+        """Empty user key, query and items of these users' comparisons, marked `erased`; how many could not be, yet.
+
+        Those stand where a gateway still writes: ask again some minutes later.
         """
 
     def facts(

@@ -1,8 +1,6 @@
 """One boot for all: a whole installation on free ports, and what its first hours leave behind."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
@@ -13,7 +11,7 @@ import psutil
 import pytest
 
 from e2e.pages import FLAGS
-from e2e.runs import Runs, wait_for
+from e2e.runs import Runs, create_backfill, wait_for
 from e2e.shoppers import Shoppers
 from e2e.small_host import RELEASE, RETRAIN, Days, open_shop
 from host.stack import Stack
@@ -58,7 +56,7 @@ def first_release(runs: Runs, scheduled_run: str) -> str:
 @pytest.fixture(scope="module")
 def backfilled(runs: Runs, stack: Stack, days: Days, first_release: str) -> list[str]:
     """Runs of three past days, asked for on the command line; the triggerer is killed while they train."""
-    _create_backfill(stack, days)
+    create_backfill(stack, days.past[0], days.scheduled, "failed")
     started = wait_for("three runs", lambda: _three(runs.of(RETRAIN, run_type="backfill")))
     wait_for("a task that waits for its job", lambda: _deferred(runs, started))
     keeper = psutil.Process(stack.processes.pid("airflow-triggerer"))
@@ -67,13 +65,6 @@ def backfilled(runs: Runs, stack: Stack, days: Days, first_release: str) -> list
     assert runs.finish_all(RETRAIN, started) == {"success"}
     wait_for("the end of the backfill", lambda: runs.backfills_are_over(RETRAIN))
     return list(started)
-
-
-def _create_backfill(stack: Stack, days: Days) -> None:
-    command = [sys.executable, "-m", "airflow", "backfill", "create", "--dag-id", RETRAIN, "--max-active-runs", "1"]
-    command += ["--from-date", f"{days.past[0]}", "--to-date", f"{days.scheduled}", "--reprocess-behavior", "failed"]
-    done = subprocess.run(command, env=stack.airflow.variables(), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
 
 
 def _three(found: list[dict[str, Any]]) -> list[str]:

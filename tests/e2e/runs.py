@@ -1,13 +1,15 @@
 """Runs of the real Airflow as its API shows them."""
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from e2e.small_host import RECIPE, services_of
+from e2e.small_host import RECIPE, RETRAIN, services_of
 from host.stack import Stack
 from recflow.artifacts.ledger import LedgerState
 from recflow.wiring import Services
@@ -52,6 +54,19 @@ class Runs:
     def trigger(self, dag_id: str, day: date | None = None) -> str:
         conf = {"day": day.isoformat()} if day else {}
         return str(self.api("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf})["dag_run_id"])
+
+    def mark(self, dag_id: str, run_id: str, state: str, task_id: str = "") -> None:
+        """What a person marks on the page of a run, or of one of its tasks."""
+        body = {"new_state": state} if task_id else {"state": state}
+        self.api("PATCH", f"/dags/{dag_id}/dagRuns/{run_id}" + (f"/taskInstances/{task_id}" if task_id else ""), body)
+
+    def clear(self, dag_id: str, run_id: str, task_id: str = "") -> None:
+        """Clear a run, or one of its tasks with all that follow it."""
+        if not task_id:
+            self.api("POST", f"/dags/{dag_id}/dagRuns/{run_id}/clear", {"dry_run": False})
+            return
+        asked = {"dag_run_id": run_id, "task_ids": [task_id], "include_downstream": True, "only_failed": False}
+        self.api("POST", f"/dags/{dag_id}/clearTaskInstances", {**asked, "dry_run": False})
 
     def finish(self, dag_id: str, run_id: str) -> str:
         """Wait for the end of a run; its state."""
@@ -103,3 +118,11 @@ def _name(instance: dict[str, Any]) -> str:
 
 def _text(line: dict[str, Any]) -> str:
     return str(line["event"]) + (json.dumps(line["error_detail"]) if "error_detail" in line else "")
+
+
+def create_backfill(stack: Stack, first: date, end: date, again: str) -> None:
+    """Ask on the command line for the days from `first` until before `end`; `again`: which existing runs too."""
+    command = [sys.executable, "-m", "airflow", "backfill", "create", "--dag-id", RETRAIN, "--max-active-runs", "1"]
+    command += ["--from-date", f"{first}", "--to-date", f"{end}", "--reprocess-behavior", again]
+    done = subprocess.run(command, env=stack.airflow.variables(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -6,14 +6,17 @@ One installation lives through all of it, so the tests are written in the order 
 from datetime import timedelta
 
 import httpx
+import psutil
+import pytest
 
 from e2e.pages import backfill, clear_task, open_dag, open_form, read_doc, trigger
-from e2e.runs import STAGE_TASKS, Runs, wait_for
+from e2e.runs import STAGE_TASKS, Runs, create_backfill, wait_for
 from e2e.shoppers import rank
-from e2e.small_host import GARBAGE, RECIPE, RELEASE, RETRAIN, Days
+from e2e.small_host import GARBAGE, RECIPE, RELEASE, RETRAIN, Days, services_of
 from host.stack import Stack
 from recflow.artifacts.ledger import EventKind, ReleaseState
 from recflow.artifacts.manifests import Interval
+from recflow.protocols import JobState
 from recflow.rollout import operations
 from recflow.wiring import record_candidate_of, run_wanted_for
 
@@ -31,6 +34,18 @@ def test_a_scheduled_run_fires_by_itself_and_trains_on_the_newest_whole_day(runs
     recorded = runs.returned(RETRAIN, scheduled_run, "record_candidate")
     assert recorded.startswith(f"{days.scheduled:%Y%m%d}-")
     assert candidates(runs)[0] == recorded
+
+
+def test_the_api_server_alone_waits_a_short_time_for_the_database(stack: Stack):
+    environments = {
+        name: psutil.Process(stack.processes.pid(name)).environ()
+        for name in stack.processes.names()
+        if name.startswith("airflow-") and stack.processes.alive(name)
+    }
+    waits = {name: of["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].partition("=")[2] for name, of in environments.items()}
+    assert waits.pop("airflow-api") == "5"
+    assert set(waits.values()) == {"60"}
+    assert len(waits) == 3
 
 
 def test_its_candidate_wakes_the_release_and_becomes_what_the_gateway_answers_with(
@@ -101,6 +116,19 @@ def test_a_backfill_from_the_command_line_has_its_own_pool_and_releases_nothing(
     heads = {head.interval.label for head in heads_of(runs)}
     assert heads >= {day.isoformat() for day in days.past}
     assert not any(version.startswith(f"{day:%Y%m%d}") for day in days.past for version in candidates(runs))
+
+
+def test_a_scheduled_day_that_a_backfill_runs_again_keeps_its_name_waits_in_the_backfills_pool_and_releases_nothing(
+    runs: Runs, stack: Stack, days: Days, scheduled_run: str, first_release: str
+):
+    before, releases = candidates(runs), len(runs.of(RELEASE))
+    create_backfill(stack, days.scheduled, days.following, "completed")
+    assert wait_for("the run again", lambda: runs.of(RETRAIN, run_type="backfill", dag_run_id=scheduled_run))
+    assert runs.finish(RETRAIN, scheduled_run) == "success"
+    tasks = runs.tasks(RETRAIN, scheduled_run)
+    assert {task["pool"] for task in tasks.values()} == {"backfill"}
+    assert tasks["record_candidate"]["state"] == "skipped"
+    assert (candidates(runs), len(runs.of(RELEASE))) == (before, releases)
 
 
 def heads_of(runs: Runs):
@@ -201,6 +229,7 @@ def _requeued(runs: Runs, queued: dict[str, str]) -> bool:
 def test_a_candidate_recorded_while_the_release_dag_is_paused_waits_and_gets_one_run(runs: Runs, first_release: str):
     known = {run["dag_run_id"] for run in runs.of(RELEASE)}
     runs.api("PATCH", f"/dags/{RELEASE}", {"is_paused": True})
+    record_stable_again(runs)
     version = record_stable_again(runs)
     wait_for("the watch's turn", lambda: run_wanted_for(runs.services, RECIPE))
     for _ in range(2):
@@ -210,11 +239,61 @@ def test_a_candidate_recorded_while_the_release_dag_is_paused_waits_and_gets_one
     assert runs.state.waiting.version == version, "the watch moves nothing forward either"
     runs.api("PATCH", f"/dags/{RELEASE}", {"is_paused": False})
     wait_for("shadow", lambda: (release := runs.state.release) and release.state is S.SHADOW)
+    assert [run["state"] for run in unknown(runs, known)] == ["running"]
+    runs.clear(RELEASE, run["dag_run_id"])
+    runs.mark(RELEASE, run["dag_run_id"], "failed")
+    wait_for("the watch's turn", lambda: run_wanted_for(runs.services, RECIPE))
+    assert runs.state.release.state is S.SHADOW, "the ledger knows it, whatever becomes of its run"
+    assert runs.finish("watch", runs.trigger("watch")) == "success"
+    runs.clear(RELEASE, run["dag_run_id"])
+    assert runs.finish("watch", runs.trigger("watch")) == "success"
+    carried = unknown(runs, known)
+    assert (len(carried), [one["state"] for one in carried].count("queued")) == (2, 1)
     operations.abort(RECIPE, runs.services.ledger, person="ada", reason="seen enough")
-    assert runs.finish(RELEASE, run["dag_run_id"]) == "success"
-    states = runs.states(RELEASE, run["dag_run_id"])
-    assert (states["rolled_back"], states["promoted"], states["held"]) == ("success", "skipped", "skipped")
-    assert {run["dag_run_id"] for run in runs.of(RELEASE)} - known == {run["dag_run_id"]}
+    ends = {one["dag_run_id"]: runs.finish(RELEASE, one["dag_run_id"]) for one in carried}
+    assert set(ends.values()) == {"success"}
+    told = [runs.states(RELEASE, one) for one in ends]
+    assert any((end["rolled_back"], end["promoted"], end["held"]) == ("success", "skipped", "skipped") for end in told)
+    assert len(unknown(runs, known)) == 2
+
+
+def unknown(runs: Runs, known: set[str]):
+    return [run for run in runs.of(RELEASE) if run["dag_run_id"] not in known]
+
+
+def test_a_training_that_a_person_marks_failed_ends_and_goes_on_from_its_saved_state_when_it_is_cleared(
+    runs: Runs, stack: Stack, days: Days, scheduled_run: str, long_training
+):
+    run_id = runs.trigger(RETRAIN, days.scheduled)
+    job = wait_for("a training that has saved its state", lambda: saving_job(stack))
+    runs.mark(RETRAIN, run_id, "failed", "fine_tune")
+    wait_for("the end of its job", lambda: runs.services.launcher.poll(job).state is JobState.ENDED)
+    assert runs.finish(RETRAIN, run_id) == "failed"
+    runs.clear(RETRAIN, run_id, "fine_tune")
+    log = stack.home / "jobs" / job / "log.txt"
+    wait_for("the same job again", lambda: "training resumes after step" in log.read_text())
+    wait_for("its task to wait", lambda: runs.states(RETRAIN, run_id)["fine_tune"] == "deferred")
+    runs.mark(RETRAIN, run_id, "failed", "fine_tune")
+    wait_for("the end of its job", lambda: runs.services.launcher.poll(job).state is JobState.ENDED)
+    assert runs.finish(RETRAIN, run_id) == "failed"
+
+
+@pytest.fixture
+def long_training(stack: Stack):
+    """The recipe with a training that does not end by itself and saves its state after each step."""
+    path = stack.recipes / f"{RECIPE}.yaml"
+    short = path.read_text()
+    path.write_text(short.replace("epochs: 1\n", "epochs: 1000\n  patience: 1000\n  checkpoint_every_steps: 1\n", 1))
+    yield
+    path.write_text(short)
+
+
+def saving_job(stack: Stack) -> str:
+    """The name of the training job that runs, once there is a saved state; empty before."""
+    launcher = services_of(stack).launcher
+    jobs = [path.name for path in (stack.home / "jobs").glob("*-fine-tune-*")]
+    saved = list((stack.home / "scratch").rglob("training.safetensors"))
+    return next((name for name in jobs if saved and launcher.poll(name).state is JobState.RUNNING), "")
 
 
 def record_stable_again(runs: Runs) -> str:

@@ -1,4 +1,4 @@
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
@@ -58,6 +58,16 @@ class FakeEventLog:
         rows = _window(self._all(2), recipe, start, end).sort_by([("at", "ascending"), ("request_id", "ascending")])
         return rows.select(list(columns)) if columns else rows
 
+    def erase_comparisons(self, recipe: str, user_keys: Collection[str]) -> int:
+        nothing = {"user_key": "", "query": "", "items": (), "erased": True}
+        self.records = [
+            record.model_copy(update=nothing)
+            if isinstance(record, Comparison) and record.recipe == recipe and record.user_key in user_keys
+            else record
+            for record in self.records
+        ]
+        return 0
+
     @contextmanager
     def facts(
         self, recipe: str, start: datetime, end: datetime, *, look_back: timedelta = timedelta(0)
@@ -88,6 +98,9 @@ class FakeEventLog:
 
     def compact(self) -> int:
         return 0
+
+    def close(self) -> None:
+        """Nothing is ever open."""
 
     def _all(self, which: int) -> pa.Table:
         model, schema = _KINDS[which]

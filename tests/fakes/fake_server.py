@@ -6,7 +6,7 @@ from pathlib import Path
 from fakes.fake_clock import FakeClock
 from fakes.tiny_model import overlap
 from recflow.errors import ModelWontLoad, ServerUnavailable
-from recflow.protocols import RankItem
+from recflow.protocols import ModelServer, RankItem
 
 Scores = Callable[[str, Sequence[RankItem]], Sequence[float]]
 
@@ -90,7 +90,7 @@ class FakeModelServer:
 class FakeScorer:
     """The gateway's side of a FakeModelServer."""
 
-    server: FakeModelServer
+    server: FakeModelServer | ModelServer
 
     async def score(
         self, recipe: str, version: str, query: str, items: Sequence[RankItem], *, timeout_s: float

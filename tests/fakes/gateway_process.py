@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -35,24 +35,34 @@ from recflow.clients.local_store import LocalStore
 from recflow.clients.router import LedgerRouter
 from recflow.config.recipe import Recipe
 from recflow.config.sections.serving import ServingSection
+from recflow.domain.request_ids import SigningKeys
+from recflow.protocols import AsyncScorer
 
+_SECONDS_A_CLICK = 2  # what one person may do in a minute is limited
 _FOLDER, _WAIT_S = "GATEWAY_TEST_FOLDER", "GATEWAY_TEST_WAIT_S"
 
 
 def application() -> Any:
     """What each worker process serves."""
-    from recflow.gateway.app import create_app
-    from recflow.gateway.service import Options, Seams
-
-    place = Place(Path(os.environ[_FOLDER]))
     wait_s = float(os.environ[_WAIT_S])
     scorer = ScriptedScorer(
         {"v1": falling, "v2": rising, "v3": reversed_in_winter}, dict.fromkeys(("v1", "v2", "v3"), wait_s)
     )
+    return serve_with(lambda _: scorer)
+
+
+def serve_with(scorer: Callable[[Path], AsyncScorer], *secrets: bytes) -> Any:
+    """A gateway over the folder that this process was given, whose model server's client is a double."""
+    from recflow.gateway.app import create_app
+    from recflow.gateway.service import Options, Seams
+
+    place = Place(Path(os.environ[_FOLDER]))
     # Two busy cores are shared with other tests: only what is meant to be late may be late.
     recipe = Recipe(name=RECIPE, owner="tests", serving=ServingSection(deadline_ms=20_000))
-    seams = Seams(scorer, place.router, place.events, SystemClock())
-    return create_app([recipe], seams, Options(place.folder / "gateway", poll_s=0.05, lease_s=60))
+    seams = Seams(scorer(place.folder), place.router, place.events, SystemClock())
+    return create_app(
+        [recipe], seams, Options(place.folder / "gateway", keys=SigningKeys(secrets), poll_s=0.05, lease_s=60)
+    )
 
 
 class Place:
@@ -141,10 +151,12 @@ class GatewayProcess:
 
 
 @contextmanager
-def running_gateway(place: Place, *, workers: int = 1, wait_s: float = 0) -> Iterator[GatewayProcess]:
-    """A gateway over the place's folder, with the double of the model server."""
+def running_gateway(
+    place: Place, *, workers: int = 1, wait_s: float = 0, factory: str = "fakes.gateway_process:application"
+) -> Iterator[GatewayProcess]:
+    """A gateway over the place's folder, with the double of the model server that `factory` gives it."""
     port = free_ports(1)[0]
-    command = [sys.executable, "-m", "uvicorn", "fakes.gateway_process:application", "--factory"]
+    command = [sys.executable, "-m", "uvicorn", factory, "--factory"]
     command += ["--port", str(port), "--workers", str(workers), "--no-access-log", "--log-level", "warning"]
     environment = {_FOLDER: str(place.folder), _WAIT_S: str(wait_s)}
     gateway = GatewayProcess(command, environment, f"http://127.0.0.1:{port}")
@@ -159,13 +171,15 @@ def running_gateway(place: Place, *, workers: int = 1, wait_s: float = 0) -> Ite
 class Load:
     """Requests without a pause from several users at once, in a thread, until it is told to end.
 
-    `answers` are (user, answer) of status 200; `others` counts every other status and every broken connection.
+    `answers` are (user, answer) of status 200; `others` counts every other status and every broken connection. With
+    `click` each user clicks on the first item of an answer every two seconds; `clicks` counts those that were taken.
     """
 
-    def __init__(self, url: str, *, users: int = 8, recipe: str = RECIPE) -> None:
-        self.url, self.users, self.recipe = url, users, recipe
+    def __init__(self, url: str, *, users: int = 8, recipe: str = RECIPE, click: bool = False) -> None:
+        self.url, self.users, self.recipe, self._click = url, users, recipe, click
         self.answers: list[tuple[str, dict[str, Any]]] = []
         self.others: Counter[str] = Counter()
+        self.clicks = 0
         self._ending = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
 
@@ -199,14 +213,27 @@ class Load:
             await asyncio.gather(*(self._user(client, f"u-{number}") for number in range(self.users)))
 
     async def _user(self, client: httpx.AsyncClient, user: str) -> None:
+        clicked = 0.0
         while not self._ending.is_set():
-            try:
-                response = await client.post(f"/v1/{self.recipe}/rank", json=ask(user_id=user))
-            except httpx.HTTPError as error:
-                self.others[type(error).__name__] += 1
+            answer = await self._post(client, f"/v1/{self.recipe}/rank", ask(user_id=user))
+            if answer is None:
                 await asyncio.sleep(0.05)
                 continue
-            if response.status_code == 200:
-                self.answers.append((user, response.json()))
-            else:
-                self.others[str(response.status_code)] += 1
+            self.answers.append((user, answer))
+            if self._click and time.monotonic() - clicked > _SECONDS_A_CLICK:
+                clicked = time.monotonic()
+                act = {"request_id": answer["request_id"], "user_id": user, "kind": "click"}
+                act["item_id"] = answer["items"][0]["id"]
+                taken = await self._post(client, "/v1/outcomes", act)
+                self.clicks += taken is not None
+
+    async def _post(self, client: httpx.AsyncClient, path: str, body: dict[str, Any]) -> dict[str, Any] | None:
+        try:
+            response = await client.post(path, json=body)
+        except httpx.HTTPError as error:
+            self.others[type(error).__name__] += 1
+            return None
+        if response.status_code == 200:
+            return response.json()
+        self.others[str(response.status_code)] += 1
+        return None

@@ -1,9 +1,11 @@
 """Releases with everything going wrong at random, by a seed, and what must hold all the same."""
 
+import contextlib
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import pairwise
 
 from fakes.fake_server import Crash
@@ -16,10 +18,15 @@ from recflow.domain.refused_changes import standstill
 from recflow.domain.releases import ALLOWED_IN_AA, challenger, is_aa, is_return
 from recflow.errors import ReleaseRefused, TemporaryError
 from recflow.rollout import operations
+from recflow.rollout.attendance import run_wanted
+from recflow.rollout.due import moves_forward, opening_halted
+from recflow.rollout.machine import Advanced
 
 _VERDICTS = (Verdict.PASS, Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE)
 _LONGEST = 3000
-_CHANGES = 0.25  # share of nights before which the recipe is changed, or reverted
+_CHANGES = 0.15  # share of nights before which the recipe is changed, or reverted
+_REVERTS = 0.8  # share of nights before which a line that stands still gets its recipe back
+_WATCH_S = 300.0
 _WAITS_FOR_SHOPPERS = frozenset({ReleaseState.SHADOW, ReleaseState.CANARY})
 
 
@@ -36,6 +43,9 @@ class Tally:
     clock_jumps: int = 0
     differing: int = 0
     accepted: int = 0
+    pauses: int = 0
+    runs_lost: int = 0
+    rivals: int = 0
 
     def count(self, end: str) -> None:
         self.ends[end] = self.ends.get(end, 0) + 1
@@ -48,6 +58,14 @@ class Tally:
         self.ends = dict(Counter(self.ends) + Counter(other.ends))
 
 
+@dataclass
+class Grid:
+    """What the scheduler shows: whether a run carries the release, and whether the release DAG is paused."""
+
+    carried: bool = True
+    paused: bool = False
+
+
 def play_releases(world: ReleaseWorld, releases: int, seed: int) -> Tally:
     """One candidate a day; each day's release is tormented until nothing moves any more."""
     dice, tally, changed = random.Random(seed), Tally(), False
@@ -55,7 +73,7 @@ def play_releases(world: ReleaseWorld, releases: int, seed: int) -> Tally:
     for day in range(1, releases + 1):
         world.verdict, world.judge_after_s = dice.choice(_VERDICTS), dice.choice((10, 60))
         world.check_verdict = dice.choice((Verdict.PASS, Verdict.PASS, Verdict.PASS, Verdict.FAIL))
-        changed = changed != (dice.random() < _CHANGES)
+        changed = changed != (dice.random() < (_REVERTS if world.state.waiting else _CHANGES))
         version = world.record(day, world.package(day, other if changed else None))
         world.metrics.set[version] = dice.choice((HEALTHY, HEALTHY, HEALTHY, SICK, SILENT))
         stable = world.state.stable
@@ -80,13 +98,15 @@ def _measure(world: ReleaseWorld, dice: random.Random, tally: Tally) -> None:
 
 
 def _torment(world: ReleaseWorld, dice: random.Random, tally: Tally, taus: Sequence[float] = ()) -> None:
+    grid = Grid()
     for _ in range(_LONGEST):
         if dice.random() < 0.6:
             world.poll()
+        _people_at_the_grid(grid, dice, tally)
         if dice.random() < 0.015:
             _command(world, dice, tally)
         _turn_of_the_day(world, dice, tally)
-        if dice.random() < 0.1:
+        if dice.random() < 0.2:
             world.wire.arm(dice.randrange(8), dice.choice(("before", "after")))
         world.true_server.down = dice.random() < 0.05
         tally.outages += world.true_server.down
@@ -95,16 +115,58 @@ def _torment(world: ReleaseWorld, dice: random.Random, tally: Tally, taus: Seque
         _mirror(world, taus)
         if _is_held_for_differences(world) and dice.random() < 0.1:
             operations.resume(world.recipe.name, world.true_ledger, person="ada", reason="as it should be")
+        if dice.random() < 0.05:
+            world.wire.rival = lambda: _rival(world, grid, tally)
         before = world.state
-        if not _advance(world, tally) and world.state.release is None and not _goes_on(world):
+        if not _carry(world, grid, tally) and world.state.release is None and not _goes_on(world):
             break
         _check_always(world)
         _check_night(world, before)
-    world.wire.at, world.true_server.down = None, False
+        _check_pause(world, grid, before)
+    world.wire.at, world.wire.rival, world.true_server.down = None, None, False
     if world.metrics.asleep:
         _wake(world)
     world.poll()
     world.play()
+
+
+def _people_at_the_grid(grid: Grid, dice: random.Random, tally: Tally) -> None:
+    """Now and then somebody pauses the release DAG or ends a pause; or marks a run, clears or deletes it."""
+    if dice.random() < (0.1 if grid.paused else 0.01):
+        grid.paused = not grid.paused
+        tally.pauses += grid.paused
+    if grid.carried and dice.random() < 0.02:
+        grid.carried = False
+        tally.runs_lost += 1
+
+
+def _carry(world: ReleaseWorld, grid: Grid, tally: Tally) -> bool:
+    """Whether something may still change: done by the run, or by the watch where no run can, which then starts one."""
+    if grid.carried and not grid.paused:
+        return _advance(world, tally)
+    world.clock.tick(_WATCH_S)
+    moved = _advance(world, tally, paused=grid.paused)
+    head, plan, now = world.true_ledger.head(world.recipe.name), world.recipe.rollout, world.clock.now()
+    wanted = run_wanted(head, plan, now)
+    grid.carried = grid.carried or bool(wanted)
+    rests = head is None or timedelta() <= now - head.at < timedelta(minutes=1) or not _needs_a_run(world)
+    assert grid.carried or rests, "a release is out of sight"
+    return moved or grid.paused
+
+
+def _needs_a_run(world: ReleaseWorld) -> bool:
+    """Whether a release is open that a run carries, or a candidate waits that may be released now."""
+    state = world.state
+    if state.release is not None and not is_aa(state.release.release_id):
+        return state.release.state is not ReleaseState.HELD
+    return state.waiting is not None and not opening_halted(state, world.recipe.rollout, world.clock.now())
+
+
+def _rival(world: ReleaseWorld, grid: Grid, tally: Tally) -> None:
+    """Another host's watch does a whole step between this one's look at the ledger and its entry."""
+    tally.rivals += 1
+    with contextlib.suppress(TemporaryError):
+        world.advance(paused=grid.paused)
 
 
 def _mirror(world: ReleaseWorld, taus: Sequence[float]) -> None:
@@ -149,10 +211,10 @@ def _wake(world: ReleaseWorld) -> None:
     world.metrics.asleep, world.metrics.nights[-1] = False, (began, world.clock.now())
 
 
-def _advance(world: ReleaseWorld, tally: Tally) -> bool:
+def _advance(world: ReleaseWorld, tally: Tally, *, paused: bool = False) -> bool:
     """Whether something may still change; the process is killed and the server is down now and then."""
     try:
-        done = world.advance()
+        done: Advanced = world.advance(paused=paused)
     except Crash:
         tally.kills += 1
         return True
@@ -206,6 +268,14 @@ def _check_night(world: ReleaseWorld, before: LedgerState) -> None:
     now = world.state.release
     assert now is not None
     assert (now.release_id, now.state, now.step) == (release.release_id, release.state, release.step)
+
+
+def _check_pause(world: ReleaseWorld, grid: Grid, before: LedgerState) -> None:
+    """Of a paused line no release was opened or moved forward, by whichever host."""
+    if not grid.paused:
+        return
+    newer = [entry for entry in world.true_ledger.entries(world.recipe.name) if entry.seq > before.seq]
+    assert not [entry.event for entry in newer if moves_forward(entry.event)]
 
 
 def _check_rest(world: ReleaseWorld, version: str) -> None:

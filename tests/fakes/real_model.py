@@ -20,7 +20,7 @@ def write_real_model(folder: Path, base: Path, queries: dict[str, Sequence[str]]
         shutil.copy(rule, folder)
     shutil.copy(base / "tokenizer.json", folder)
     weights = {"cosine_title": 0.5, **dict.fromkeys(lexical.NAMES, 0.0), "coverage": 0.5}
-    (folder / "scorer.json").write_text(json.dumps({"weights": weights, "max_tokens": 48}))
+    (folder / "scorer.json").write_text(json.dumps({"weights": weights, "max_tokens": 48, "each_text_alone": True}))
     export_fp32(Encoders().load(base), folder / "fp32.onnx", opset=18)
     quantise_int8(folder / "fp32.onnx", folder / "model.onnx")
     (folder / "fp32.onnx").unlink()

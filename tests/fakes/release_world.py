@@ -56,16 +56,23 @@ def decide(verdict: Verdict, reason: str = "as scripted", **numbers: Any) -> Dec
 
 
 class Tripwire:
-    """Counts the calls that go through its proxies and kills the caller before or after one of them."""
+    """Counts the calls that go through its proxies and kills the caller before or after one of them.
+
+    `rival` is called once, before the next entry of the ledger: what another host does in between.
+    """
 
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.at: tuple[int, str] | None = None
+        self.rival: Callable[[], None] | None = None
 
     def arm(self, number: int, moment: str) -> None:
         self.calls, self.at = [], (number, moment)
 
     def call(self, name: str, method: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        if name == "ledger.append" and self.rival is not None:
+            rival, self.rival = self.rival, None
+            rival()
         number = len(self.calls)
         self.calls.append(name)
         self._trip(number, "before")
@@ -111,8 +118,8 @@ class ReleaseWorld:
         self.store = MemoryStore()
         self.artifacts = ArtifactStore(self.store, self.folder / "cache")
         self.true_ledger = ObjectLedger(self.store, self.clock)
-        self.true_server, self.metrics = FakeModelServer(), FakeMetrics()
-        self.events = self.metrics.events
+        self.true_server, self.scripted_metrics = FakeModelServer(), FakeMetrics()
+        self.metrics, self.events = self.scripted_metrics, self.scripted_metrics.events
         self.true_registry, self.true_notifier = FakeRegistry(), FakeNotifier()
         self.wire = Tripwire()
         self.ledger: Any = Wired("ledger", self.true_ledger, self.wire, ("append",))
@@ -138,7 +145,7 @@ class ReleaseWorld:
 
     def package(self, day: int, recipe: Recipe | None = None) -> Ref:
         """A published package of that day's interval, made by a recipe, the world's own unless another is given."""
-        folder = write_package(self.folder / f"package-{day}-{len(self.store.objects)}", weight=1.0)
+        folder = write_package(self.folder / f"package-{day}-{self._made}", weight=1.0)
         (folder / "recipe.json").write_text((recipe or self.recipe).model_dump_json())
         return self.publish(RefKind.PACKAGE, day, folder)
 
@@ -148,7 +155,7 @@ class ReleaseWorld:
             recipe=self.recipe.name,
             stage="test",
             stage_version=1,
-            key=f"{kind}-{day}-{len(self.store.objects)}",
+            key=f"{kind}-{day}-{self._made}",
             attempt="a1",
             interval=interval(day),
             inputs={},
@@ -160,7 +167,7 @@ class ReleaseWorld:
         return self.artifacts.publish(manifest, folder)
 
     def decision(self, day: int, verdict: Verdict = Verdict.PASS) -> Ref:
-        folder = self.folder / f"decision-{day}-{len(self.store.objects)}"
+        folder = self.folder / f"decision-{day}-{self._made}"
         folder.mkdir()
         (folder / "decision.json").write_text(decide(verdict).model_dump_json())
         return self.publish(RefKind.DECISION, day, folder)
@@ -177,7 +184,7 @@ class ReleaseWorld:
             artifacts=self.artifacts,
         )
         assert recorded.recorded, recorded.reason
-        self.metrics.set.setdefault(recorded.version, HEALTHY)
+        self.scripted_metrics.set.setdefault(recorded.version, HEALTHY)
         return recorded.version
 
     def judge(self, recipe: Recipe, release: OpenRelease, now: datetime) -> Decision:
@@ -210,8 +217,8 @@ class ReleaseWorld:
         for gateway in self.gateways:
             self.router.acknowledge(gateway, {self.recipe.name: self.table.epoch}, lease_s=10_000)
 
-    def advance(self) -> Advanced:
-        return advance(self.recipe, self, self.judge, self.check)
+    def advance(self, *, paused: bool = False) -> Advanced:
+        return advance(self.recipe, self, self.judge, self.check, paused=paused)
 
     def play(self, until: Callable[[LedgerState], bool] | None = None, limit: int = 400) -> LedgerState:
         """Advance, letting time pass and gateways poll whenever nothing is due, until all is quiet or `until` holds."""
@@ -233,6 +240,11 @@ class ReleaseWorld:
         assert self.state.stable is not None
         assert self.state.stable.version == version
         return version
+
+    @property
+    def _made(self) -> int:
+        """Numbers what is made in the folder, which copies share."""
+        return len(list(self.folder.iterdir()))
 
     @property
     def state(self) -> LedgerState:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from recflow.errors import ServerUnavailable
+from recflow.errors import AnswerMalformed, ServerUnavailable
 from recflow.protocols import RankItem
 
 Behaviour = Callable[[str, Sequence[RankItem]], Sequence[float]]
@@ -31,6 +31,10 @@ def down(*_: object) -> Sequence[float]:
 
 def broken(*_: object) -> Sequence[float]:
     raise ValueError("the scripted version has a bug")
+
+
+def malformed(*_: object) -> Sequence[float]:
+    raise AnswerMalformed("the scripted version answered in FP64")
 
 
 def too_few(*_: object) -> Sequence[float]:

@@ -8,6 +8,7 @@ from recflow.errors import (
     BadData,
     JobFailed,
     JobInterrupted,
+    JobTooLong,
     PermanentError,
     RecflowError,
     TemporaryError,
@@ -59,7 +60,15 @@ def test_an_exit_code_comes_back_as_an_error_with_the_same_answer_to_trying_agai
 
 @pytest.mark.parametrize(
     ("code", "expected"),
-    [(65, BadData), (75, JobInterrupted), (-9, JobInterrupted), (-15, JobInterrupted), (1, JobFailed), (70, JobFailed)],
+    [
+        (65, BadData),
+        (75, JobInterrupted),
+        (-9, JobInterrupted),
+        (-15, JobInterrupted),
+        (1, JobFailed),
+        (70, JobFailed),
+        (124, JobTooLong),
+    ],
 )
 def test_each_exit_code_has_its_error(code, expected):
     assert type(from_exit_code(code, "job ended", "log")) is expected

@@ -82,7 +82,7 @@ class InfraLimits(Frozen):
     batch_sizes: tuple[Annotated[int, Field(ge=1, le=10_000)], ...] = Field(
         default=(1, 5, 20), min_length=1, description="Items per golden request."
     )
-    atol: float = Field(default=0.05, gt=0, le=100, description="int8 moves with its batch-mates; fp32 passes 1e-4.")
+    atol: float = Field(default=0.05, gt=0, le=100, description="int8 moves with the processor's kind; fp32 by 1e-4.")
 
 
 class Blackout(Frozen):

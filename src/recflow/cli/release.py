@@ -18,7 +18,7 @@ from recflow.artifacts.ledger import (
     ReleaseState,
 )
 from recflow.artifacts.refs import Ref
-from recflow.errors import BadConfiguration
+from recflow.errors import BadConfiguration, TemporaryError
 from recflow.wiring import Services, adopt_package, advance_release, build_services, standstill_of, watch_recipe
 
 app = typer.Typer(help="Advance, approve, abort, roll back and show releases.", no_args_is_help=True)
@@ -180,12 +180,19 @@ def status(recipe: RecipeName) -> None:
 def differences(
     recipe: RecipeName,
     erase: Annotated[bool, typer.Option("--erase", help="Delete them; the ledger keeps the figures.")] = False,
+    erase_user: Annotated[
+        list[str] | None, typer.Option(metavar="KEY", help="Forget a user (ID, or anonymous:ID) in all comparisons.")
+    ] = None,
 ) -> None:
     """The requests for which shadow held a candidate that orders otherwise than stable."""
     from recflow.rollout import differences as held
 
     services = build_services()
     name = _known(services, recipe)
+    if erase_user:
+        left = held.forget_users(name, erase_user, services.events, services.ledger, services.artifacts)
+        _say_forgotten(name, left)
+        return
     if erase:
         entry = held.erase_differences(name, services.ledger, services.artifacts)
         print(f"{name}: the requests of {entry.event.release_id} are erased")
@@ -196,6 +203,14 @@ def differences(
         print("  the requests were erased")
     for request in found.requests or ():
         _print_comparison(request)
+
+
+def _say_forgotten(name: str, left: int) -> None:
+    if not left:
+        print(f"{name}: forgotten in what shadow compared")
+        return
+    print(f"{name}: {left:,} comparisons stand where a gateway still writes: say it again in a quarter of an hour")
+    raise typer.Exit(TemporaryError.exit_code)
 
 
 @app.command()

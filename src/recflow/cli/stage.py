@@ -1,6 +1,7 @@
 """`recflow stage`: one stage, the same function that a worker or a pod runs."""
 
 import json
+import logging
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -32,6 +33,8 @@ def stage(
 
     As one rank of a gang, only rank 0 publishes.
     """
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("recflow").setLevel(logging.INFO)
     if name not in STAGES:
         raise BadConfiguration(f"there is no stage {name}", expected=", ".join(STAGES), seen=name)
     refuse_long(fresh, "a manifest", BadConfiguration)

@@ -3,7 +3,7 @@
     <folder>/segments/<worker>-<opened at>-<random>.jsonl                      one line a record
     <folder>/parquet/recipe=<r>/kind=<exposure|outcome|comparison>/day=<UTC>/<segment>.parquet
     <folder>/facts/v<rule>/recipe=<r>/kind=<exposure|outcome>/day=<UTC>/<segment>.parquet
-    <folder>/sums/recipe=<r>/kind=<exposure|outcome>/<window and its files of facts>.parquet
+    <folder>/sums/v<rule>/recipe=<r>/kind=<exposure|outcome>/<window and its files of facts>.parquet
 
 A file of facts stands for the file of records of the same name, and is made anew when it is missing. Sums stand for
 exactly the window and the files of facts that their name was made of: when one comes late, they are made anew.
@@ -11,19 +11,20 @@ exactly the window and the files of facts that their name was made of: when one 
 
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recflow.artifacts.digests import digest_json
 from recflow.clients.event_records import WITH_FACTS
 from recflow.domain.matching import VERSION
 
-RECORDS, FACTS, SUMS = "parquet", f"facts/v{VERSION}", "sums"
+RECORDS, FACTS, SUMS = "parquet", f"facts/v{VERSION}", f"sums/v{VERSION}"
 _KEPT_SUMS = 4
 
 
@@ -128,6 +129,18 @@ def publish(rows: pa.Table, path: Path) -> None:
         _sync(path.parent)
     finally:
         hidden.unlink(missing_ok=True)
+
+
+def erase_users(part: Path, user_keys: Collection[str]) -> None:
+    """Write a file of comparisons anew, with what it holds of these users emptied and marked."""
+    rows = pq.ParquetFile(part).read()
+    theirs = pc.is_in(rows["user_key"], pa.array(user_keys, pa.string()))
+    if not pc.any(theirs).as_py():
+        return
+    for name, value in (("user_key", ""), ("query", ""), ("items", []), ("erased", True)):
+        place, column = rows.schema.get_field_index(name), rows[name]
+        rows = rows.set_column(place, name, pc.if_else(theirs, pa.scalar(value, column.type), column))
+    publish(rows, part)
 
 
 def _sync(path: Path) -> None:

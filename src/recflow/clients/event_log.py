@@ -5,9 +5,9 @@ names: `event_files`.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from recflow.artifacts.events import Comparison, Exposure, Outcome, Record
 from recflow.clients.event_facts import complete_facts, complete_sums, lay_out_facts
-from recflow.clients.event_files import RECORDS, EventFiles, kind_folder, listed, publish
+from recflow.clients.event_files import RECORDS, EventFiles, erase_users, kind_folder, listed, publish
 from recflow.clients.event_records import COMPARISON, EXPOSURE, KINDS, OUTCOME, RecordKind, torn_lines
 from recflow.clients.segments import SegmentWriter, alone, disk_errors, finished
 from recflow.errors import StoreFull, StoreUnavailable
@@ -27,6 +27,7 @@ _LOG = logging.getLogger(__name__)
 _READ = "the event log could not be read"
 # Beyond it a look at a hundred million exposures goes on through files.
 _MEMORY = "1200MiB"
+_EVER = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
 
 
 class DuckEventLog:
@@ -63,6 +64,16 @@ class DuckEventLog:
     def comparisons(self, recipe: str, start: datetime, end: datetime, *, columns: Sequence[str] = ()) -> pa.Table:
         """Comparisons of a window; a few `columns` are much cheaper than all."""
         return self._read(COMPARISON, recipe, (start, end), columns)
+
+    def erase_comparisons(self, recipe: str, user_keys: Collection[str]) -> int:
+        """Forget users in what is compacted; how many of their comparisons stand in open segments."""
+        self.compact()
+        with disk_errors("comparisons could not be erased"), alone(self._lock) as free, ExitStack() as stack:
+            parts = EventFiles(self._folder, stack).records(recipe, COMPARISON.name) if free else []
+            for part in parts:
+                erase_users(part, user_keys)
+        left = self.comparisons(recipe, *_EVER, columns=("user_key",))["user_key"]
+        return int(pc.sum(pc.is_in(left, pa.array(user_keys, pa.string()))).as_py() or 0)
 
     @contextmanager
     def facts(

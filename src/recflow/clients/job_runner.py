@@ -11,12 +11,14 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
 import psutil
 
 GRACE_S = 20.0
+TOO_LONG = 124  # as `recflow.errors.JobTooLong`
 
 
 def _leave_caller(folder: Path, lock: int) -> None:
@@ -35,7 +37,7 @@ def _leave_caller(folder: Path, lock: int) -> None:
 
 
 def _run(command: list[str], timeout_s: float | None) -> int:
-    """The command's exit code, negative when a signal ended it. SIGTERM is handed on."""
+    """The command's exit code, negative when a signal ended it, TOO_LONG when its time did. SIGTERM is handed on."""
     asked: list[int] = []
     children: list[subprocess.Popen[bytes]] = []
 
@@ -52,14 +54,22 @@ def _run(command: list[str], timeout_s: float | None) -> int:
     try:
         return child.wait(timeout_s)
     except subprocess.TimeoutExpired:
-        print(f"recflow: the job was ended because it ran longer than {timeout_s:.0f} s", flush=True)  # noqa: T201
-    child.terminate()
-    try:
-        child.wait(GRACE_S)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
-    return -signal.SIGTERM
+        _end(child)
+        # The last line of the log is the first that is read.
+        print(f"recflow: the job was ended because it ran longer than {timeout_s:,.0f} s", flush=True)  # noqa: T201
+        return TOO_LONG
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Ask the command and all that it started to end, then make them: ranks outlive a torchrun that is killed."""
+    family = psutil.Process().children(recursive=True)
+    for process in family:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+    for process in psutil.wait_procs(family, GRACE_S)[1]:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    child.wait()
 
 
 def _write(path: Path, text: str) -> None:
@@ -80,7 +90,7 @@ def _job(folder: Path, lock: int) -> None:
         print(f"recflow: the command cannot be started: {error}", flush=True)  # noqa: T201
         code = 127
     first = folder / "rank_exit"
-    if code and first.exists():
+    if code not in (0, TOO_LONG) and first.exists():
         code = int(first.read_text())
     _write(folder / "exit_code", str(code))
 

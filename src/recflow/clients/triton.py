@@ -1,9 +1,12 @@
 """Triton behind two seams: loading and checking (ModelServer) and the gateway's scoring (AsyncScorer).
 
-Three things that Triton says are not believed here: that a load succeeded, that a model is ready (it says so while the
-model's process is dead), and that an unload has ended. Each is confirmed, the first two by a real inference.
+What Triton says is not believed here: that a load succeeded, that a model is ready (it says so while a process of it is
+dead), that an unload has ended, that outputs are what config.pbtxt says, and how many requests failed (it counts most
+failures as successes). The first two are confirmed by real inferences, every answer is held against what was asked
+for, and errors are counted by the gateway.
 """
 
+import math
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -18,7 +21,7 @@ from tritonclient.utils import InferenceServerException
 
 from recflow.clients.triton_home import TritonHome, missing_parts
 from recflow.config.settings import Settings
-from recflow.errors import BadConfiguration, ModelWontLoad, ServerUnavailable
+from recflow.errors import AnswerMalformed, BadConfiguration, ModelWontLoad, ServerUnavailable
 from recflow.protocols import RankItem
 
 _LOAD_TIMEOUT_S = 120.0
@@ -27,8 +30,14 @@ _UNLOAD_TIMEOUT_S = 20.0
 _PROBE = (RankItem("probe", "probe"),)
 # A load right after a failed one has crashed the server (3 of 58); with a pause it never did.
 _PAUSE_AFTER_FAILURE_S = 0.5
-# gRPC's own reconnect back-off grows to two minutes: a restarted server would go unnoticed for as long.
-_CHANNEL = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 500)]
+# gRPC's own reconnect back-off grows to two minutes: a restarted server would go unnoticed for as long. And a channel
+# with options of its own refuses answers over 4 MiB.
+_CHANNEL = [
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    ("grpc.max_receive_message_length", -1),
+]
+_UNHEALTHY = "is not healthy"  # how Triton words that a model process is dead or hangs
 _VERSION = re.compile(r"[0-9A-Za-z]+(-[0-9A-Za-z]+)*")
 _SILENT = frozenset({"StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED", "StatusCode.CANCELLED"})
 
@@ -47,6 +56,23 @@ def connect(address: str) -> Any:
     return grpc.InferenceServerClient(address, channel_args=_CHANNEL)
 
 
+def is_wounded(rpc: Any, name: str, instances: int) -> bool:
+    """Whether a process of a model is dead or hangs, however well the others answer.
+
+    Idle instances take turns: twice as many probes as there are instances meet each of them twice. One failure alone
+    is not believed, since a host without processor time to spare shows it too.
+    """
+    failures = 0
+    for _ in range(2 * instances):
+        try:
+            rpc.infer(name, _inputs("probe", _PROBE), client_timeout=_CONTROL_TIMEOUT_S)
+        except InferenceServerException as error:
+            if _UNHEALTHY not in str(error):
+                return False
+            failures += 1
+    return failures > 1
+
+
 class TritonServer:
     """A Triton server whose repository is `<home>/triton/repository`. Loads are serialised between processes."""
 
@@ -55,7 +81,10 @@ class TritonServer:
         self._home = TritonHome(settings.home)
 
     def load(self, recipe: str, version: str, package: Path) -> None:
-        """Install and load a package; returns when it answers. What is loaded but does not answer is loaded again."""
+        """Install and load a package; returns when it answers. What is loaded but does not answer is loaded again.
+
+        A version that answers by one process of several is left to the supervisor, which mends it while it serves.
+        """
         name = model_name(recipe, version)
         _refuse_incomplete(name, package)
         with self._home.locked("load"):
@@ -68,6 +97,9 @@ class TritonServer:
             except InferenceServerException as error:
                 self._withdraw(name)
                 raise _load_error(name, error) from error
+            except AnswerMalformed as error:
+                self._withdraw(name)
+                raise ModelWontLoad(error.what, expected=error.expected, seen=error.seen) from error
 
     def unload(self, recipe: str, version: str) -> None:
         """Remove a version from the repository, then from memory; returns when its processes are gone as well."""
@@ -80,7 +112,7 @@ class TritonServer:
                 time.sleep(0.05)
 
     def loaded(self, recipe: str) -> tuple[str, ...]:
-        """Versions that answer a real inference now, in ascending order."""
+        """Versions that answer a real inference now, by one of their processes at least, in ascending order."""
         with _unavailable(recipe):
             names = [name for name in self._ready() if name.rpartition("__")[0] == recipe]
         return tuple(sorted(name.rpartition("__")[2].replace("_", "-") for name in names if self._answers(name)))
@@ -88,7 +120,7 @@ class TritonServer:
     def score(
         self, recipe: str, version: str, query: str, items: Sequence[RankItem], *, timeout_s: float
     ) -> tuple[float, ...]:
-        """One score an item; ServerUnavailable on time-out or when the version does not answer."""
+        """One score an item; ServerUnavailable on time-out or without an answer, AnswerMalformed for another one."""
         name = model_name(recipe, version)
         with _unavailable(name):
             return self._infer(name, query, items, timeout_s)
@@ -103,12 +135,16 @@ class TritonServer:
     def _infer(self, name: str, query: str, items: Sequence[RankItem], timeout_s: float) -> tuple[float, ...]:
         if not items:
             return ()
-        return _scores(self._rpc.infer(name, _inputs(query, items), client_timeout=timeout_s), items)
+        return _scores(name, self._rpc.infer(name, _inputs(query, items), client_timeout=timeout_s), items)
 
     def _answers(self, name: str) -> bool:
+        """Probed more often than there are instances: of two, a dead one fails every second probe."""
+        return any(self._answers_once(name) for _ in range(self._home.instances(name) + 1))
+
+    def _answers_once(self, name: str) -> bool:
         try:
             self._infer(name, "probe", _PROBE, _CONTROL_TIMEOUT_S)
-        except InferenceServerException:
+        except (InferenceServerException, AnswerMalformed):
             return False
         return True
 
@@ -137,14 +173,14 @@ class TritonScorer:
     async def score(
         self, recipe: str, version: str, query: str, items: Sequence[RankItem], *, timeout_s: float
     ) -> tuple[float, ...]:
-        """One score an item; ServerUnavailable on time-out or when the version does not answer."""
+        """One score an item; ServerUnavailable on time-out or without an answer, AnswerMalformed for another one."""
         if self._rpc is None:
             self._rpc = aio.InferenceServerClient(self._address, channel_args=_CHANNEL)
         if not items:
             return ()
         name = model_name(recipe, version)
         with _unavailable(name):
-            return _scores(await self._rpc.infer(name, _inputs(query, items), client_timeout=timeout_s), items)
+            return _scores(name, await self._rpc.infer(name, _inputs(query, items), client_timeout=timeout_s), items)
 
     async def close(self) -> None:
         """Close the channel."""
@@ -176,10 +212,16 @@ def _tensor(name: str, values: list[str]) -> Any:
     return tensor
 
 
-def _scores(result: Any, items: Sequence[RankItem]) -> tuple[float, ...]:
-    scores = tuple(result.as_numpy("SCORE").ravel().tolist())
-    if len(scores) != len(items):
-        raise InferenceServerException(f"{len(scores)} scores for {len(items)} items")
+def _scores(name: str, result: Any, items: Sequence[RankItem]) -> tuple[float, ...]:
+    outputs = [(output.name, output.datatype, list(output.shape)) for output in result.get_response().outputs]
+    expected = [("SCORE", "FP32", [1, len(items)])]
+    if outputs != expected:
+        raise AnswerMalformed(f"{name} answered wrongly", expected=str(expected), seen=str(outputs))
+    scores = tuple(result.as_numpy("SCORE")[0].tolist())
+    if strange := sum(not math.isfinite(score) for score in scores):
+        raise AnswerMalformed(
+            f"{name} answered wrongly", expected="numbers", seen=f"{strange} of {len(items)} are none"
+        )
     return scores
 
 

@@ -4,10 +4,13 @@ All its processes and shared memory carry one prefix made from the folder's path
 any crash, of the server or of its supervisor, even when no state file survived.
 """
 
+import compileall
 import contextlib
 import errno
 import fcntl
 import os
+import py_compile
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -22,6 +25,7 @@ from recflow.errors import StoreFull
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the place Triton uses, not a temporary file of ours
 _NEEDED = ("config.pbtxt", "1/model.py")
+_INSTANCES = re.compile(r"count: (\d+)")
 _FULL = tuple(map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)))
 
 
@@ -71,11 +75,16 @@ class TritonHome:
         return [folder.name for folder in incomplete]
 
     def install(self, package: Path, name: str) -> None:
-        """Copy a package into the repository: a reader sees the whole folder or none. StoreFull without space."""
+        """Copy a package into the repository, compiled: a reader sees all of it or nothing. StoreFull without space.
+
+        What the server's Python would compile into the folder at its first load would look to Triton like a change.
+        """
         self.remove(name)
         staged = self._staging / f"{name}-{uuid.uuid4().hex}"
         try:
             shutil.copytree(package, staged)
+            # Checked hashes instead of times: code that somebody edits here is still compiled anew.
+            compileall.compile_dir(staged, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
         except OSError as error:
             shutil.rmtree(staged, ignore_errors=True)
             # copytree gathers the errors of all files into one that keeps their texts only.
@@ -124,11 +133,22 @@ class TritonHome:
         """Triton's server and model processes of this home, whoever started them."""
         return [process for process in psutil.process_iter() if any(self.prefix in part for part in _command(process))]
 
-    def stubs(self) -> list[str]:
-        """The model name of every living model process."""
-        models = f"{self.repository}/"
-        parts = (part for process in self.processes() for part in _command(process))
-        return [part.removeprefix(models).split("/")[0] for part in parts if part.startswith(models)]
+    def stubs(self) -> dict[str, list[psutil.Process]]:
+        """The living processes of every model that has any, by model name."""
+        models, found = f"{self.repository}/", dict[str, list[psutil.Process]]()
+        for process in self.processes():
+            for part in _command(process):
+                if part.startswith(models):
+                    found.setdefault(part.removeprefix(models).split("/")[0], []).append(process)
+        return found
+
+    def instances(self, name: str) -> int:
+        """How many processes a model of the repository should have; 0 for one that is not there."""
+        try:
+            found = _INSTANCES.search((self.repository / name / "config.pbtxt").read_text(encoding="utf-8"))
+        except OSError:
+            return 0
+        return int(found[1]) if found else 1
 
     def sweep(self) -> None:
         """Kill what is left of an earlier server and free its shared memory."""

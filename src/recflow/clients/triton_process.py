@@ -1,27 +1,26 @@
 """Starts one Triton server of the PyPI runtime and keeps it alive: `recflow triton up`.
 
 A server that dies is started again after a pause that doubles up to 15 s, with every model of the repository. A model
-process that dies is never restarted by Triton, which goes on calling the model ready: it is found and revived here.
+process that dies or hangs is never restarted by Triton, which calls the model ready and goes on giving it its share of
+the requests: it is found by counting and by probing, and the model is loaded anew while the others answer.
 The server outlives a killed supervisor, so that shoppers are still served; the next start begins with a clean sweep.
 """
 
 import contextlib
 import logging
 import os
-import re
 import signal
 import socket
 import subprocess
 import threading
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import psutil
 from tritonclient.utils import InferenceServerException
 
-from recflow.clients.triton import connect
+from recflow.clients.triton import connect, is_wounded
 from recflow.clients.triton_home import TritonHome, TritonState
 from recflow.config.settings import Settings
 from recflow.errors import BadConfiguration
@@ -32,8 +31,8 @@ _EXIT_TIMEOUT_S = 8  # in-flight requests end far sooner; a server that lost a m
 _LONGEST_PAUSE_S = 15.0
 _HEALTHY_AFTER_S = 60.0
 _LOOK_EVERY_S = 1.0
+_DRAIN_S = 5.0
 _SERVER = Path("tritonserver/pytriton/tritonserver")
-_INSTANCES = re.compile(r"count: (\d+)")
 
 
 class TritonSupervisor:
@@ -103,32 +102,38 @@ class TritonSupervisor:
         return False
 
     def _watch(self, server: subprocess.Popen[bytes]) -> None:
-        while server.poll() is None and not self._stopped.wait(_LOOK_EVERY_S):
-            if self._wounded():
-                self._revive()
+        with connect(self._settings.triton_grpc) as rpc:
+            while server.poll() is None and not self._stopped.wait(_LOOK_EVERY_S):
+                if self._wounded(rpc):
+                    self._revive(rpc)
 
-    def _wounded(self) -> list[str]:
-        """Models of the repository with fewer living processes than they should have."""
-        alive = Counter(self._home.stubs())
-        return [folder.name for folder in self._home.repository.iterdir() if alive[folder.name] < _instances(folder)]
+    def _wounded(self, rpc: Any) -> list[str]:
+        """Models of the repository with fewer living processes than they should have, or with one that hangs."""
+        stubs, names = self._home.stubs(), [folder.name for folder in self._home.repository.iterdir()]
+        due = {name: self._home.instances(name) for name in names}
+        return [name for name in names if len(stubs.get(name, ())) < due[name] or is_wounded(rpc, name, due[name])]
 
-    def _revive(self) -> None:
+    def _revive(self, rpc: Any) -> None:
         """Load again what Triton calls ready although a process of it is dead; a load under way is left alone."""
         with self._home.locked("load", wait=False) as mine:
             if not mine:
                 return
             try:
-                with connect(self._settings.triton_grpc) as rpc:
-                    for name in self._wounded():
-                        self._load_again(rpc, name)
+                for name in self._wounded(rpc):
+                    self._load_again(rpc, name)
             except (InferenceServerException, OSError) as error:
                 _LOG.warning("a model could not be revived and is tried again: %s", error)
 
     def _load_again(self, rpc: Any, name: str) -> None:
+        """Triton takes the new processes before it lets the old ones go, and never ends those of a wounded model."""
         if rpc.is_model_ready(name, client_timeout=1.0):
-            _LOG.warning("a process of %s died: it is loaded again", name)
+            _LOG.warning("a process of %s died or hangs: it is loaded again", name)
+            old = self._home.stubs().get(name, [])
             os.utime(self._home.repository / name / "1" / "model.py")
             rpc.load_model(name, client_timeout=_START_TIMEOUT_S)
+            for process in psutil.wait_procs(old, timeout=_DRAIN_S)[1]:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
 
     def _recover(self, server: subprocess.Popen[bytes], pause_s: float) -> None:
         _LOG.error("Triton ended with %s: started again in %.1f s", server.poll(), pause_s)
@@ -174,14 +179,6 @@ def _end(server: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             server.kill()
     server.wait()
-
-
-def _instances(folder: Path) -> int:
-    try:
-        found = _INSTANCES.search((folder / "config.pbtxt").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return 0
-    return int(found[1]) if found else 1
 
 
 def _command(settings: Settings, home: TritonHome) -> list[str]:

@@ -25,6 +25,7 @@ from recflow.stages import StageContext, StageOutput
 
 _RULES = (Path(str(text.__file__)), Path(str(lexical.__file__)), Path(__file__).with_name("scoring.py"))
 _QUANTISERS: Mapping[str, Callable[[Path, Path], None]] = {"int8": quantise_int8, "int8_blocks": quantise_int8_blocks}
+_BOUND_TO_BATCH = frozenset({"int8"})  # one scale for all activations of a batch
 _EDGE_TEXTS = (
     "无线蓝牙耳机 正品",
     "🎸 guitar 🎶",
@@ -123,7 +124,8 @@ def _build(section: CompressionSection, checkpoint: Path, encoder: nn.Module, ro
         folder.mkdir()
         for rule in _RULES:
             shutil.copyfile(rule, folder / rule.name)
-        shutil.copyfile(checkpoint / "scorer.json", folder / "scorer.json")
+        settings = json.loads((checkpoint / "scorer.json").read_text()) | {"each_text_alone": name in _BOUND_TO_BATCH}
+        (folder / "scorer.json").write_text(json.dumps(settings, indent=1))
         shutil.copyfile(checkpoint / "encoder" / "tokenizer.json", folder / "tokenizer.json")
         model = folder / "model.onnx"
         if name == "fp32":

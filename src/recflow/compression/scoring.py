@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 Request = tuple[str, Sequence[str], Sequence[str]]
-_CHUNK_TOKENS = 2048
+_BATCH_TOKENS = 2048
+_LONGER = 1.1
 _COSINE = "cosine_"
 
 
@@ -33,6 +34,7 @@ class Scorer:
         root = Path(folder)
         self._text, self._lexical = _load(root / "text.py"), _load(root / "lexical.py")
         settings = json.loads((root / "scorer.json").read_text(encoding="utf-8"))
+        self._alone: bool = settings["each_text_alone"]
         self._weights: dict[str, float] = settings["weights"]
         self._views = [name.removeprefix(_COSINE) for name in self._weights if name.startswith(_COSINE)]
         self._lexical_weights = np.array([self._weights[name] for name in self._lexical.NAMES])
@@ -110,18 +112,12 @@ class Scorer:
         return np.concatenate([[self._weights[_COSINE + view] for view in self._views], self._lexical_weights])
 
     def _encode(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """Vectors of texts in their order, encoded in order of length so that little is padding."""
+        """Vectors of texts, in their order."""
         ids = self.token_ids(texts)
-        order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
         result: list[np.ndarray] = [np.empty(0)] * len(ids)
-        start = 0
-        for end in range(1, len(order) + 1):
-            if end < len(order) and (end - start + 1) * len(ids[order[end]]) <= _CHUNK_TOKENS:
-                continue
-            chunk = order[start:end]
-            for index, vector in zip(chunk, self._run([ids[index] for index in chunk]), strict=True):
+        for batch in batches(list(map(len, ids)), alone=self._alone):
+            for index, vector in zip(batch, self._run([ids[index] for index in batch]), strict=True):
                 result[index] = vector
-            start = end
         return result
 
     def _run(self, rows: list[tuple[int, ...]]) -> np.ndarray:
@@ -132,6 +128,23 @@ class Scorer:
             mask[row, : len(tokens)] = 1
         outputs = self._session.run(["sentence_embedding"], {"input_ids": ids, "attention_mask": mask})
         return np.asarray(outputs[0], dtype=np.float32)
+
+
+def batches(lengths: Sequence[int], *, alone: bool) -> list[list[int]]:
+    """Which texts, of these numbers of tokens, go through the model together: their indices, the shortest first.
+
+    Within a batch no text is over 10 % longer than the shortest, so that little is padding. `alone` is for a model
+    whose vectors depend on what shares the batch: no score then depends on company, in serving or in judging.
+    """
+    found: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+        batch, length = found[-1] if found else [], lengths[index]
+        fits = batch and length <= _LONGER * lengths[batch[0]] and length * (len(batch) + 1) <= _BATCH_TOKENS
+        if fits and not alone:
+            batch.append(index)
+        else:
+            found.append([index])
+    return found
 
 
 def _load(path: Path) -> ModuleType:

@@ -4,5 +4,5 @@ from recflow.artifacts.refs import RefKind
 from recflow.stages import StageSpec
 
 COMPRESS = StageSpec(
-    "compress", 2, RefKind.MODEL, sections=("compression",), inputs=("checkpoint", "dataset"), heavy=True
+    "compress", 3, RefKind.MODEL, sections=("compression",), inputs=("checkpoint", "dataset"), heavy=True
 )

@@ -33,6 +33,12 @@ class ScheduleSection(Frozen):
     cron: str = "0 2 * * *"
     timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
     first_day: date = date(2011, 1, 1)
+    max_job_hours: float = Field(
+        default=6.0,
+        gt=0,
+        le=168,
+        description="Hours that a stage may take; a training goes on from its saved state when its task is cleared.",
+    )
 
 
 class Recipe(Frozen):

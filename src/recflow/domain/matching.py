@@ -18,7 +18,7 @@ Facts name users and queries by 64 bits of MD5, which no version of a database c
 
 from datetime import UTC, datetime, timedelta
 
-# Raised whenever equal records may give other facts: files of facts of another version are not read, but made anew.
+# Raised whenever equal records may give other facts or sums: files of another version are not read, but made anew.
 VERSION = 1
 # The clocks of two gateways may differ by this much: acts that seem so much too early count as at the time shown.
 SKEW = timedelta(minutes=2)

@@ -20,7 +20,8 @@ class Design:
 
     `window` is how long a user's acts count after the first exposure; `look_back` how far before `start` a user's own
     acts are read as covariates (zero: none). Whoever searches more often than `max_searches_per_minute` is a program.
-    `slow_factor` times the control's p95 is slow.
+    `slow_factor` times the control's p95 is slow; for that p95, units with more searches than `winsorise_quantile` of
+    the control's have no more.
     """
 
     recipe: str
@@ -31,6 +32,7 @@ class Design:
     look_back: timedelta = timedelta(0)
     max_searches_per_minute: int = 20
     slow_factor: float = 1.1
+    winsorise_quantile: float = 0.99
     slices: tuple[OnlineSlice, ...] = ()
 
 

@@ -58,6 +58,7 @@ def read_release(events: EventLog, recipe: Recipe, release: OpenRelease, now: da
         look_back=timedelta(days=section.covariate_days),
         max_searches_per_minute=recipe.data.max_requests_per_minute,
         slow_factor=1 + min(slow, default=0.1),
+        winsorise_quantile=section.winsorise_quantile,
         slices=section.slices,
     )
     return read_evidence(events, design, now)

@@ -17,7 +17,8 @@ def measure(evidence: Evidence, metric: OutcomeMetric | str, quantile: float, *,
     """A metric in both arms, of all searches or of those in the slice `part`; users outside it do not count.
 
     Both arms are cut at one bound: a unit's weight where it has more searches than the quantile of them, then its
-    total. fallback_rate and p95_ms (the share of searches slower than the limit) are named, others come from outcomes.
+    total; its events too, so that no unit alone makes enough of them to judge by. fallback_rate and p95_ms (the share
+    of searches slower than the limit) are named, others come from outcomes.
     """
     totals = evidence.slices.get(part, {}) if part else evidence.totals
     inside = _column(totals, "searches", evidence.users) > 0
@@ -26,7 +27,7 @@ def measure(evidence: Evidence, metric: OutcomeMetric | str, quantile: float, *,
         above, below, treated = above[inside], below[inside], evidence.treated[inside]
         earlier = None if isinstance(metric, str) else _earlier(evidence.before, metric, quantile, evidence.users)
         explained = None if earlier is None else explain(above, below, earlier[inside])
-        events = _column(totals, _events(metric), evidence.users)[inside]
+        events = winsorise(_column(totals, _events(metric), evidence.users)[inside], quantile)
         arms = (
             estimate(above[arm], below[arm], None if explained is None else explained[arm], float(events[arm].sum()))
             for arm in (treated, ~treated)
@@ -61,4 +62,4 @@ def _earlier(before: Totals, metric: OutcomeMetric, quantile: float, users: int)
     rate = above.sum() / below.sum()
     had = searches > 0
     own = np.where(had, above / np.where(had, below, 1) - rate, 0)
-    return np.column_stack([np.where(had, above - rate * below, 0), own, searches, had])
+    return np.column_stack([np.where(had, above - rate * below, 0), own, winsorise(searches, quantile), had])

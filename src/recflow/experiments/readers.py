@@ -54,9 +54,15 @@ group by unit, minute having count(*) > $limit"""
 _EVERYBODY = """
 select treated::tinyint, entered::tinyint, (programs.unit is not null)::tinyint, searches
 from units left join programs using (unit) order by units.unit"""
+# Of the control, in whose latencies a unit with very many searches weighs no more than in any metric.
+_SIZES = """
+create temp table sizes as
+select unit, count(*) as searches from inside where beside and unit not in (from programs) group by unit"""
+_BY_SIZE = "select searches, count(*) as units from sizes group by searches order by searches"
 _LATENCIES = f"""
-select (round({_FINE} * ln(greatest(latency_ms, 0) + 1)))::integer as bin, count(*) as searches
-from inside where beside and unit not in (from programs) group by bin order by bin"""  # noqa: S608
+select (round({_FINE} * ln(greatest(latency_ms, 0) + 1)))::integer as bin, sum(coalesce($most / searches, 1))
+from inside left join (from sizes where searches > $most) using (unit)
+where beside and unit not in (from programs) group by bin order by bin"""  # noqa: S608
 _SEARCHES = """
 select unit as place, 1 as searches, fell::tinyint as fallbacks, coalesce(latency_ms > $slow, false)::tinyint as slow
 from inside where {part}"""
@@ -74,13 +80,13 @@ _INSIDE_ACTS = "(from acts where not late and {part})"
 # Nothing since the start, when a candidate's canary may have begun to shape what users do.
 _SEARCHES_BEFORE = "select unit as place, searches_before.searches from searches_before join units using (user_hash)"
 _ACTS_BEFORE = "(from acts_before join units using (user_hash))"
-# The most frequent queries that make up half of the searches: those before which less than half are counted.
+# The queries of most users that make up half of the searches: those before which less than half are counted. However
+# often one user repeats a query, that is one: no single unit decides what is frequent.
 _HEAD = """
 create or replace temp table head as
 select query_hash from (
-  select query_hash, sum(searches) over (order by searches desc, query_hash) - searches as above,
-    sum(searches) over () as whole
-  from (select query_hash, count(*) as searches from shown group by query_hash)
+  select query_hash, sum(users) over (order by users desc, query_hash) - users as above, sum(users) over () as whole
+  from (select query_hash, count(distinct unit) as users from inside where unit not in (from programs) group by all)
 ) where above < whole / 2"""
 _UNMATCHED = """
 select reason, count(*) from acted
@@ -181,11 +187,13 @@ class _Look:
         return int(count)
 
     def _control_p95(self) -> float | None:
-        """The smallest latency that at least 95 % of the control's searches do not exceed."""
-        found = self._ask(_LATENCIES).fetchall()
-        if not found:
+        """The smallest latency that at least 95 % of the control's searches do not exceed; no unit above the others."""
+        self._ask(_SIZES)
+        if not (by_size := self._ask(_BY_SIZE).fetchall()):
             return None
-        bins, searches = np.array(found).T
+        sizes, units = np.array(by_size).T
+        most = np.quantile(np.repeat(sizes, units), self._design.winsorise_quantile, method="lower")
+        bins, searches = np.array(self._ask(_LATENCIES, most=int(most)).fetchall()).T
         counted = np.cumsum(searches)
         return float(np.expm1(bins[np.searchsorted(counted, 0.95 * counted[-1])] / _FINE))
 

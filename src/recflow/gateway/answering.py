@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from recflow.artifacts.events import Fallback
 from recflow.domain.lexical import words
-from recflow.errors import ServerUnavailable
+from recflow.errors import AnswerMalformed, ServerUnavailable
 from recflow.protocols import AsyncScorer, RankItem
 
 LEXICAL = "lexical"
@@ -84,6 +84,8 @@ async def ask(
             scores = await scorer.score(question.recipe, version, question.query, question.items, timeout_s=timeout_s)
     except TimeoutError:
         return (), Fallback.TIMEOUT
+    except AnswerMalformed:
+        return (), Fallback.ERROR
     except ServerUnavailable:
         return (), Fallback.UNAVAILABLE
     except Exception:  # noqa: BLE001 - whatever a version does, its shopper is answered

@@ -42,7 +42,8 @@ class Surroundings(Frozen):
     itself come by such a return, so that the watch cannot swing to and fro. `candidate_met` says whether shoppers were
     sent to the candidate already; `returning` that the candidate is the version returned to, which no watch sends back.
     `unmatched` are acts that belong to no answer, by reason, beside the `matched` ones. `standstill` is why nothing is
-    trained, empty when it is; `given_up` that a person has chosen it.
+    trained, empty when it is; `given_up` that a person has chosen it. `stopped` is what a person keeps from going
+    forward by pausing what carries it, empty when nothing is.
     """
 
     silence_s: float | None
@@ -55,6 +56,7 @@ class Surroundings(Frozen):
     max_unmatched_share: float = 1
     standstill: str = ""
     given_up: bool = False
+    stopped: str = ""
 
     def with_outcomes(self, reading: OutcomeReading, limit: float) -> "Surroundings":
         """The same with the acts of the outcome window, and the share of them that may belong to no answer."""
@@ -88,6 +90,7 @@ def judge_watch(
         _unmatched(around, watch),
         _age(around, watch),
         _standstill(around),
+        _paused(around),
     ]
     return tuple(trouble for trouble in troubles if trouble is not None)
 
@@ -185,3 +188,19 @@ def _standstill(around: Surroundings) -> Trouble | None:
     if not around.standstill or around.given_up:
         return None
     return Trouble(runbook="change-refused", reason=around.standstill, shoppers_affected=False)
+
+
+def _paused(around: Surroundings) -> Trouble | None:
+    """Who pauses a DAG may take it for a way to stop everything."""
+    if not around.stopped:
+        return None
+    reason = (
+        f"{around.stopped}, and its release DAG is paused: no step forward is taken, steps of a way back are."
+        " `recflow release freeze` stops whatever goes forward, whoever runs it"
+    )
+    return Trouble(runbook="release-paused", reason=reason, shoppers_affected=False)
+
+
+def gone(reason: str) -> Trouble:
+    """That a line which serves, or is being released, has no recipe to be watched by."""
+    return Trouble(runbook="recipe-gone", reason=reason, shoppers_affected=False)

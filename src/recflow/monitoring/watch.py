@@ -5,17 +5,19 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from recflow.artifacts.frozen import Frozen
-from recflow.artifacts.ledger import LedgerState, Served
+from recflow.artifacts.ledger import LedgerState, ReleaseState, Served
 from recflow.artifacts.refs import Ref
 from recflow.config.recipe import Recipe
 from recflow.domain.ages import age_s
 from recflow.domain.releases import LIVE, challenger, is_return
 from recflow.monitoring.probes import probe
-from recflow.monitoring.verdict import Role, Seen, Surroundings, Trouble, judge_watch
-from recflow.protocols import Card, Clock, Ledger, MetricsSource, ModelServer, Notifier
+from recflow.monitoring.verdict import Role, Seen, Surroundings, Trouble, gone, judge_watch
+from recflow.protocols import Card, Clock, Ledger, MetricsSource, ModelServer, Notifier, ObjectStore
 from recflow.storage import ArtifactStore
 
 _REPEAT = timedelta(days=1)
+_UNTOUCHED_BY_A_PAUSE = (ReleaseState.HELD, ReleaseState.PROMOTING, ReleaseState.ROLLING_BACK)
+_TOLD = "_watch"  # an object for each recipe that was ever watched: what was told of it, and when
 
 
 class WatchServices(Protocol):
@@ -48,20 +50,55 @@ class WatchReport(Frozen):
         return next((trouble for trouble in self.troubles if trouble.roll_back), None)
 
 
-def watch(recipe: Recipe, services: WatchServices, standstill: str = "") -> WatchReport:
+def watch(recipe: Recipe, services: WatchServices, standstill: str = "", *, paused: bool = False) -> WatchReport:
     """Probe what serves, read its traffic, and tell a person what is new. A rollback is told by the release itself.
 
-    `standstill` is why nothing is trained for the recipe, empty when it is.
+    `standstill` is why nothing is trained for the recipe, empty when it is; `paused` that a person has paused what
+    carries its releases forward.
     """
     head = services.ledger.head(recipe.name)
     state, now = head.state if head else LedgerState(), services.clock.now()
     seen = tuple(_look(recipe, services, *version, now) for version in live_versions(state))
     around = _with_outcomes(_around(recipe, services, state, now), recipe, services, now)
-    around = around.model_copy(update={"standstill": standstill, "given_up": _given_up(state)})
+    stopped = _stopped(state) if paused else ""
+    told = {"standstill": standstill, "given_up": _given_up(state), "stopped": stopped}
+    around = around.model_copy(update=told)
     troubles = judge_watch(seen, around, recipe.rollout.health, recipe.watch)
     report = WatchReport(recipe=recipe.name, seen=seen, troubles=troubles)
     _tell(report, services, now)
     return report
+
+
+def watched_recipes(store: ObjectStore) -> list[str]:
+    """Every recipe that was ever watched, also one whose file is gone since."""
+    return [key.removeprefix(f"{_TOLD}/").removesuffix(".json") for key in store.list(f"{_TOLD}/")]
+
+
+def watch_without_recipe(name: str, reason: str, services: WatchServices) -> bool:
+    """Tell a person of a line that serves, or is being released, and cannot be watched; whether it does."""
+    head = services.ledger.head(name)
+    state = head.state if head else LedgerState()
+    serving = f"{state.stable.version} serves" if state.stable else ""
+    unseen = " and ".join(filter(None, (serving, _on_its_way(state))))
+    if unseen:
+        trouble = gone(f"{unseen}, and nobody watches or moves it: {reason}")
+        _tell(WatchReport(recipe=name, seen=(), troubles=(trouble,)), services, services.clock.now())
+    return bool(unseen)
+
+
+def _on_its_way(state: LedgerState) -> str:
+    """The open release, or the candidate that waits for one; empty where there is none."""
+    if state.release is not None:
+        return f"{state.release.release_id} is in {state.release.state}"
+    return f"{state.waiting.version} waits to be released" if state.waiting else ""
+
+
+def _stopped(state: LedgerState) -> str:
+    """What a pause keeps from going forward; empty where it would not, or a freeze does so already."""
+    release = challenger(state)
+    if state.frozen or (release is not None and release.state in _UNTOUCHED_BY_A_PAUSE):
+        return ""
+    return _on_its_way(state.model_copy(update={"release": release}))
 
 
 def live_versions(state: LedgerState) -> list[tuple[Role, str, Ref]]:
@@ -118,7 +155,7 @@ def _tell(report: WatchReport, services: WatchServices, now: datetime) -> None:
     A stamp from the day after is of a clock that was wrong: it must not keep a trouble quiet until then.
     """
     open_troubles = {f"{each.runbook}: {each.about}": each for each in report.troubles if not each.roll_back}
-    store, key = services.artifacts.store, f"{report.recipe}/watch/told.json"
+    store, key = services.artifacts.store, f"{_TOLD}/{report.recipe}.json"
     told = json.loads(store.get(key) or b"{}")
     for name, trouble in open_troubles.items():
         if name not in told or abs(now - datetime.fromisoformat(told[name])) >= _REPEAT:

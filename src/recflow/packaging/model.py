@@ -38,7 +38,12 @@ class TritonPythonModel:
         jobs = [_read(request) for request in requests]
         sound = [job for rows in jobs if not isinstance(rows, Exception) for job in rows]
         answers = iter(self._answer(self._scorer, self._process, sound))
-        return [_respond(rows if isinstance(rows, Exception) else [next(answers) for _ in rows]) for rows in jobs]
+        given = [rows if isinstance(rows, Exception) else [next(answers) for _ in rows] for rows in jobs]
+        failures = [_failure(rows) for rows in given]
+        # Triton counts as failed only what raises, and that fails every request: right when there is no other answer.
+        if failures[0] and all(failure and not isinstance(failure, TimeoutError) for failure in failures):
+            raise failures[0]
+        return [_respond(rows, failure) for rows, failure in zip(given, failures, strict=True)]
 
 
 def _read(request: Any) -> list[Job] | Exception:
@@ -59,8 +64,11 @@ def _read(request: Any) -> list[Job] | Exception:
         return error
 
 
-def _respond(rows: list[Answer] | Exception) -> Any:
-    error = rows if isinstance(rows, Exception) else next((row for row in rows if isinstance(row, Exception)), None)
+def _failure(rows: list[Answer] | Exception) -> Exception | None:
+    return rows if isinstance(rows, Exception) else next((row for row in rows if isinstance(row, Exception)), None)
+
+
+def _respond(rows: list[Answer] | Exception, error: Exception | None) -> Any:
     if error is not None:
         message = f"{type(error).__name__}: {error}"[:500]
         return pb_utils.InferenceResponse(output_tensors=[], error=pb_utils.TritonError(message))

@@ -7,9 +7,9 @@ which nothing can be taken, has its reference only. Whose requests they were is 
 import json
 import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from recflow.artifacts.digests import digest_json
@@ -24,6 +24,7 @@ from recflow.rollout.context import Context
 from recflow.storage import ArtifactStore, list_files
 
 _FILE = "differences.json"
+_EVER = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,7 @@ def publish_differences(context: Context, compared: Sequence[Compared]) -> Ref:
 def read_differences(recipe: str, ledger: Ledger, artifacts: ArtifactStore) -> Differences:
     """What the newest release that was held for its differences was held for; ReleaseRefused when none was."""
     entry = _newest(recipe, ledger)
-    found = artifacts.find(recipe, RefKind.COMPARISON, _key(entry.event.release_id))
-    if found is None:
-        return Differences(entry, None)
-    rows = json.loads((artifacts.fetch(found[0]) / _FILE).read_bytes())
-    return Differences(entry, tuple(map(Comparison.model_validate, rows)))
+    return Differences(entry, _read(recipe, entry, artifacts))
 
 
 def erase_differences(recipe: str, ledger: Ledger, artifacts: ArtifactStore) -> LedgerEntry:
@@ -79,6 +76,33 @@ def erase_differences(recipe: str, ledger: Ledger, artifacts: ArtifactStore) -> 
     assert entry.event.differences is not None
     artifacts.erase(entry.event.differences)
     return entry
+
+
+def forget_users(
+    recipe: str, user_keys: Collection[str], events: EventLog, ledger: Ledger, artifacts: ArtifactStore
+) -> int:
+    """Forget users in all that shadow compared; how many of their comparisons are too young, for another call.
+
+    The requests that a release was held for are deleted with them where one is theirs.
+    """
+    rows = events.comparisons(recipe, *_EVER, columns=("request_id", "user_key")).to_pylist()
+    theirs = {row["request_id"] for row in rows if row["user_key"] in user_keys}
+    for entry in ledger.entries(recipe):
+        if entry.event.differences and not theirs.isdisjoint(_request_ids(recipe, entry, artifacts)):
+            artifacts.erase(entry.event.differences)
+    return events.erase_comparisons(recipe, user_keys)
+
+
+def _request_ids(recipe: str, entry: LedgerEntry, artifacts: ArtifactStore) -> Iterator[str]:
+    return (request.request_id for request in _read(recipe, entry, artifacts) or ())
+
+
+def _read(recipe: str, entry: LedgerEntry, artifacts: ArtifactStore) -> tuple[Comparison, ...] | None:
+    found = artifacts.find(recipe, RefKind.COMPARISON, _key(entry.event.release_id))
+    if found is None:
+        return None
+    rows = json.loads((artifacts.fetch(found[0]) / _FILE).read_bytes())
+    return tuple(map(Comparison.model_validate, rows))
 
 
 def _newest(recipe: str, ledger: Ledger) -> LedgerEntry:

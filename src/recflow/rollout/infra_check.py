@@ -8,6 +8,7 @@ item's golden score is the same in any company; what comes after the scorer (pos
 import math
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import combinations, cycle, islice
 from pathlib import Path
@@ -16,7 +17,7 @@ from recflow.artifacts.decisions import Decision, Finding, Verdict
 from recflow.artifacts.plans import InfraLimits
 from recflow.domain.ages import age_s
 from recflow.domain.golden import GoldenRequest, is_strict, read_golden
-from recflow.errors import ModelWontLoad, ServerUnavailable
+from recflow.errors import AnswerMalformed, ModelWontLoad, ServerUnavailable
 from recflow.protocols import Clock, ModelServer, RankItem, golden_items
 
 MIN_ORDER_AGREEMENT = 0.99
@@ -67,11 +68,14 @@ class Version:
         return self.server.score(self.recipe, self.version, golden.query, golden.items, timeout_s=TIMEOUT_S)
 
     def try_score(self, golden: Golden, sound: Golden) -> tuple[float, ...]:
-        """The served scores, none when this request alone is refused: `sound` is still answered afterwards."""
+        """The served scores; none when they are malformed, or this request alone fails: `sound` is still answered."""
         try:
             return self.score(golden)
+        except AnswerMalformed:
+            return ()
         except ServerUnavailable:
-            self.score(sound)
+            with suppress(AnswerMalformed):
+                self.score(sound)
             return ()
 
 
@@ -207,6 +211,9 @@ def _shift(candidate: Version, baseline: Version, goldens: Sequence[Golden]) -> 
         reason = f"{baseline.version} did not answer" if baseline.version else "nothing serves yet"
         return Finding(rule=rule, verdict=Verdict.NOT_EVALUATED, reason=reason, blocking=False)
     ours = [score for golden in goldens for score in candidate.try_score(golden, goldens[0].sized(1))]
+    if not ours:
+        reason = f"{candidate.version} answered no golden request"
+        return Finding(rule=rule, verdict=Verdict.NOT_EVALUATED, reason=reason, blocking=False)
     distance = ks_distance(ours, theirs)
     reason = f"scores moved by a Kolmogorov-Smirnov distance of {distance:.2f} against {baseline.version}"
     return Finding(rule=rule, verdict=Verdict.PASS, reason=reason, blocking=False, value=distance, n=len(ours))

@@ -8,31 +8,20 @@ next call goes on. Telling a person is done at least once, everything else exact
 import contextlib
 from dataclasses import dataclass, replace
 
-from recflow.artifacts.ledger import EventKind, LedgerEntry, LedgerEvent, LedgerState, OpenRelease, ReleaseState
+from recflow.artifacts.ledger import EventKind, LedgerEntry, LedgerEvent, LedgerState
 from recflow.artifacts.refs import Ref
 from recflow.config.recipe import Recipe
-from recflow.domain.releases import LIVE, WAITING, is_aa
-from recflow.domain.routes import routes
-from recflow.errors import (
-    ArtifactCorrupt,
-    LedgerConflict,
-    ModelWontLoad,
-    PermanentError,
-    ServerUnavailable,
-    TemporaryError,
-)
+from recflow.errors import LedgerConflict, TemporaryError
 from recflow.rollout.cards import card_of
 from recflow.rollout.conflicts import retry_on_conflict
 from recflow.rollout.context import Context
-from recflow.rollout.due import moves_forward, next_due, opening_halted
+from recflow.rollout.due import next_due
 from recflow.rollout.infra_check import check as infra_check
-from recflow.rollout.opening import make_way, open_waiting
+from recflow.rollout.loading import unneeded
 from recflow.rollout.services import InfraCheck, OnlineJudge, ReleaseServices
-from recflow.rollout.steps import Proposal, load, move, propose, refuse_to_load
+from recflow.rollout.steps import next_step
 
-S = ReleaseState
 CHAMPION = "champion"
-_NEEDS_NO_SERVER = frozenset({S.ROLLING_BACK, S.ROLLED_BACK, S.HELD, S.MEASURED})
 
 
 @dataclass(frozen=True)
@@ -69,7 +58,7 @@ def _advance(context: Context) -> Advanced:
     context = replace(context, head=context.services.ledger.head(context.name))
     if context.state.untold:
         return _done(context, _tell(context, _untold_entry(context)))
-    proposal = _next(context)
+    proposal = next_step(context)
     if isinstance(proposal, str):
         return _settle(context, proposal)
     entry = _append(context, proposal)
@@ -91,76 +80,6 @@ def _due(context: Context, state: LedgerState) -> float | None:
     return next_due(state, context.recipe.rollout, context.now)
 
 
-def _next(context: Context) -> Proposal:
-    stop = context.stop
-    release = context.state.release
-    if release is None:
-        return _open(context)
-    if release.state in WAITING and stop:
-        return stop
-    if event := make_way(context.state):
-        return event
-    proposal = _propose(context, release)
-    if isinstance(proposal, LedgerEvent) and stop and moves_forward(proposal):
-        return stop
-    return proposal
-
-
-def _propose(context: Context, release: OpenRelease) -> Proposal:
-    """What is due once the server holds what it must. The ways back do not wait for a server that is down."""
-    try:
-        return _keep_loaded(context, release) or propose(context)
-    except ServerUnavailable:
-        if release.state not in LIVE | {S.ROLLING_BACK}:
-            raise
-        proposal = propose(context)
-        if isinstance(proposal, str) or proposal.to not in _NEEDS_NO_SERVER:
-            raise
-        return proposal
-
-
-def _open(context: Context) -> Proposal:
-    _keep_stable_loaded(context)
-    recipe, state = context.recipe, context.state
-    if state.waiting is None:
-        return "nothing waits to be released"
-    stop = opening_halted(state, recipe.rollout, context.now, paused=context.paused)
-    return stop or open_waiting(recipe, state, state.waiting, context.services.artifacts)
-
-
-def _keep_loaded(context: Context, release: OpenRelease) -> LedgerEvent | None:
-    """Load what routes name, or will name next, and the server has lost; the event when the candidate cannot be.
-
-    A stable that cannot be loaded stops nothing: a release, a return above all, may be the way out of it.
-    """
-    with contextlib.suppress(PermanentError):
-        _keep_stable_loaded(context)
-    if release.state in (S.PACKAGED, S.AWAITING_APPROVAL, S.ROLLING_BACK) or is_aa(release.release_id):
-        return None
-    candidate = release.candidate
-    if candidate.version in context.services.server.loaded(context.name):
-        return None
-    try:
-        load(context, candidate.version, candidate.package)
-    except (ArtifactCorrupt, ModelWontLoad) as error:
-        to = S.REJECTED if release.state is S.CHECKED else S.ROLLING_BACK
-        return move(release, to, decision=refuse_to_load(error))
-    return None
-
-
-def _keep_stable_loaded(context: Context) -> None:
-    """Stable must answer; the previous one is kept warm for a one-step return, as far as it still can be loaded."""
-    stable, previous = context.state.stable, context.state.previous
-    if stable is None:
-        return
-    loaded = context.services.server.loaded(context.name)
-    if stable.version not in loaded:
-        load(context, stable.version, stable.package)
-    if previous is not None and previous.version not in loaded:
-        with contextlib.suppress(PermanentError):
-            load(context, previous.version, previous.package)
-
-
 def _settle(context: Context, reason: str) -> Advanced:
     """Nothing moves: unload what no route names, and repair the registry from the ledger."""
     if entry := _retire(context):
@@ -173,23 +92,13 @@ def _settle(context: Context, reason: str) -> Advanced:
 def _retire(context: Context) -> LedgerEntry | None:
     """Unload one version that nobody needs, once every live gateway routes without it."""
     services, state = context.services, context.state
-    unneeded = _unneeded(context)
-    if not unneeded or not services.router.acknowledged(context.name, state.epoch).complete:
+    found = unneeded(context)
+    if not found or not services.router.acknowledged(context.name, state.epoch).complete:
         return None
     if services.ledger.head(context.name) != context.head:
-        raise LedgerConflict(f"{unneeded[0]} is not unloaded yet", expected=f"entry {state.seq}", seen="a newer one")
-    services.server.unload(context.name, unneeded[0])
-    return _append(context, LedgerEvent(kind=EventKind.UNLOADED, version=unneeded[0]))
-
-
-def _unneeded(context: Context) -> list[str]:
-    """Retiring versions; between releases also what a caller loaded after it had been overtaken."""
-    state = context.state
-    in_use = {*routes(context.name, state).versions, state.previous.version if state.previous else ""}
-    found = list(state.retiring)
-    if state.release is None and state.stable is not None:
-        found += [version for version in context.services.server.loaded(context.name) if version not in found]
-    return [version for version in found if version not in in_use]
+        raise LedgerConflict(f"{found[0]} is not unloaded yet", expected=f"entry {state.seq}", seen="a newer one")
+    services.server.unload(context.name, found[0])
+    return _append(context, LedgerEvent(kind=EventKind.UNLOADED, version=found[0]))
 
 
 def _project(context: Context, state: LedgerState) -> None:

@@ -23,9 +23,8 @@ from recflow.protocols import Ledger, ModelServer
 from recflow.rollout.candidates import version_id
 from recflow.rollout.conflicts import retry_on_conflict
 from recflow.rollout.due import halted, opening_halted
-from recflow.rollout.opening import as_candidate, make_way, open_aa, open_waiting, release_id
+from recflow.rollout.moves import as_candidate, make_way, move, open_aa, open_waiting, release_id
 from recflow.rollout.services import ReleaseServices
-from recflow.rollout.steps import move
 from recflow.storage import ArtifactStore
 
 S = ReleaseState

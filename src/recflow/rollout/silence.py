@@ -7,11 +7,13 @@ beside FEWEST_USERS users of the control has a chance below one in a million.
 
 from datetime import datetime, timedelta
 
-from recflow.artifacts.ledger import ReleaseState
+from recflow.artifacts.decisions import Decision
+from recflow.artifacts.ledger import LedgerEvent, ReleaseState
 from recflow.domain.routes import routes
 from recflow.protocols import Activity
 from recflow.rollout.context import Context
 from recflow.rollout.due import elapsed_s
+from recflow.rollout.moves import move
 
 FEWEST_USERS = 20
 # Gateways take new routes within it; until then the control alone has traffic.
@@ -61,3 +63,27 @@ def _activity(context: Context, start: datetime, slot_s: float = 60) -> Activity
         end=context.now,
         slot_s=slot_s,
     )
+
+
+def unproven(context: Context, decision: Decision, planned_s: float) -> LedgerEvent | None:
+    """The end of a wait for evidence: the candidate alone is silent, or the grace time is over.
+
+    Only time with traffic counts: a night in which nobody came is no evidence against a candidate.
+    """
+    release = context.release
+    if release.first:
+        return None
+    if alone := silent_alone(context):
+        return move(release, ReleaseState.HELD, alone)
+    deadline_s = planned_s + release.plan.health.no_data_grace_seconds
+    if decision.passed or not outlasted(context, deadline_s):
+        return None
+    thin = release.state is ReleaseState.SHADOW or decision.numbers.get("thin")
+    return move(release, ReleaseState.HELD if thin else ReleaseState.ROLLING_BACK, decision=decision)
+
+
+def why_it_waits(context: Context, decision: Decision, planned_s: float) -> str:
+    if silence := "" if context.release.first else silent(context):
+        return silence
+    longer = elapsed_s(context.release, context.now) >= planned_s
+    return "; ".join((*decision.reasons, *(["time in which nobody came does not count"] if longer else [])))

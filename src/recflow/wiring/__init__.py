@@ -11,6 +11,7 @@ from recflow.wiring.releases import (
     run_wanted_for,
     standstill_of,
     watch_recipe,
+    watch_recipes_gone,
 )
 from recflow.wiring.services import Services, build_services
 from recflow.wiring.stage_calls import (
@@ -59,4 +60,5 @@ __all__ = [
     "standstill_of",
     "submit_stage",
     "watch_recipe",
+    "watch_recipes_gone",
 ]

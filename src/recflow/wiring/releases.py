@@ -91,10 +91,11 @@ def adopt_package(services: Services, recipe: str, package: Ref, *, person: str)
     )  # fmt: skip
 
 
-def watch_recipe(services: Services, name: str, *, paused: bool = False) -> dict[str, Any]:
+def watch_recipe(services: Services, name: str, *, paused: bool | None = False) -> dict[str, Any]:
     """Look at what serves now, leave a version that is broken, and do the next due step of an open release.
 
-    `paused`: its releases are to stand still, so only a step on a way back is done.
+    `paused`: a person lets its releases stand still, so only a step on a way back is done. None: that is not known, and
+    nobody is told of it.
 
     Compacts the event log first, since every look opens each of its segments; a disk that refuses stops no watch.
     """
@@ -103,11 +104,25 @@ def watch_recipe(services: Services, name: str, *, paused: bool = False) -> dict
     with suppress(TemporaryError):
         services.events.compact()
     recipe = services.recipe(name)
-    report = watch(recipe, services, standstill_of(services, recipe))
+    report = watch(recipe, services, standstill_of(services, recipe), paused=bool(paused))
     if trouble := report.roll_back:
         reason = trouble.reason[:LONGEST_REASON]
         operations.rollback(recipe, services, person="watch", reason=reason, version=trouble.roll_back)
-    return {**report.model_dump(mode="json"), "advanced": _advance_if_possible(services, name, paused)}
+    return {**report.model_dump(mode="json"), "advanced": _advance_if_possible(services, name, paused is not False)}
+
+
+def watch_recipes_gone(services: Services) -> list[str]:
+    """Tell a person of every line that serves, or is being released, without a recipe that can be read; their names."""
+    from recflow.monitoring.watch import watch_without_recipe, watched_recipes
+
+    found = []
+    for name in watched_recipes(services.store):
+        try:
+            services.recipe(name)
+        except BadConfiguration as error:
+            if watch_without_recipe(name, error.what, services):
+                found.append(name)
+    return found
 
 
 def _advance_if_possible(services: Services, name: str, paused: bool) -> str:

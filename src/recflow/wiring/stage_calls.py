@@ -212,7 +212,8 @@ def _by_hand(command: Sequence[str]) -> str:
 
 def _job(services: Services, call: StageCall) -> JobSpec:
     processes = call.recipe.training.processes if call.spec.gang else 1
-    return JobSpec(call.job_name, _write_call(services, call), processes, SHARED_HOST)
+    timeout_s = call.recipe.schedule.max_job_hours * 3600
+    return JobSpec(call.job_name, _write_call(services, call), processes, SHARED_HOST, timeout_s)
 
 
 def _write_call(services: Services, call: StageCall) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from fakes.tiny_model import write_package
-from recflow.clients.triton import TritonScorer, TritonServer, model_name
+from recflow.clients.triton import TritonScorer, TritonServer, connect, model_name
 from recflow.config.sections.serving import PackagingSection
 from recflow.errors import BadConfiguration, ModelWontLoad, ServerUnavailable
 from recflow.protocols import RankItem
@@ -145,6 +145,75 @@ def test_a_dead_model_process_is_found_by_scoring_and_loading_again_revives_it(t
 def test_a_dead_model_process_is_revived_by_the_supervisor(triton, served, recipe):
     triton.kill_stub(model_name(recipe, OLD))
     triton.wait_until(lambda: served.loaded(recipe) == (OLD,))
+
+
+def test_loading_again_what_has_not_changed_keeps_its_processes(triton, served, recipe, tmp_path):
+    name = model_name(recipe, OLD)
+    before = triton.home.stubs()[name]
+    with triton.home.locked("load"), connect(triton.settings.triton_grpc) as rpc:
+        for _ in range(3):
+            rpc.load_model(name)
+    served.load(recipe, OLD, tmp_path / "old")
+    assert triton.home.stubs()[name] == before
+
+
+def test_versions_answer_and_the_server_is_up_while_another_one_loads(triton, served, recipe, tmp_path):
+    slow = write_package(tmp_path / "new")
+    gate = tmp_path / "gate"
+    waits = f"import os, time\nwhile not os.path.exists({str(gate)!r}):\n    time.sleep(0.05)\n"
+    scoring = slow / "1" / "scoring.py"
+    scoring.write_text(scoring.read_text() + waits)
+    load = threading.Thread(target=served.load, args=(recipe, NEW, slow))
+    load.start()
+    try:
+        triton.wait_until(lambda: model_name(recipe, NEW) in triton.home.stubs())
+        with connect(triton.settings.triton_grpc) as rpc:
+            assert (rpc.is_server_live(), rpc.is_server_ready()) == (True, True)
+        assert triton.command("status").returncode == 0
+        assert served.loaded(recipe) == (OLD,)
+    finally:
+        gate.touch()
+        load.join()
+    assert served.loaded(recipe) == (OLD, NEW)
+
+
+def test_what_callers_gave_up_on_is_not_computed_and_holds_up_nobody(triton, server, recipe, tmp_path):
+    package = write_package(tmp_path / "old", section=PackagingSection(max_batch_size=4))
+    computed = tmp_path / "computed"
+    scoring = package / "1" / "scoring.py"
+    counts = f"import time\n        time.sleep(0.5)\n        open({str(computed)!r}, 'a').write('x' * len(requests))\n"
+    told = "    def score_many(self, requests):\n"
+    scoring.write_text(scoring.read_text().replace(told, f"{told}        {counts}"))
+    server.load(recipe, OLD, package)
+    computed.write_text("")
+
+    async def burst():
+        scorer = TritonScorer(triton.settings)
+        try:
+            asked = [scorer.score(recipe, OLD, "red", items(1), timeout_s=0.1) for _ in range(200)]
+            given_up = await asyncio.gather(*asked, return_exceptions=True)
+            return given_up, await scorer.score(recipe, OLD, "red shoe", items(2), timeout_s=60)
+        finally:
+            await scorer.close()
+
+    given_up, scores = asyncio.run(burst())
+    assert all(isinstance(error, ServerUnavailable) for error in given_up)
+    assert scores == pytest.approx((0.0, 1.0))
+    assert len(computed.read_text()) < 50
+    server.unload(recipe, OLD)
+
+
+def test_what_nobody_can_answer_counts_as_failed_in_the_servers_own_numbers_too(triton, served, recipe):
+    with pytest.raises(ServerUnavailable):
+        served.score(recipe, OLD, "red", [RankItem("1", "poison")], timeout_s=10)
+    with connect(triton.settings.triton_grpc) as rpc:
+        (counts,) = rpc.get_inference_statistics(model_name(recipe, OLD)).model_stats
+    assert counts.inference_stats.fail.count == 1
+
+
+def test_an_answer_of_more_than_four_mebibytes_arrives(served, recipe):
+    many = [RankItem("1", "red")] * 1_100_000
+    assert served.score(recipe, OLD, "red", many, timeout_s=120) == (1.0,) * len(many)
 
 
 def test_post_processing_is_part_of_what_is_served(server, recipe, tmp_path):

@@ -109,7 +109,7 @@ class TestModel:
         scorer = load_package(folder(package)).scorer
         for request in json.loads((folder(package) / "golden.json").read_text()):
             scores = scorer.score_many([(request["query"], request["titles"], request["descriptions"])])[0]
-            assert scores == pytest.approx(request["scores"], abs=0.05)
+            assert scores == pytest.approx(request["scores"], abs=1e-5)
 
     def test_golden_requests_hold_the_odd_texts(self, trained, folder):
         golden = json.loads((folder(trained.model) / "golden.json").read_text())
@@ -123,7 +123,7 @@ class TestModel:
         titles = ["red shoe 1", "blue shoe 2 with a much longer title than the other", "lamp"]
         one = scorer.score("red shoe", titles, [""] * 3)
         two, three = scorer.score_many([("tent", ["a"], ["b"]), ("red shoe", titles[::-1], [""] * 3)])
-        assert three[::-1] == pytest.approx(one, abs=0.05)
+        assert three[::-1] == pytest.approx(one, abs=1e-5)
         assert len(two) == 1
 
     def test_a_request_without_items_has_no_scores(self, trained, folder):

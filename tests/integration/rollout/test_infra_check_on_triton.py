@@ -1,5 +1,6 @@
 """The infra check on a real server: a real encoder in int8, packaged by the stage itself."""
 
+import asyncio
 import json
 import shutil
 
@@ -12,10 +13,12 @@ from recflow.artifacts.decisions import Verdict
 from recflow.artifacts.plans import InfraLimits
 from recflow.artifacts.refs import RefKind
 from recflow.clients.clock import SystemClock
-from recflow.clients.triton import TritonServer
+from recflow.clients.triton import TritonScorer, TritonServer
 from recflow.compression.scoring import Scorer
 from recflow.config.recipe import Recipe
 from recflow.config.sections.serving import PackagingSection
+from recflow.domain.judged import JudgedQuery
+from recflow.evaluation.packaged import load_package
 from recflow.packaging.run import run
 from recflow.packaging.spec import PACKAGE
 from recflow.protocols import RankItem
@@ -89,7 +92,32 @@ def test_served_scores_equal_the_packages_own_scorer_at_every_size(server, packa
             titles = row["titles"][:size]
             items = [RankItem(str(number), title) for number, title in enumerate(titles)]
             served = server.score(RECIPE, OLD, row["query"], items, timeout_s=30)
-            assert served == pytest.approx(scorer.score(row["query"], titles, [""] * size), abs=0.05)
+            assert served == pytest.approx(scorer.score(row["query"], titles, [""] * size), abs=1e-5)
+
+
+def test_an_int8_score_is_the_same_in_any_company_so_that_judges_see_what_is_served(server, package, model, triton):
+    server.load(RECIPE, OLD, package())
+    rows = json.loads((model / "golden.json").read_text())
+    requests = [(row["query"], [RankItem(title, title) for title in row["titles"]]) for row in rows] * 4
+
+    async def joined():
+        scorer = TritonScorer(triton.settings)
+        try:
+            asked = [scorer.score(RECIPE, OLD, query, items, timeout_s=60) for query, items in requests]
+            return await asyncio.gather(*asked)
+        finally:
+            await scorer.close()
+
+    for row, served in zip(rows * 4, asyncio.run(joined()), strict=True):
+        assert served == pytest.approx(row["scores"], abs=1e-5)
+    judged = load_package(package()).answers([judged_query(row) for row in rows])
+    assert judged == [pytest.approx(row["scores"], abs=1e-5) for row in rows]
+
+
+def judged_query(row):
+    titles = tuple(row["titles"])
+    equal = (1.0,) * len(titles)
+    return JudgedQuery("q", row["query"], titles, ("",) * len(titles), equal, equal, "")
 
 
 def test_a_reversal_above_five_items_is_caught_by_the_default_sizes_and_missed_by_smaller_ones(server, package):

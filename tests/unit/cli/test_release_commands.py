@@ -12,7 +12,7 @@ from recflow.config.sections.training import TrainingSection
 from recflow.config.settings import Settings
 from recflow.errors import BadConfiguration, ReleaseRefused, StoreFull
 from recflow.rollout.candidates import record_candidate
-from recflow.rollout.opening import as_candidate
+from recflow.rollout.moves import as_candidate
 from recflow.wiring.provenance import made_with_now
 from recflow.wiring.services import Services
 
@@ -234,6 +234,18 @@ def test_a_person_sees_the_requests_that_differ_most_accepts_them_and_erases_the
     assert "ada accepts the differences: the words of the season are new" in history
     assert "are erased" in call("differences", NAME, "--erase")
     assert call("differences", NAME).splitlines()[1:] == ["  the requests were erased"]
+
+
+def test_a_user_is_forgotten_and_what_is_too_young_for_it_is_told_with_a_code_that_says_again(world, call):
+    in_shadow(world, [-1.0] * 40)
+    world.play(at(S.HELD))
+    world.events.erase_comparisons = lambda *_: 3
+    result = CliRunner().invoke(cli.app, ["differences", NAME, "--erase-user", "user-9"])
+    assert (result.exit_code, "3 comparisons stand where a gateway still writes" in result.output) == (75, True)
+    del world.events.erase_comparisons
+    assert "forgotten" in call("differences", NAME, "--erase-user", "user-1", "--erase-user", "anonymous:7")
+    assert call("differences", NAME).splitlines()[1:] == ["  the requests were erased"]
+    assert {record.user_key for record in world.events.records} == {""}
 
 
 def test_approve_without_a_waiting_release_is_refused_in_the_agreed_order(world, call):

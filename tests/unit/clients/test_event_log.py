@@ -11,10 +11,11 @@ import threading
 from datetime import timedelta
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from fakes.fake_clock import FakeClock
-from fakes.sample_events import NOON, RECIPE, exposure, outcome
+from fakes.sample_events import NOON, RECIPE, comparison, exposure, outcome
 from recflow.artifacts.digests import digest_json
 from recflow.clients.event_log import DuckEventLog
 from recflow.clients.segments import Segment
@@ -187,7 +188,7 @@ def compact_and_look(log):
 
 
 def sums(folder):
-    return sorted(folder.glob("sums/recipe=*/kind=*/*.parquet"))
+    return sorted(folder.glob("sums/*/recipe=*/kind=*/*.parquet"))
 
 
 def test_sums_tell_what_their_facts_tell(log, folder, clock):
@@ -217,7 +218,7 @@ def test_a_day_that_is_not_over_at_the_start_has_no_sums(log, folder, clock):
 def test_sums_are_what_the_next_look_reads(log, folder, clock, kind):
     write_and_close(folder, clock, *days_ago(1, 2))
     compact_and_look(log)
-    next(folder.glob(f"sums/recipe=*/kind={kind}/*.parquet")).write_bytes(b"PAR1")
+    next(folder.glob(f"sums/*/recipe=*/kind={kind}/*.parquet")).write_bytes(b"PAR1")
     with pytest.raises(StoreUnavailable, match="could not be read"):
         told_before(log)
 
@@ -409,11 +410,23 @@ def test_facts_by_another_rule_are_not_read_and_made_anew(log, folder, clock):
     assert len(list(made.rglob("*.parquet"))) == 2
 
 
+def test_sums_by_another_rule_are_not_read_and_made_anew(log, folder, clock):
+    write_and_close(folder, clock, *days_ago(1, 2))
+    told = compact_and_look(log)
+    made = folder / "sums" / f"v{matching.VERSION}"
+    made.rename(made.with_name("v0"))
+    for path in sums(folder):
+        path.write_bytes(b"PAR1")
+    assert told_before(log) == told
+    assert len(list(made.rglob("*.parquet"))) == 2
+
+
 def test_a_rule_of_matching_that_changed_has_a_new_version():
-    parts = ("VERSION", "SHOWN", "JUDGED", "KNOWN", "NONE_ACTED", "ACTED")
-    rule = digest_json([getattr(matching, part) for part in parts])
-    assert rule == "a84d76b875948c98d524ef3c6b90912a8a55a172f749eca73a8436feddf786a7", (
-        "raise VERSION in domain/matching.py, unless the facts stay the same"
+    parts = [getattr(matching, part) for part in ("VERSION", "SHOWN", "JUDGED", "KNOWN", "NONE_ACTED", "ACTED")]
+    before = [rule("facts", NOON, timedelta(days=1)) for rule in (matching.searches_before, matching.acts_before)]
+    rule = digest_json(parts + before)
+    assert rule == "0dc5c9a129f5fb9c9c23b3b90467187fa3e32310809a898531ec7e17c139a457", (
+        "raise VERSION in domain/matching.py, unless facts and sums stay the same"
     )
 
 
@@ -429,3 +442,16 @@ def test_what_was_written_is_synced_soon_after_without_anybody_asking(log):
     while segment._synced < segment.size:
         threading.Event().wait(0.01)
     assert segment.unsynced() is None
+
+
+def test_of_an_erased_user_no_byte_is_left_once_the_gateway_has_finished_its_segment(log, folder):
+    log.append("w", [comparison("c-1", query="a secret wish"), comparison("c-2", user_key="user-2")])
+    assert log.erase_comparisons(RECIPE, ["user-1"]) == 1, "a live writer's segment is left alone, and told"
+    assert log.comparisons(RECIPE, *WINDOW)["query"].to_pylist() == ["a secret wish", "red shoes"]
+    log.close()
+    assert log.erase_comparisons(RECIPE, ["user-1"]) == 0
+    assert log.comparisons(RECIPE, *WINDOW)["query"].to_pylist() == ["", "red shoes"]
+    rows = [pq.read_table(path).to_pylist() for path in folder.rglob("*.parquet")]
+    assert rows
+    assert "a secret wish" not in str(rows)
+    assert segments(folder) == []

@@ -51,6 +51,20 @@ def test_comparisons_come_back_as_they_were_written_and_are_nobodys_traffic(log)
     assert log.comparisons(RECIPE, *WINDOW, columns=("tau",))["tau"].to_pylist() == [-1.0, None]
 
 
+def test_users_who_are_erased_are_in_no_comparison_and_the_figures_stay(log):
+    others = [comparison("c-3", user_key="user-3"), comparison("c-4", recipe="other_line"), exposure("r-1")]
+    log.append("w", [comparison("c-1"), comparison("c-2", user_key="anonymous:7"), *others])
+    log.close()
+    for _ in range(2):
+        assert log.erase_comparisons(RECIPE, ["user-1", "anonymous:7"]) == 0
+    first, second, third = [Comparison(**row) for row in log.comparisons(RECIPE, *WINDOW).to_pylist()]
+    nothing = {"user_key": "", "query": "", "items": (), "erased": True}
+    assert (first, second) == tuple(comparison(name, **nothing) for name in ("c-1", "c-2"))
+    assert third == others[0]
+    assert [Comparison(**row) for row in log.comparisons("other_line", *WINDOW).to_pylist()] == [others[1]]
+    assert log.exposures(RECIPE, *WINDOW)["user_key"].to_pylist() == ["user-1"], "no exposure is touched"
+
+
 def test_the_window_is_half_open(log):
     log.append("w", [exposure("before", at=NOON - HOUR), exposure("end", at=NOON + HOUR), exposure("in", at=NOON)])
     assert log.exposures(RECIPE, *WINDOW)["request_id"].to_pylist() == ["before", "in"]

@@ -8,7 +8,7 @@ import pytest
 
 from fakes.fake_launcher import FakeLauncher
 from recflow.clients.launcher import ProcessLauncher
-from recflow.errors import BadConfiguration, BadData, JobInterrupted, TemporaryError, from_exit_code
+from recflow.errors import BadConfiguration, BadData, JobTooLong, TemporaryError, from_exit_code
 from recflow.protocols import JobLauncher, JobSpec, JobState, JobStatus
 
 SLEEP = (sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)")
@@ -119,7 +119,7 @@ class TestProcesses:
             thread.start()
         for thread in threads:
             thread.join()
-        while not (tmp_path / "count").exists():
+        while not (tmp_path / "count").exists() or not (tmp_path / "count").stat().st_size:
             time.sleep(0.02)
         assert (tmp_path / "count").read_text() == "x"
 
@@ -145,11 +145,23 @@ class TestProcesses:
         (tmp_path / "jobs" / "job" / "process.json").write_text(f'{{"pid": {psutil.Process().pid}, "started": 1.0}}')
         assert real.poll("job").state is JobState.LOST
 
-    def test_a_job_that_runs_too_long_is_ended_and_may_resume(self, real):
+    def test_a_job_that_runs_too_long_is_ended_with_that_as_its_last_word_and_may_be_started_again(self, real):
         real.submit(JobSpec("job", SLEEP, timeout_s=0.2))
         status = until(real, ended)
-        assert "longer than" in status.log_tail
-        assert isinstance(from_exit_code(status.exit_code, "job ended", ""), JobInterrupted)
+        assert status.log_tail.splitlines()[-1] == "recflow: the job was ended because it ran longer than 0 s"
+        assert isinstance(from_exit_code(status.exit_code, "job ended", ""), JobTooLong)
+        real.submit(JobSpec("job", exits(0)))
+        assert until(real, ended).exit_code == 0
+
+    def test_of_a_job_that_runs_too_long_nothing_is_left(self, real, tmp_path):
+        real.submit(JobSpec("job", ("sh", "-c", f"setsid sleep 61 & echo $! > {tmp_path}/pid; wait"), timeout_s=0.5))
+        assert until(real, ended).exit_code == JobTooLong.exit_code
+        assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
+
+    def test_a_job_that_runs_too_long_says_so_whatever_its_ranks_were_ended_by(self, real):
+        rank = "echo 65 > $RECFLOW_JOB_FOLDER/rank_exit; sleep 60"
+        real.submit(JobSpec("job", ("sh", "-c", rank), timeout_s=0.5))
+        assert until(real, ended).exit_code == JobTooLong.exit_code
 
     def test_cancel_ends_grandchildren_too(self, real, tmp_path):
         real.submit(JobSpec("job", ("sh", "-c", "setsid sleep 61 & echo up; wait")))

@@ -103,5 +103,5 @@ def release_ends():
 
 
 def test_watch_and_housekeeping_cover_all_recipes_in_one_dag_each(parsed):
-    assert parsed["dags"]["watch"]["edges"] == {"watch": [], "start_release": []}
+    assert parsed["dags"]["watch"]["edges"] == {"watch": [], "start_release": [], "recipes_gone": []}
     assert parsed["dags"]["housekeeping"]["edges"] == {"clean": []}

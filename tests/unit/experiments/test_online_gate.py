@@ -70,6 +70,14 @@ def test_few_events_are_not_judged_however_bad_they_look():
     assert "a look needs 50" in few.reasons[0]
 
 
+def test_one_unit_alone_does_not_make_enough_events_to_judge_by():
+    few = made(100)
+    clicks = few.totals["count:click"].copy()
+    clicks[3] = 5000
+    decision = judge(with_totals(few, count_click=clicks), min_events_per_arm=60)
+    assert "a look needs 60" in decision.reasons[0]
+
+
 def test_a_candidate_that_ends_all_clicks_fails_though_its_own_arm_has_no_events():
     assert judge(made(3000, effect=0.0)).verdict is V.FAIL
 

@@ -63,6 +63,14 @@ def test_what_users_did_before_sharpens_the_comparison():
     assert spread(evidence) < 0.99 * spread(replace(evidence, before={}))
 
 
+def test_one_program_of_before_takes_nothing_from_what_others_did():
+    evidence = made(4000)
+    searches = evidence.before["searches"].copy()
+    searches[7] = 1e6
+    beside = replace(evidence, before={**evidence.before, "searches": searches})
+    assert spread(beside) == pytest.approx(spread(evidence), rel=1e-4)
+
+
 @pytest.mark.parametrize(
     "before",
     [

@@ -189,6 +189,14 @@ def test_slow_is_beyond_the_controls_p95_by_the_designs_factor():
     assert total(evidence, "slow")[:-1] == [0] * 100
 
 
+def test_one_patient_unit_does_not_decide_what_is_slow():
+    control = [shown(f"c{number}", C, number, latency_ms=50) for number in range(100)]
+    patient = [shown("patient", C, 10 * number, latency_ms=400) for number in range(60)]
+    evidence = read(*control, *patient, shown("t", T, 0, latency_ms=100), window_s=600, now_s=2000)
+    assert (evidence.programs, evidence.control_p95_ms) == ({}, pytest.approx(50, rel=0.002))
+    assert total(evidence, "slow")[evidence.treated.tolist().index(True)] == 1
+
+
 def test_without_control_there_is_no_p95_and_nothing_is_slow():
     evidence = read(shown("t", T, 0, latency_ms=1e6))
     assert (evidence.control_p95_ms, total(evidence, "slow")) == (None, [0])
@@ -298,11 +306,21 @@ def test_long_and_short_lists_share_out_the_searches_and_their_acts():
     assert (sliced(evidence, "long_lists", "count:click"), sliced(evidence, "short_lists", "count:click")) == ([2], [1])
 
 
-def test_head_queries_are_the_most_frequent_ones_that_make_up_half_of_the_searches():
-    queries = ["shoe"] * 5 + ["Hat"] * 3 + ["hat"] + ["scarf"] * 2 + ["sock"]
-    records = [shown("u", T, at, query=query) for at, query in enumerate(queries)]
+QUERIES = ["shoe"] * 5 + ["Hat"] * 3 + ["hat"] + ["scarf"] * 2 + ["sock"]
+
+
+def test_head_queries_are_those_of_most_users_that_make_up_half_of_the_searches():
+    records = [shown(f"u{at}", T, at, query=query) for at, query in enumerate(QUERIES)]
     evidence = read(*records, slices=slices("head", "tail"))
-    assert (sliced(evidence, "head"), sliced(evidence, "tail")) == ([9], [3])
+    assert (sum(sliced(evidence, "head")), sum(sliced(evidence, "tail"))) == (9, 3)
+
+
+@pytest.mark.parametrize("every_s", [1, 4], ids=["a program", "a patient one"])
+def test_one_unit_does_not_decide_which_queries_are_frequent(every_s):
+    records = [shown(f"u{at}", T, at, query=query) for at, query in enumerate(QUERIES)]
+    one = [shown("one", C, every_s * number, query="mine") for number in range(60)]
+    evidence = read(*records, *one, slices=slices("head"), window_s=600)
+    assert sum(sliced(evidence, "head")) == 9
 
 
 def test_users_who_have_searched_before_are_returning_and_the_others_new():

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from fakes.gateway_world import ALL_TREATED, BROWSER, CANARY, HALVES, RECIPE, SHADOW, STABLE, ask
-from fakes.scripted_scorer import blocking, broken, down, falling, no_numbers, too_few
+from fakes.scripted_scorer import blocking, broken, down, falling, malformed, no_numbers, too_few
 from recflow.artifacts.events import Arm, Fallback
 from recflow.domain.routes import RoutingTable
 
@@ -118,8 +118,9 @@ def test_outside_the_compared_ranges_nobody_is_in_the_experiment(world):
         (broken, Fallback.ERROR),
         (too_few, Fallback.ERROR),
         (no_numbers, Fallback.ERROR),
+        (malformed, Fallback.ERROR),
     ],
-    ids=["no answer", "a bug", "a score too few", "no numbers"],
+    ids=["no answer", "a bug", "a score too few", "no numbers", "malformed"],
 )
 def test_a_failing_candidate_is_answered_by_stable_and_stays_the_assigned_one(world, behaviour, reason):
     world.router.set(ALL_TREATED)

@@ -1,12 +1,14 @@
 import shutil
 from datetime import timedelta
+from itertools import count
 
 import pytest
 
 from fakes.release_world import HEALTHY, SICK, SILENT, ReleaseWorld
 from fakes.tiny_model import overlap
 from recflow.artifacts.ledger import RefusedChange, ReleaseState
-from recflow.monitoring.watch import _around, live_versions, watch
+from recflow.errors import ServerUnavailable
+from recflow.monitoring.watch import _around, live_versions, watch, watch_without_recipe, watched_recipes
 from recflow.protocols import OutcomeReading, TrafficReading
 from recflow.rollout import operations
 
@@ -105,6 +107,18 @@ def test_a_version_that_is_returned_to_and_is_sick_is_told_and_not_left(world):
     assert report.roll_back is None
     assert [trouble.about for trouble in report.troubles] == [f"answers of {previous}"]
     assert previous in world.notifier.cards[-1].cause
+
+
+def test_a_version_of_which_one_process_of_several_is_dead_is_not_called_silent(world):
+    version, asked = canary(world), count()
+
+    def every_second(query, items):
+        if next(asked) % 2 == 0:
+            raise ServerUnavailable("the process is not healthy")
+        return [overlap(query, item.title) for item in items]
+
+    world.true_server.scores[version] = every_second
+    assert look(world).troubles == ()
 
 
 def test_a_dead_server_is_told_and_nothing_is_rolled_back(world):
@@ -285,3 +299,59 @@ class FixedLedger:
 
     def head(self, recipe):
         return self._head
+
+
+def paused_cards(world):
+    watch(world.recipe, world, paused=True)
+    return [card for card in world.true_notifier.cards if card.runbook == "release-paused"]
+
+
+def test_a_release_that_a_pause_keeps_from_going_forward_is_told_once_with_the_way_to_stop_everything(world):
+    canary(world)
+    for _ in range(2):
+        (card,) = paused_cards(world)
+    assert f"{world.state.release.release_id} is in canary, and its release DAG is paused" in card.cause
+    assert "no step forward is taken, steps of a way back are" in card.cause
+    assert "recflow release freeze" in card.cause
+    assert not card.shoppers_affected
+    assert "release-paused" not in {trouble.runbook for trouble in look(world).troubles}
+
+
+def test_a_candidate_that_waits_while_its_release_dag_is_paused_is_told(world):
+    version = world.record(3)
+    (card,) = paused_cards(world)
+    assert card.cause.startswith(f"{version} waits to be released, and its release DAG is paused")
+
+
+def test_a_pause_is_no_trouble_where_nothing_would_go_forward(world):
+    assert paused_cards(world) == []
+    canary(world)
+    operations.hold(world.recipe.name, world.ledger, person="ada", reason="a look")
+    assert paused_cards(world) == []
+    operations.resume(world.recipe.name, world.ledger, person="ada")
+    operations.freeze(world.recipe.name, world.ledger, person="ada", reason="sale")
+    assert paused_cards(world) == []
+    operations.unfreeze(world.recipe.name, world.ledger, person="ada")
+    operations.rollback(world.recipe, world, person="ada", reason="a complaint")
+    assert paused_cards(world) == []
+
+
+def test_a_line_whose_recipe_cannot_be_read_is_told_once_a_day_with_what_is_out_of_sight(world):
+    look(world)
+    canary(world)
+    assert watched_recipes(world.artifacts.store) == [world.recipe.name]
+    for _ in range(2):
+        assert watch_without_recipe(world.recipe.name, "there is no such file", world)
+    (card,) = [card for card in world.true_notifier.cards if card.runbook == "recipe-gone"]
+    serving, release = world.state.stable.version, world.state.release.release_id
+    assert card.cause == (
+        f"{serving} serves and {release} is in canary, and nobody watches or moves it: there is no such file"
+    )
+    assert card.command == f"recflow release status {world.recipe.name}"
+
+
+def test_a_line_that_serves_nothing_and_releases_nothing_may_go(tmp_path):
+    world = ReleaseWorld(tmp_path)
+    look(world)
+    assert not watch_without_recipe(world.recipe.name, "there is no such file", world)
+    assert world.true_notifier.cards == []

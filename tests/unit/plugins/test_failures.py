@@ -56,6 +56,7 @@ def test_a_failure_is_written_sentence_by_sentence_and_ends_with_how_to_repeat_i
 
 @pytest.mark.parametrize(("error", "runbook"), [
     (errors.BadData("the day is empty"), "bad-data"),
+    (errors.JobTooLong("job j ended", seen="it was ended because it ran longer than 9 s"), "job-too-long"),
     (ZeroDivisionError("division by zero"), "unknown-failure"),
 ])  # fmt: skip
 def test_a_person_is_told_which_task_failed_why_and_where_to_clear_it(tmp_path, monkeypatch, error, runbook):

@@ -1,4 +1,5 @@
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -14,6 +15,7 @@ from recflow.wiring import build_services
 from recflow.wiring.provenance import made_with_now
 from recflow_airflow.release_operators import (
     ClaimCandidateOperator,
+    GoneRecipesOperator,
     ReleaseStepOperator,
     StartReleaseOperator,
     WatchOperator,
@@ -109,15 +111,54 @@ def test_one_run_is_started_for_a_candidate_that_waits_without_one():
 
 @pytest.mark.parametrize("airflow", [AirflowOf(paused=True), AirflowOf(silent=True)], ids=["paused", "not told"])
 def test_the_watch_moves_nothing_forward_while_the_release_dag_is_paused_or_airflow_does_not_tell(airflow):
-    services, now = build_services(), datetime(2011, 1, 5, tzinfo=UTC)
-    package = Ref(kind=RefKind.PACKAGE, uri="file:///store/package", digest="a" * 64)
-    candidate = Candidate(version="v1", package=package, interval_label="2011-01-04", trained_through=now)
-    services.ledger.append(
-        "shop_search", LedgerEvent(kind=EventKind.CANDIDATE_RECORDED, candidate=candidate), after=None
-    )
+    record_candidate(build_services())
     task = WatchOperator(task_id="watch", recipe="shop_search")
     seen = task.execute({**context(), "ti": airflow})
     assert seen["advanced"] == "its release DAG is paused"
+
+
+def paused_cards(airflow):
+    task = WatchOperator(task_id="watch", recipe="shop_search")
+    return [trouble["runbook"] for trouble in task.execute({**context(), "ti": airflow})["troubles"]]
+
+
+def test_a_person_is_told_of_a_paused_release_dag_and_not_of_an_airflow_that_does_not_tell():
+    record_candidate(build_services())
+    assert paused_cards(AirflowOf(silent=True)) == []
+    assert paused_cards(AirflowOf()) == []
+    record_candidate(build_services(), "v2", day=5)
+    assert paused_cards(AirflowOf(paused=True)) == ["release-paused"]
+
+
+def record_candidate(services, version="v1", day=4):
+    package = Ref(kind=RefKind.PACKAGE, uri="file:///store/package", digest="a" * 64)
+    now, label = datetime(2011, 1, day + 1, tzinfo=UTC), f"2011-01-0{day}"
+    candidate = Candidate(version=version, package=package, interval_label=label, trained_through=now)
+    event = LedgerEvent(kind=EventKind.CANDIDATE_RECORDED, candidate=candidate)
+    services.ledger.append("shop_search", event, after=services.ledger.head("shop_search"))
+
+
+def broken(path):
+    path.write_text(f"{RECIPE}colour: red\n")
+
+
+@pytest.mark.parametrize("lose", [Path.unlink, broken], ids=["gone", "broken"])
+def test_a_release_whose_recipe_is_gone_or_broken_is_told_and_nothing_of_it_is_lost(tmp_path, lose):
+    path = tmp_path / "recipes" / "shop_search.yaml"
+    WatchOperator(task_id="watch", recipe="shop_search").execute({**context(), "ti": AirflowOf(paused=True)})
+    record_candidate(build_services())
+    look = GoneRecipesOperator()
+    assert look.execute(context()) == []
+    lose(path)
+    head = build_services().ledger.head("shop_search")
+    for _ in range(2):
+        assert look.execute(context()) == ["shop_search"]
+    (card,) = (tmp_path / "alerts.jsonl").read_text().splitlines()
+    assert '"runbook": "recipe-gone"' in card
+    assert "v1 waits to be released, and nobody watches or moves it" in card
+    path.write_text(RECIPE)
+    assert look.execute(context()) == []
+    assert build_services().ledger.head("shop_search") == head
 
 
 def test_a_candidate_that_a_freeze_keeps_waiting_is_said():

@@ -17,6 +17,10 @@ def test_a_scheduled_run_that_a_backfill_runs_again_waits_in_the_backfills_pool_
     assert pool_of("scheduled__2011-01-05T02:00:00+00:00", run_type="backfill") == "backfill"
 
 
+def test_without_its_run_a_task_keeps_its_pool_unless_the_runs_name_is_a_backfills():
+    assert pool_of("scheduled__2011-01-05T02:00:00+00:00", bound=False, run_type="backfill") == "default_pool"
+
+
 def test_tasks_of_a_backfill_wait_in_a_pool_of_their_own():
     assert pool_of("backfill__2011-01-05T02:00:00+00:00") == "backfill"
     assert pool_of("backfill__2011-01-05T02:00:00+00:00", bound=False) == "backfill"

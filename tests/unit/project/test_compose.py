@@ -26,14 +26,24 @@ def test_every_service_that_is_waited_for_exists_and_can_be_ready(compose):
 
 def test_every_setting_in_the_environment_is_one_that_recflow_reads(compose):
     known = {f"RECFLOW_{field.upper()}" for field in Settings.model_fields}
-    named = {name for name in compose["x-recflow"]["environment"] if name.startswith("RECFLOW_")}
-    assert named <= known
+    environments = [service.get("environment", {}) for service in compose["services"].values()]
+    named = {name for environment in environments for name in environment if name.startswith("RECFLOW_")}
+    assert {"RECFLOW_HOME", "RECFLOW_GATEWAY_KEYS_FILE"} <= named <= known
 
 
 def test_secrets_come_from_the_environment_and_have_no_default(compose):
     text = (REPOSITORY / "docker-compose.yaml").read_text(encoding="utf-8")
-    for secret in ("POSTGRES_PASSWORD", "AIRFLOW_JWT_SECRET"):
+    for secret in ("POSTGRES_PASSWORD", "AIRFLOW_JWT_SECRET", "RECFLOW_GATEWAY_KEYS_FILE"):
         assert f"${{{secret}:?" in text
+
+
+def test_the_gateway_alone_is_given_the_keys_that_it_signs_by_as_a_file(compose):
+    [holder] = [name for name, service in compose["services"].items() if "secrets" in service]
+    gateway = compose["services"][holder]
+    [secret] = gateway["secrets"]
+    assert holder == "gateway"
+    assert gateway["environment"]["RECFLOW_GATEWAY_KEYS_FILE"] == f"/run/secrets/{secret}"
+    assert list(compose["secrets"][secret]) == ["file"]
 
 
 def test_nothing_listens_beyond_loopback(compose):

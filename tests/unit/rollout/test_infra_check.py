@@ -6,7 +6,7 @@ from fakes.tiny_model import write_package
 from recflow.artifacts.decisions import Verdict
 from recflow.artifacts.plans import InfraLimits
 from recflow.config.sections.serving import PackagingSection
-from recflow.errors import ServerUnavailable
+from recflow.errors import AnswerMalformed, ServerUnavailable
 from recflow.rollout.infra_check import check, ks_distance
 
 OLD, NEW = "20110101-aaaaaaaa", "20110102-bbbbbbbb"
@@ -65,6 +65,17 @@ def test_a_refused_package_fails_with_the_servers_words(judge, server):
 def test_scores_beyond_the_tolerance_fail(judge, server):
     server.scores[NEW] = lambda query, items: [score + 0.06 for score in overlap(query, items)]
     assert finding(judge(), "golden_1").verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize("most", [0, 5])
+def test_malformed_answers_fail_the_candidate_and_are_no_outage_of_the_server(judge, server, most):
+    def malformed(query, items):
+        if len(items) > most:
+            raise AnswerMalformed("it answered in FP64")
+        return overlap(query, items)
+
+    server.scores[NEW] = malformed
+    assert finding(judge(), "golden_20").verdict is Verdict.FAIL
 
 
 def test_order_turned_above_five_items_is_seen_with_twenty_items_and_not_with_five(judge, server):

@@ -9,8 +9,9 @@ from fakes.deliveries import day, recipe
 from fakes.fake_launcher import FakeLauncher
 from recflow.artifacts.refs import RefKind
 from recflow.cli.main import run
+from recflow.config.recipe import ScheduleSection
 from recflow.config.settings import Settings
-from recflow.errors import JobFailed, JobInterrupted, StoreFull
+from recflow.errors import JobFailed, JobInterrupted, JobTooLong, StoreFull
 from recflow.stages import StageOutput, StageSpec
 from recflow.wiring import STAGES, Services, Stage, StageCall, collect_job, submit_stage
 
@@ -72,6 +73,24 @@ def test_a_job_that_left_no_word_is_explained_by_the_end_of_its_log(services):
     services.launcher.end(name, 70, log_tail="step 1\n" * 500 + "KeyError: 'cake'\n")
     with pytest.raises(JobFailed, match="KeyError: 'cake'"):
         collect_job(services, name)
+
+
+def test_a_job_that_met_its_recipes_limit_says_so_and_is_not_tried_again_by_itself(services):
+    services.launcher.work = None
+    short = recipe().model_copy(update={"schedule": ScheduleSection(max_job_hours=0.5)})
+    submit_stage(services, StageCall("package", short, day(), {}))
+    job = services.launcher.submitted[-1]
+    assert job.timeout_s == 1800
+    services.launcher.end(
+        job.name, 124, log_tail="step 9\nrecflow: the job was ended because it ran longer than 1,800 s\n"
+    )
+    with pytest.raises(JobTooLong, match="ran longer than 1,800 s"):
+        collect_job(services, job.name)
+
+
+def test_the_limit_is_no_part_of_a_jobs_name_so_that_one_with_more_time_goes_on_where_it_was():
+    longer = recipe().model_copy(update={"schedule": ScheduleSection(max_job_hours=12)})
+    assert StageCall("package", longer, day(), {}).job_name == StageCall("package", recipe(), day(), {}).job_name
 
 
 @pytest.mark.parametrize("word", ["", '{"error": "StoreF', '{"error": "FromAnotherVersion", "what": "it"}'])

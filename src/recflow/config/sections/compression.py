@@ -12,8 +12,8 @@ Variant = Literal["fp32", "int8", "int8_blocks"]
 class CompressionSection(Frozen):
     """Export, graph optimisation and quantisation; the smallest variant that holds the ladder is chosen.
 
-    int8: one scale for all activations of a batch, fastest. int8_blocks: one scale for 32 numbers of one token, so
-    that scores do not depend on batch-mates. fp32 is always made, since the others come from it.
+    int8: one scale for all activations of a batch, fastest; each text goes through it alone, so that no score depends
+    on batch-mates. int8_blocks: one scale for 32 numbers of one token. fp32 is always made: the others come from it.
     """
 
     variants: tuple[Variant, ...] = ("fp32", "int8", "int8_blocks")

@@ -69,8 +69,9 @@ class Guardrail(Frozen):
 class OnlineSlice(Frozen):
     """A part of the searches or of the users, on which the success metric must not be shown to be worse.
 
-    `long_lists` and `short_lists` are split at `items`; `head` queries are the most frequent ones that make up half of
-    the searches, `tail` the rest; `returning` users have searched before within `covariate_days`.
+    `long_lists` and `short_lists` are split at `items`; `head` queries are those of most users that make up half of the
+    searches (a user's repeats are one), `tail` the rest; `returning` users have searched before within
+    `covariate_days`.
     """
 
     name: Literal["long_lists", "short_lists", "head", "tail", "new_users", "returning_users"]

@@ -75,7 +75,7 @@ def _can_tell(records: Sequence[Record], products: int) -> bool:
     grades: dict[str, list[int]] = defaultdict(list)
     for record in records:
         grades[title_item_id(record["product_title"])].append(int(record[GRADE]))
-    return len(grades) >= products and len(set(map(mean, grades.values()))) > 1
+    return len(grades) >= products and len({mean(given) for given in grades.values()}) > 1
 
 
 def _days_of(query: str, days: int) -> list[int]:

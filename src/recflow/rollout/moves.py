@@ -1,14 +1,17 @@
-"""Opening a release: its name, and its first entry, which freezes the plan; and making way for a newer one."""
+"""The events that a release is made of: the first, which freezes its plan, and those that move it or end it."""
 
-from recflow.artifacts.ledger import Candidate, EventKind, LedgerEvent, LedgerState, ReleaseState, Served
+from recflow.artifacts.decisions import Decision
+from recflow.artifacts.ledger import Candidate, EventKind, LedgerEvent, LedgerState, OpenRelease, ReleaseState, Served
 from recflow.artifacts.plans import Plan
 from recflow.config.recipe import Recipe
 from recflow.domain.changes import in_short
 from recflow.domain.refused_changes import accepted
 from recflow.domain.releases import AA, WAITING, is_aa
 from recflow.rollout.changes import what_changed
-from recflow.rollout.steps import move
 from recflow.storage import ArtifactStore
+
+Proposal = LedgerEvent | str
+"""The event that is due, or why none is."""
 
 
 def release_id(kind: str, state: LedgerState, version: str) -> str:
@@ -74,4 +77,18 @@ def as_candidate(served: Served) -> Candidate:
         checkpoint=served.checkpoint,
         interval_label=f"{trained_through:%Y-%m-%d}",
         trained_through=trained_through,
+    )
+
+
+def move(
+    release: OpenRelease, to: ReleaseState, reason: str = "", *, step: int = 0, decision: Decision | None = None
+) -> LedgerEvent:
+    """The event that moves the release."""
+    return LedgerEvent(
+        kind=EventKind.MOVED,
+        release_id=release.release_id,
+        to=to,
+        step=step,
+        reason=reason or (decision.reasons[0] if decision and decision.reasons else ""),
+        decision=decision,
     )
