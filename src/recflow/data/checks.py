@@ -10,8 +10,9 @@ from recflow.config.sections.data import CheckRule
 from recflow.config.sections.outcomes import OutcomeKind
 from recflow.data.rows import COLUMNS, DAMAGE, PLACE
 from recflow.domain.matching import SKEW
-from recflow.engine import Engine, Table
-from recflow.engine.expressions import minute, quantile, real, seconds_after, when
+from recflow.domain.outliers import largest_usual
+from recflow.engine import Engine, Table, Value
+from recflow.engine.expressions import distance, log_size, minute, quantile, real, seconds_after, when
 
 _DAMAGE = "\N{REPLACEMENT CHARACTER}"
 _OUTLIER_FACTOR = 10
@@ -37,7 +38,7 @@ class Check:
 
 @dataclass(frozen=True)
 class DayFacts:
-    """What the checks of a day depend on: its kinds with their rows, and 95 of 100 values of a kind are no larger."""
+    """What the checks of a day depend on: its kinds with their rows, and above which value of a kind few are right."""
 
     kinds: Mapping[str | None, int]
     usual_values: Mapping[str, float]
@@ -46,16 +47,35 @@ class DayFacts:
 def day_facts(engine: Engine, rows: Table, recipe: Recipe) -> DayFacts:
     """The facts of a day's typed rows."""
     counted = engine.fetch(rows.group_by("kind").aggregate(rows=rows.count())).to_pydict()
-    values = {
-        kind.name: quantile(
-            when((rows.kind == kind.name) & (rows.value > 0) & (rows.value <= kind.max_value), rows.value), 0.95
-        )
-        for kind in recipe.acts
-        if kind.max_value
+    largest = {kind.name: kind.max_value for kind in recipe.acts if kind.max_value}
+    largest |= dict.fromkeys(recipe.data.other_kinds, _MAX_VALUE)
+    possible = {
+        name: when((rows.kind == name) & (rows.value > 0) & (rows.value <= limit), rows.value)
+        for name, limit in largest.items()
     }
-    found = engine.fetch(rows.aggregate(rows=rows.count(), **values)).to_pylist()[0]
-    usual = {name: found[name] for name in values if found[name] is not None}
+    mads = recipe.data.cleaning.outlier_mads
+    usual = _tenfold(engine, rows, possible) if mads is None else _by_deviation(engine, rows, possible, mads)
     return DayFacts(dict(zip(counted["kind"], counted["rows"], strict=True)), usual)
+
+
+def _tenfold(engine: Engine, rows: Table, values: Mapping[str, Value]) -> dict[str, float]:
+    """Ten times what 95 of 100 values do not exceed."""
+    found = _aggregated(engine, rows, {name: quantile(value, 0.95) for name, value in values.items()})
+    return {name: value * _OUTLIER_FACTOR for name, value in found.items()}
+
+
+def _by_deviation(engine: Engine, rows: Table, values: Mapping[str, Value], mads: float) -> dict[str, float]:
+    """By median and median absolute deviation of the logarithms (`domain/outliers.py`)."""
+    sizes = {name: log_size(value) for name, value in values.items()}
+    middles = _aggregated(engine, rows, {name: quantile(size, 0.5) for name, size in sizes.items()})
+    reaches = {name: quantile(distance(sizes[name], middle), 0.5) for name, middle in middles.items()}
+    deviations = _aggregated(engine, rows, reaches)
+    return {name: largest_usual(middles[name], deviation, mads) for name, deviation in deviations.items()}
+
+
+def _aggregated(engine: Engine, rows: Table, values: Mapping[str, Value]) -> dict[str, float]:
+    found = engine.fetch(rows.aggregate(rows=rows.count(), **values)).to_pylist()[0]
+    return {name: found[name] for name in values if found[name] is not None}
 
 
 def built_in_checks(facts: DayFacts, interval: Interval, recipe: Recipe) -> list[Check]:
@@ -170,9 +190,9 @@ def _value_checks(facts: DayFacts, kinds: Sequence[OutcomeKind], others: Sequenc
     """Bounds on what an act is worth. A value where none belongs is told and kept: nothing is made of it."""
     for kind in (kind for kind in kinds if kind.max_value):
         name = kind.name
-        usual = facts.usual_values[name] * _OUTLIER_FACTOR if name in facts.usual_values else kind.max_value
         yield _between(f"{name}_value_at_most", "value", None, kind.max_value, (name,))
-        yield _between(f"{name}_value_typical", "value", None, usual, (name,), "warning")
+    for name, usual in facts.usual_values.items():
+        yield _between(f"{name}_value_typical", "value", None, min(usual, _MAX_VALUE), (name,), "warning")
     without = (*_JUDGED, *_SHOWN, *(kind.name for kind in kinds if not kind.max_value))
     yield _between("value_within_reach", "value", None, _MAX_VALUE, (*without, *others))
     yield _between("value_where_one_belongs", "value", None, 0, without, "warning")

@@ -3,10 +3,13 @@
 import pyarrow as pa
 
 TEXTS = ("query", "title", "description")
+# Free texts, and those of them that people typed.
+FREE = (*TEXTS, "text")
+OF_PEOPLE = ("query", "text")
 IDS = ("event_id", "kind", "request_id", "user_key", "item_id")
 NUMBERS = ("position", "grade", "value")
 
-# What else a shop tells of items and acts, carried as it was delivered: no stage reads it yet.
+# What else a shop tells of items and acts, carried as it was delivered, but for people's `text`: no stage reads it yet.
 CARRIED = ("price", "category", "seller", "language", "attributes", "session_id", "text", "rating")
 COLUMNS = ("event_id", "at", "kind", "request_id", "user_key", "query", "item_id", "title", "description", *NUMBERS)
 

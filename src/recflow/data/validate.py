@@ -17,11 +17,11 @@ from recflow.data.checks import DayFacts, built_in_checks, day_facts, recipe_che
 from recflow.data.clean import Cleaned, clean
 from recflow.data.judge import CheckResult, Verdict, judge
 from recflow.data.pins import deliver_pinned
-from recflow.data.rows import CARRIED, COLUMNS, DAMAGE, PLACE
+from recflow.data.rows import CARRIED, COLUMNS, DAMAGE, OF_PEOPLE, PLACE
 from recflow.data.sources import Delivery, open_source
 from recflow.data.systematic import count_loss, refuse_systematic_loss
 from recflow.engine import Engine, OpenEngine, Table
-from recflow.engine.expressions import float32, in_utc, int32
+from recflow.engine.expressions import float32, in_utc, int32, told_of_nobody
 from recflow.errors import BadData, PermanentError
 from recflow.protocols import EventLog
 from recflow.stages import StageContext, StageOutput
@@ -117,8 +117,10 @@ def _write(engine: Engine, output: Path, delivered: Table, rows: Table, refused:
         "value": float32(kept.value),
     }
     engine.write(kept.select(**typed), output / "rows.parquet")
-    quarantine = delivered.inner_join(refused, PLACE).select(*PLACE, *COLUMNS, *CARRIED, DAMAGE, "reasons")
-    engine.write(quarantine, output / "quarantine.parquet")
+    bad = delivered.inner_join(refused, PLACE)
+    texts = {name: told_of_nobody(bad[name]) for name in (*OF_PEOPLE, DAMAGE)}
+    columns = {name: texts.get(name, bad[name]) for name in (*PLACE, *COLUMNS, *CARRIED, DAMAGE, "reasons")}
+    engine.write(bad.select(**columns), output / "quarantine.parquet")
 
 
 def _report(
@@ -131,6 +133,7 @@ def _report(
         "duplicates": cleaned.duplicates,
         "warnings": sum(result.broken for result in results if result.severity == "warning"),
         "mended": cleaned.mended,
+        "rules": [rule.model_dump() for rule in cleaned.rules],
         "reasons": reasons,
         "kinds": {str(kind): rows for kind, rows in facts.kinds.items() if kind is not None},
         "checks": [_check_report(result) for result in results],

@@ -42,6 +42,17 @@ def _rules(cleaning: CleaningSection, *, masks: bool) -> tuple[TextRule, ...]:
     return (NORMALISE, *([SIMPLIFY] if cleaning.simplify_chinese else []), *([MASK] if masks else []))
 
 
+def named(names: Iterable[str]) -> tuple[TextRule, ...]:
+    """The rules of these names."""
+    rules = {rule.name: rule for rule in (NORMALISE, SIMPLIFY, MASK)}
+    return tuple(rules[name] for name in names)
+
+
+def told_of_nobody(text: str) -> str:
+    """The text as it is, or masked where personal data is in it: for what is kept as it was delivered."""
+    return mask(normalise(text)) if find(normalise(text)) else text
+
+
 def cleaned(text: str, rules: Iterable[TextRule]) -> str:
     """The text after each of the rules."""
     for rule in rules:

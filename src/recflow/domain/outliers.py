@@ -4,46 +4,20 @@ A price is off by a factor, not by a sum, and neither a median nor a deviation m
 """
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
-from statistics import median
 
 # Times this, a median absolute deviation is the standard deviation of a bell curve.
 _NORMAL_CONSISTENT = 1.4826
 
 
-@dataclass(frozen=True)
-class Spread:
-    """Median and median absolute deviation of the logarithms of sizes. Zeros, missing and odd values have no size.
+def largest_usual(middle: float, deviation: float, mads: float) -> float:
+    """The largest value that is no outlier.
 
-    An engine gives both as exact medians: of `ln(abs(value))`, then of its distance from the first.
+    `middle` and `deviation` are the median of the logarithms and that of their distances from it. Where more than half
+    of the values are equal there is no scale to judge by: then every value is usual.
     """
-
-    middle: float
-    deviation: float
-
-    @classmethod
-    def of(cls, values: Iterable[float | None]) -> "Spread | None":
-        """The spread of these values; None where none has a size."""
-        logarithms = [math.log(abs(value)) for value in values if value and math.isfinite(value)]
-        if not logarithms:
-            return None
-        middle = median(logarithms)
-        return cls(middle, median(abs(logarithm - middle) for logarithm in logarithms))
-
-    def usual(self, mads: float) -> tuple[float, float]:
-        """The smallest and the largest size that is no outlier.
-
-        Where more than half of the sizes are equal there is no scale to judge by: then every size is usual.
-        """
-        if self.deviation == 0:
-            return 0.0, math.inf
-        reach = mads * _NORMAL_CONSISTENT * self.deviation
-        return math.exp(self.middle - reach), _exp(self.middle + reach)
-
-
-def _exp(logarithm: float) -> float:
+    if deviation == 0:
+        return math.inf
     try:
-        return math.exp(logarithm)
+        return math.exp(middle + mads * _NORMAL_CONSISTENT * deviation)
     except OverflowError:
         return math.inf

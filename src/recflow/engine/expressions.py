@@ -13,7 +13,8 @@ from operator import or_
 import ibis
 from ibis import udf
 
-from recflow.domain import assignment, queries, text
+from recflow.domain import assignment, free_text, masking, queries
+from recflow.domain.near_duplicates import near_duplicate_key
 from recflow.engine import Table, Value
 
 # What Python's str.strip takes off.
@@ -33,13 +34,23 @@ _TIME = (
 
 
 @lru_cache(100_000)
-def _normalised_once(given: str) -> str:
-    return text.normalise(given)
+def _cleaned_once(rules: str, given: str) -> str:
+    return free_text.cleaned(given, free_text.named(rules.split()))
 
 
 @udf.scalar.python
-def _normalised(given: str) -> str:
-    return _normalised_once(given)
+def _cleaned(rules: str, given: str) -> str:
+    return _cleaned_once(rules, given)
+
+
+@udf.scalar.python
+def _told_of_nobody(given: str) -> str:
+    return free_text.told_of_nobody(given)
+
+
+@udf.scalar.python
+def _near_duplicate_key(given: str) -> str:
+    return near_duplicate_key(given)
 
 
 @udf.scalar.python
@@ -62,9 +73,35 @@ def _is_found(pattern: str, given: str) -> bool:
     return re.search(pattern, given) is not None
 
 
-def normalised(given: Value) -> Value:
-    """`domain.text.normalise`; null for a text of which nothing is left."""
-    return ibis.ifelse(given.re_search(_PLAIN), given, _normalised(given.fill_null("")).nullif(""))
+def cleaned(given: Value, rules: Sequence[free_text.TextRule]) -> Value:
+    """A text after rules of `domain.free_text`, which begin with NORMALISE; null for one of which nothing is left."""
+    names = ibis.literal(" ".join(rule.name for rule in rules))
+    untouched = _harmless(given) if free_text.MASK in rules else given.re_search(_PLAIN)
+    return ibis.ifelse(untouched, given, _cleaned(names, given.fill_null("")).nullif(""))
+
+
+def told_of_nobody(given: Value) -> Value:
+    """A text as it was delivered, or masked where personal data is in it."""
+    return ibis.ifelse(given.isnull() | _harmless(given), given, _told_of_nobody(given.fill_null("")))
+
+
+def _harmless(given: Value) -> Value:
+    return given.re_search(_PLAIN) & ~given.re_search(masking.SUSPECT)
+
+
+def near_duplicate(given: Value) -> Value:
+    """A key that near duplicates share; null for a text that equals none, and for none."""
+    return _near_duplicate_key(given.fill_null("")).nullif("")
+
+
+def log_size(value: Value) -> Value:
+    """The logarithm of a number without its sign; null for zero."""
+    return value.abs().nullif(0).ln()
+
+
+def distance(value: Value, other: float) -> Value:
+    """How far a number is from another."""
+    return (value - other).abs()
 
 
 def stripped(given: Value) -> Value:

@@ -194,3 +194,28 @@ def test_searches_and_reviews_are_kept_with_their_words_and_teach_nothing(tmp_pa
     with_them, without = labelled(tmp_path, ("2011-01-01", found)), Validated(tmp_path, as_tables())
     assert len(without.quarantine) == 3
     assert labelled(tmp_path, ("2011-01-01", without)).sort_by("item_id").equals(with_them.sort_by("item_id"))
+
+
+ITEMS = tuple(f"i{place}" for place in range(10))
+
+
+def test_what_is_quarantined_tells_of_nobody_either(tmp_path):
+    rows = [*searches(1), {"event_id": "x", "at": "never", "kind": "impression", "query": "ann@example.com"}]
+    write_shop_day(tmp_path, rows, ITEMS)
+    [bad] = Validated(tmp_path, SHOP).quarantine
+    assert (bad["query"], bad["at"]) == ("[email]", "never")
+
+
+def bought(row):
+    """A purchase in place of a click: the first one ten times dearer than the others."""
+    if row["kind"] != "click":
+        return row
+    number = int(row["event_id"].removeprefix("c"))
+    return {**row, "kind": "purchase", "value": 100 if number == 1 else 10 + number % 3}
+
+
+@pytest.mark.parametrize(("mads", "told"), [(None, 0), (3, 1)])
+def test_what_is_an_outlier_follows_from_the_recipe(tmp_path, mads, told):
+    write_shop_day(tmp_path, [bought(row) for row in searches(1)], ITEMS)
+    report = Validated(tmp_path, SHOP, cleaning={"outlier_mads": mads}).report
+    assert {check["name"]: check["broken"] for check in report["checks"]}["purchase_value_typical"] == told

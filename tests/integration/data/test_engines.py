@@ -1,6 +1,7 @@
 """What the rooms' expressions mean, on both engines."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,11 +12,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recflow.domain.assignment import bucket as bucket_rule
+from recflow.domain.free_text import MASK, NORMALISE, cleaned
+from recflow.domain.free_text import told_of_nobody as told_of_nobody_rule
+from recflow.domain.near_duplicates import near_duplicate_key
 from recflow.domain.queries import query_id as query_id_rule
 from recflow.domain.text import normalise
 from recflow.engine import expressions as own
 
 START = datetime(2011, 1, 1, tzinfo=UTC)
+NORMALISED = partial(own.cleaned, rules=(NORMALISE,))
+TOLD = ["call 0151 23456789", "mail ann@example.com", "ｍａｉｌ ann@example.com", "size 42", "", None, "<b>x</b>"]
 
 
 @pytest.fixture
@@ -94,7 +100,33 @@ TEXTS = [
 
 
 def test_texts_are_normalised_by_the_rule_that_models_carry(opened):
-    assert column(opened, TEXTS, own.normalised) == [normalise(text or "") or None for text in TEXTS]
+    assert column(opened, TEXTS, NORMALISED) == [normalise(text or "") or None for text in TEXTS]
+
+
+def test_texts_are_masked_by_the_rules_that_the_gateway_has(opened):
+    rules = (NORMALISE, MASK)
+    made = column(opened, TOLD, partial(own.cleaned, rules=rules))
+    assert made == [cleaned(text or "", rules) or None for text in TOLD]
+    assert made[1] == made[2] == "mail [email]"
+
+
+def test_a_text_that_is_kept_as_delivered_changes_only_where_it_tells_of_a_person(opened):
+    made = column(opened, TOLD, own.told_of_nobody)
+    assert made == [None if text is None else told_of_nobody_rule(text) for text in TOLD]
+    assert made[-1] == "<b>x</b>"
+
+
+def test_near_duplicates_share_a_key_and_texts_of_nothing_have_none(opened):
+    texts = ["Red Shoe!", "red  shoe", "blue shoe", "!!", None]
+    made = column(opened, texts, own.near_duplicate)
+    assert made == [near_duplicate_key(text or "") or None for text in texts]
+    assert made[0] == made[1]
+
+
+def test_sizes_of_numbers_are_logarithms_and_zero_has_none(opened):
+    made = column(opened, [1.0, -1.0, 10.0, 0.0, None], own.log_size, pa.float64())
+    assert made == [0, 0, pytest.approx(2.302585), None, None]
+    assert column(opened, [1.0, 4.0], lambda given: own.distance(given, 3.0), pa.float64()) == [2, 1]
 
 
 def test_texts_are_stripped_as_python_does(opened):
@@ -187,6 +219,6 @@ def test_what_is_written_can_be_read_by_others(opened, tmp_path):
 @given(st.lists(st.none() | st.text(st.characters(exclude_characters="\x00", codec="utf-8"), max_size=12), max_size=30))
 def test_any_texts_are_normalised_stripped_and_read_alike(engine, texts):
     with TemporaryDirectory() as folder, engine(Path(folder)) as opened:
-        assert column(opened, texts, own.normalised) == [normalise(text or "") or None for text in texts]
+        assert column(opened, texts, NORMALISED) == [normalise(text or "") or None for text in texts]
         assert column(opened, texts, own.stripped) == [(text or "").strip() or None for text in texts]
         assert column(opened, texts, own.time) == [None] * len(texts)

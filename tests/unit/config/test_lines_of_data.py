@@ -20,7 +20,7 @@ def test_a_line_of_data_alone_has_no_model():
 @pytest.mark.parametrize("section", OF_A_MODEL)
 def test_a_section_that_nobody_would_read_is_refused_with_its_line(section):
     option = {
-        "outcomes": "kinds: [{name: click}]",
+        "outcomes": "{kinds: [{name: click}], metrics: [{name: ctr, kind: click}]}",
         "labels": "min_examined: 2", "split": "salt: x", "training": "epochs: 9", "compression": "opset: 17",
         "packaging": "threads: 2", "offline_gate": "confidence: 0.9", "online_gate": "success_metric: cart_rate",
         "rollout": "approval: true", "serving": "deadline_ms: 100", "watch": "min_requests: 7",

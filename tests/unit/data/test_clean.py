@@ -19,6 +19,7 @@ class Result:
 
     def __init__(self, result, rows):
         self.duplicates, self.rows_in, self.mended = result.duplicates, result.rows_in, dict(result.mended)
+        self.rules = {rule.name: rule for rule in result.rules}
         self.rows = rows.to_pylist()
 
     def column(self, name):
@@ -41,7 +42,23 @@ def cleaned(rows, **options):
 def test_texts_are_normalised_and_counted():
     result = cleaned([judgement(1, query="<b>red</b>  shoe"), judgement(2)])
     assert result.column("query") == ["red shoe", "red shoe"]
-    assert result.mended == {"query": 1, "title": 0, "description": 0}
+    assert result.mended == {"query": 1, "title": 0, "description": 0, "text": 0}
+
+
+def test_a_persons_data_is_masked_in_queries_and_counted_and_no_example_shows_it():
+    rows = [judgement(1, query="call ann@example.com"), judgement(2, query="<i>red</i>"), judgement(3)]
+    result = cleaned(rows)
+    assert result.column("query")[0] == "call [email]"
+    assert (result.rules["mask"].changed, result.rules["mask"].examples) == (1, ("call [email]",))
+    assert result.rules["normalise"].examples == ("'<i>red</i>' → 'red'",)
+    assert cleaned(rows, cleaning={"mask": False}).column("query")[0] == "call ann@example.com"
+
+
+def test_near_duplicates_are_one_row_where_the_recipe_says_so():
+    rows = [judgement(1, query="Red shoe!"), judgement(1, query="red  SHOE"), judgement(2)]
+    assert len(cleaned(rows).rows) == 3
+    said = {"cleaning": {"near_duplicates": True}, "max_duplicate_share": 0.5}
+    assert len(cleaned(rows, **said).rows) == 2
 
 
 def test_an_empty_text_becomes_missing():

@@ -27,6 +27,7 @@ class CleaningSection(Frozen):
         default=None,
         ge=3,
         le=100,
-        description="Amounts whose logarithm is further from the median than this many normal-consistent median "
-        "absolute deviations are outliers; null: none are. 3 suits a bell curve, prices need some 10.",
+        description="Values are told as outliers whose logarithm is further above the median than this many "
+        "normal-consistent median absolute deviations: 3 suits a bell curve, prices need some 10. null: above ten "
+        "times what 95 of 100 values do not exceed.",
     )

@@ -7,7 +7,7 @@ from pydantic import Field
 from recflow.artifacts.events import OutcomeName
 from recflow.artifacts.frozen import Frozen
 from recflow.config.sections.cleaning import CleaningSection
-from recflow.config.sections.sources import Delivered, SourceSection
+from recflow.config.sections.sources import Delivered, OfAct, OfItem, SourceSection
 
 
 class CheckRule(Frozen):
@@ -35,7 +35,7 @@ class DataSection(Frozen):
         default=(),
         description="Kinds of rows that are kept and teach nothing: search, browse, review …; with event_id and at.",
     )
-    identity: tuple[Delivered, ...] = Field(
+    identity: tuple[Delivered | OfItem | OfAct, ...] = Field(
         default=(),
         description="Columns that name a row: rows that agree in them are one, told again. Empty: rows that agree in"
         " every column, event_id included, so that raters who agree both count.",
