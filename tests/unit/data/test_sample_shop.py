@@ -12,7 +12,8 @@ from recflow.data.sample.faults import NAMES
 from recflow.data.sample.shop import SampleShop, write_shop
 from recflow.data.sample.shuffle import read_pairs, shuffle_grades
 from recflow.data.sources.crowdflower import read_csv
-from recflow.data.split import query_id, split_of
+from recflow.data.split import split_of
+from recflow.domain.queries import query_id
 from recflow.errors import BadConfiguration, BadData
 
 SMALL = {"days": 2, "rows": 3_000, "queries": 20, "users": 100}
