@@ -19,6 +19,9 @@ from recflow.domain.queries import query_id as query_id_rule
 from recflow.domain.text import normalise
 from recflow.engine import expressions as own
 
+# A cluster of four Java processes gets on slowly beside other work.
+pytestmark = pytest.mark.timeout(900)
+
 START = datetime(2011, 1, 1, tzinfo=UTC)
 NORMALISED = partial(own.cleaned, rules=(NORMALISE,))
 TOLD = ["call 0151 23456789", "mail ann@example.com", "ｍａｉｌ ann@example.com", "size 42", "", None, "<b>x</b>"]
