@@ -45,8 +45,10 @@ class ColumnRule(Frozen):
     optional: bool = Field(default=False, description="A source without this column gives no value, and is no error.")
     map: dict[str, str] = Field(default_factory=dict, description="Values and what they are called here.")
     decimal: Literal[".", ","] = Field(default=".", description="Decimal sign; with a comma, dots part thousands.")
-    scale: float = Field(default=1, description="Numbers are multiplied by it …")
-    offset: float = Field(default=0, description="… and then get this added: 1 for positions that count from 0.")
+    scale: float = Field(default=1, ge=-1e9, le=1e9, description="Numbers are multiplied by it …")
+    offset: float = Field(
+        default=0, ge=-1e15, le=1e15, description="… and then get this added: 1 for positions that count from 0."
+    )
     time: tuple[Annotated[str, AfterValidator(_time_format)], ...] = Field(
         default=(),
         description="Formats, the first that fits: iso, seconds, milliseconds, microseconds, or as %d.%m.%Y.",
