@@ -46,7 +46,7 @@ class Read:
             assert delivery.digest == self.source.fingerprint(interval)
             table = pa.concat_tables([pq.read_table(path) for path in delivery.files])
         assert table.num_rows == delivery.records
-        return table
+        return table.sort_by([("source_file", "ascending"), ("source_row", "ascending")])
 
 
 def judgement(number: int = 1, **changes: Any) -> dict[str, Any]:

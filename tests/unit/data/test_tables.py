@@ -180,8 +180,8 @@ class TestWhichFiles:
         }
         rows = Read(recipe(data={"source": {"adapter": "tables", "events": [views, orders]}}), tmp_path).rows(day())
         assert rows.select(["event_id", "kind"]).to_pylist() == [
-            {"event_id": "1", "kind": "click"},
             {"event_id": "7", "kind": "purchase"},
+            {"event_id": "1", "kind": "click"},
         ]
 
     def test_two_tables_of_one_file_make_two_rows_of_one_line_each_with_a_place_of_its_own(self, tmp_path):

@@ -58,9 +58,9 @@ class ColumnRule(Frozen):
     )
     times: str = Field(default="", description="Another column of the source; numbers are multiplied by its number …")
     decimal: Literal[".", ","] = Field(default=".", description="Decimal sign; with a comma, dots part thousands.")
-    scale: float = Field(default=1, ge=-1e12, le=1e12, description="… and by this …")
+    scale: float = Field(default=1, ge=-1e9, le=1e9, description="… and by this …")
     offset: float = Field(
-        default=0, ge=-1e12, le=1e12, description="… and then get this added: 1 for positions that count from 0."
+        default=0, ge=-1e15, le=1e15, description="… and then get this added: 1 for positions that count from 0."
     )
     absolute: bool = Field(default=False, description="Without the sign: what was given back, not minus what was paid.")
     time: tuple[Annotated[str, AfterValidator(_time_format)], ...] = Field(

@@ -2,7 +2,7 @@
 
 import json
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,9 @@ from recflow.data.sources.batches import RECORDS_A_BATCH, Batch, texts, whole_ba
 from recflow.errors import BadConfiguration, BadData, SourceUnavailable
 
 
-def read_sql(table: SqlTable, folder: Path, interval: Interval, wanted: Sequence[str], *, zone: str) -> Iterator[Batch]:
+def read_sql(
+    table: SqlTable, folder: Path, interval: Interval, wanted: Sequence[str], *, zone: str
+) -> Generator[Batch, None, None]:
     """Batches with those of the `wanted` columns that the table has, the first one without records.
 
     Rows with start <= time < end; a time column without a zone is by the clocks of `zone`.
@@ -26,7 +28,8 @@ def read_sql(table: SqlTable, folder: Path, interval: Interval, wanted: Sequence
         engine = sa.create_engine(_url(folder / table.url_file), poolclass=sa.NullPool)
         with engine.connect().execution_options(stream_results=True, yield_per=RECORDS_A_BATCH) as connection:
             found = sa.Table(table.table, sa.MetaData(), schema=table.db_schema or None, autoload_with=connection)
-            yield from _rows(connection.execute(_select(found, table, wanted, _bounds(found, table, interval, zone))))
+            with connection.execute(_select(found, table, wanted, _bounds(found, table, interval, zone))) as result:
+                yield from _rows(result)
     except sa.exc.NoSuchTableError as error:
         raise BadConfiguration("the table is not there", expected=table.table, seen="no such table") from error
     except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ImportError) as error:

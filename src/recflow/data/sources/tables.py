@@ -1,6 +1,7 @@
 """Events from the tables of a recipe, with the texts of its catalogue: streamed, mapped, written as Parquet."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -151,9 +152,10 @@ class Reading:
             yield name, batch
 
     def _sql(self, sql: SqlTable, wanted: Sequence[str], required: set[str]) -> Iterator[tuple[str, Batch]]:
-        for batch in read_sql(sql, self._place.folder, self._interval, wanted, zone=self._zone):
-            refuse_missing(sql.table, required, set(batch.columns))
-            yield sql.table, batch
+        with closing(read_sql(sql, self._place.folder, self._interval, wanted, zone=self._zone)) as batches:
+            for batch in batches:
+                refuse_missing(sql.table, required, set(batch.columns))
+                yield sql.table, batch
 
     def _of_day(self, table: Table, batch: Batch) -> Batch:
         for column, values in table.only.items():
