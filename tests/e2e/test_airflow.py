@@ -104,7 +104,7 @@ def test_watch_looks_at_every_recipe_and_finds_the_stable_version_well(runs: Run
     assert runs.finish("watch", run_id) == "success"
     watched = runs.tasks("watch", run_id)["watch[0]"]
     assert watched["rendered_map_index"] == RECIPE
-    (seen,) = runs.returned("watch", run_id, "watch", 0)["seen"]
+    (seen,) = runs.returned("watch", run_id, "watch", 0)["observations"]
     assert (seen["role"], seen["version"], seen["probe"]["wrong"]) == ("stable", runs.state.stable.version, 0)
     assert runs.of("watch", run_type="scheduled"), "and it fires by itself"
 

@@ -105,9 +105,9 @@ def watch_recipe(services: Services, name: str, *, paused: bool | None = False) 
         services.events.compact()
     recipe = services.model_line(name)
     report = watch(recipe, services, standstill_of(services, recipe), paused=bool(paused))
-    if trouble := report.roll_back:
-        reason = trouble.reason[:LONGEST_REASON]
-        operations.rollback(recipe, services, person="watch", reason=reason, version=trouble.roll_back)
+    if incident := report.roll_back:
+        reason = incident.reason[:LONGEST_REASON]
+        operations.rollback(recipe, services, person="watch", reason=reason, version=incident.roll_back)
     return {**report.model_dump(mode="json"), "advanced": _advance_if_possible(services, name, paused is not False)}
 
 

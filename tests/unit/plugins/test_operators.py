@@ -133,7 +133,7 @@ def test_the_watch_moves_nothing_forward_while_the_release_dag_is_paused_or_airf
 
 def paused_cards(airflow):
     task = WatchOperator(task_id="watch", recipe="shop_search")
-    return [trouble["runbook"] for trouble in task.execute({**context(), "ti": airflow})["troubles"]]
+    return [incident["runbook"] for incident in task.execute({**context(), "ti": airflow})["incidents"]]
 
 
 def test_a_person_is_told_of_a_paused_release_dag_and_not_of_an_airflow_that_does_not_tell():
