@@ -38,7 +38,7 @@ class WatchServices(Protocol):
 
 
 class WatchReport(Frozen):
-    """What the watch found. `roll_back` names a version that the caller must leave now; empty when nothing is to be done."""
+    """What the watch found. `roll_back` names a version that the caller must leave now, if there is one."""
 
     recipe: str
     observations: tuple[Observation, ...]
