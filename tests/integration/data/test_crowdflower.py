@@ -2,12 +2,14 @@
 
 import json
 from datetime import date
+from functools import partial
 
 import datasets
 import pyarrow.parquet as pq
 import pytest
 
 from fakes.deliveries import day
+from fakes.engines import duckdb_engine
 from fakes.stage_bench import StageBench
 from recflow.config.recipe import Recipe
 from recflow.data.build import run as build
@@ -34,7 +36,10 @@ def loop(recipe, crowdflower_folder, tmp_path_factory):
     heads = HeadHistory(bench.store, "search")
     for number in range(DAYS):
         source = pin_source(recipe, day(number), crowdflower_folder, heads)
-        heads.record(day(number), bench.run(VALIDATE_PARTITION, validate, recipe, day=number, source=source))
+        heads.record(
+            day(number),
+            bench.run(VALIDATE_PARTITION, partial(validate, engine=duckdb_engine), recipe, day=number, source=source),
+        )
     return bench, heads
 
 
@@ -66,7 +71,7 @@ def test_the_days_become_a_training_set_without_a_leak(loop, recipe):
     bench, heads = loop
     partitions = pin_partitions(recipe, day(DAYS - 1), None, heads)
     inputs = {"parent": (bench.parent(),), "partitions": partitions}
-    ref = bench.runner.run(BUILD_DATASET, build, recipe, day(DAYS - 1), inputs)
+    ref = bench.runner.run(BUILD_DATASET, partial(build, engine=duckdb_engine), recipe, day(DAYS - 1), inputs)
     dataset = datasets.load_from_disk(bench.artifacts.fetch(ref))
     queries = {name: set(rows["query_id"]) for name, rows in dataset.items()}
     assert sum(map(len, queries.values())) == len(set().union(*queries.values())) == 261
