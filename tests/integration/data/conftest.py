@@ -33,6 +33,7 @@ def spark_engine(tmp_path_factory):
             "spark.sql.warehouse.dir": str(folder / "warehouse"),
             "spark.sql.shuffle.partitions": "4",
             "spark.log.level": "ERROR",
+            "spark.ui.showConsoleProgress": "false",
         },
     )
     logs = Path(pyspark.__file__).parent / "work" / session.sparkContext.applicationId

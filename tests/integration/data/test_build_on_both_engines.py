@@ -17,6 +17,9 @@ from recflow.data.samples import replayed, splits, with_frequency
 from recflow.data.sources import open_source
 from recflow.engine.expressions import float32, in_utc, int32
 
+# A cluster of four Java processes gets on slowly beside other work.
+pytestmark = pytest.mark.timeout(900)
+
 SETTINGS = recipe("shop", split={"replay_share": 0.3})
 
 

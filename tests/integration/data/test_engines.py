@@ -15,6 +15,9 @@ from recflow.domain.queries import query_id as query_id_rule
 from recflow.domain.text import normalise
 from recflow.engine import expressions as own
 
+# A cluster of four Java processes gets on slowly beside other work.
+pytestmark = pytest.mark.timeout(900)
+
 START = datetime(2011, 1, 1, tzinfo=UTC)
 
 

@@ -13,6 +13,9 @@ from recflow.data.sample.shop import SampleShop, write_shop
 from recflow.data.sources import open_source
 from recflow.errors import BadConfiguration, JudgeFailed
 
+# A cluster of four Java processes gets on slowly beside other work.
+pytestmark = pytest.mark.timeout(900)
+
 RULES = [
     {"expectation": "expect_column_values_to_not_match_regex", "kwargs": {"column": "title", "regex": r"l[a]mp\b"}},
     {"expectation": "expect_column_values_to_match_regex", "kwargs": {"column": "user_key", "regex": "^u0"}},

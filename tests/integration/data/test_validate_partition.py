@@ -23,6 +23,9 @@ from recflow.data.spec import VALIDATE_PARTITION
 from recflow.data.validate import run
 from recflow.errors import BadConfiguration, BadData, JudgeFailed, PermanentError
 
+# A cluster of four Java processes gets on slowly beside other work.
+pytestmark = pytest.mark.timeout(900)
+
 EVENT = {
     "at": "2011-01-01T10:00:00+00:00",
     "kind": "impression",
