@@ -12,10 +12,6 @@ from recflow.data.sample.behaviour import mirror
 from recflow.data.sample.faults import NAMES
 from recflow.data.sample.shop import SampleShop, write_shop
 from recflow.data.sample.shuffle import read_pairs, shuffle_grades
-<<<<<<< HEAD
-=======
-from recflow.data.sources.crowdflower import read_csv
->>>>>>> h-engine
 from recflow.data.split import split_of
 from recflow.domain.queries import query_id
 from recflow.errors import BadConfiguration, BadData
