@@ -119,7 +119,7 @@ class TestProcesses:
             thread.start()
         for thread in threads:
             thread.join()
-        while not (tmp_path / "count").exists():
+        while not (tmp_path / "count").exists() or not (tmp_path / "count").stat().st_size:
             time.sleep(0.02)
         assert (tmp_path / "count").read_text() == "x"
 

@@ -111,12 +111,7 @@ def test_one_run_is_started_for_a_candidate_that_waits_without_one():
 
 @pytest.mark.parametrize("airflow", [AirflowOf(paused=True), AirflowOf(silent=True)], ids=["paused", "not told"])
 def test_the_watch_moves_nothing_forward_while_the_release_dag_is_paused_or_airflow_does_not_tell(airflow):
-    services, now = build_services(), datetime(2011, 1, 5, tzinfo=UTC)
-    package = Ref(kind=RefKind.PACKAGE, uri="file:///store/package", digest="a" * 64)
-    candidate = Candidate(version="v1", package=package, interval_label="2011-01-04", trained_through=now)
-    services.ledger.append(
-        "shop_search", LedgerEvent(kind=EventKind.CANDIDATE_RECORDED, candidate=candidate), after=None
-    )
+    record_candidate(build_services())
     task = WatchOperator(task_id="watch", recipe="shop_search")
     seen = task.execute({**context(), "ti": airflow})
     assert seen["advanced"] == "its release DAG is paused"
@@ -131,14 +126,14 @@ def test_a_person_is_told_of_a_paused_release_dag_and_not_of_an_airflow_that_doe
     record_candidate(build_services())
     assert paused_cards(AirflowOf(silent=True)) == []
     assert paused_cards(AirflowOf()) == []
-    record_candidate(build_services(), "v2")
+    record_candidate(build_services(), "v2", day=5)
     assert paused_cards(AirflowOf(paused=True)) == ["release-paused"]
 
 
-def record_candidate(services, version="v1"):
+def record_candidate(services, version="v1", day=4):
     package = Ref(kind=RefKind.PACKAGE, uri="file:///store/package", digest="a" * 64)
-    now = datetime(2011, 1, 5, tzinfo=UTC)
-    candidate = Candidate(version=version, package=package, interval_label="2011-01-04", trained_through=now)
+    now, label = datetime(2011, 1, day + 1, tzinfo=UTC), f"2011-01-0{day}"
+    candidate = Candidate(version=version, package=package, interval_label=label, trained_through=now)
     event = LedgerEvent(kind=EventKind.CANDIDATE_RECORDED, candidate=candidate)
     services.ledger.append("shop_search", event, after=services.ledger.head("shop_search"))
 
