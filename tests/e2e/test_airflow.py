@@ -168,7 +168,7 @@ def test_a_broken_day_says_what_to_do_is_not_tried_again_and_is_mended_from_the_
     assert run_id in card
 
     page.goto(f"/dags/{RETRAIN}/runs/{run_id}/tasks/validate_partition")
-    page.get_by_text("Do: mend the source for this interval").first.wait_for()
+    page.get_by_text("Do: look how the file was written").first.wait_for()
     shot("failure")
     events.write_bytes(good)
     clear_task(page)
@@ -177,7 +177,7 @@ def test_a_broken_day_says_what_to_do_is_not_tried_again_and_is_mended_from_the_
     assert runs.results(run_id, RETRAIN) == runs.results(backfilled[0], RETRAIN)
 
 
-MESSAGE_ORDER = ("2", "Expected UTF-8 text, seen line", "Next: ", "Do: ", "Runbook: ", "run it by hand: ")
+MESSAGE_ORDER = ("events/2", "Expected UTF-8 text, seen line", "Next: ", "Do: ", "Runbook: ", "run it by hand: ")
 
 
 def test_the_same_retrain_started_twice_at_once_ends_with_one_candidate(runs: Runs, days: Days, crowded):
