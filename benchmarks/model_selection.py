@@ -12,12 +12,13 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from benchmarks.results import machine
 from recflow.artifacts.parents import Parent
@@ -28,10 +29,10 @@ from recflow.clients.registry import MlflowRegistry
 from recflow.config.recipe import Recipe
 from recflow.config.sections.training import TrainingSection
 from recflow.data.rows import DATASET
-from recflow.data.sources.crowdflower import CrowdFlower
-from recflow.data.split import query_id
+from recflow.data.sources import open_source
 from recflow.domain.intervals import day_interval
 from recflow.domain.judged import read_judged
+from recflow.domain.queries import query_id
 from recflow.domain.text import normalise, query_key
 from recflow.evaluation.floors import Bm25, cosines, floor_texts
 from recflow.evaluation.metrics import by_query
@@ -145,7 +146,11 @@ def _write_parent(folder: Path) -> None:
 
 def _read(data: Path) -> list[Row]:
     """Every judgement as a row of a data set, in an order by hash: training meets no order of the file's."""
-    delivered = CrowdFlower(data, days=1, first_day=date.fromisoformat(_DAY.label)).rows(_DAY).to_pylist()
+    source = {"adapter": "crowdflower", "days": 1, "first_day": _DAY.label}
+    recipe = Recipe.model_validate({"name": "model_selection", "owner": "benchmarks", "data": {"source": source}})
+    with tempfile.TemporaryDirectory() as scratch:
+        (written,) = open_source(recipe, data.resolve().as_uri()).deliver(_DAY, Path(scratch)).files
+        delivered = pq.read_table(written).to_pylist()
     delivered.sort(key=lambda row: hashlib.sha256(row["event_id"].encode()).digest())
     same = {"weight": 1.0, "day": _DAY.label, "frequency": ""}
     return [

@@ -22,7 +22,7 @@ from datetime import datetime, timedelta
 
 from airflow.sdk import DAG, Asset
 
-from recflow_airflow.recipes import all_recipes
+from recflow_airflow.recipes import model_lines
 from recflow_airflow.release_operators import ClaimCandidateOperator, ReleaseEndOperator, ReleaseStepOperator
 
 
@@ -75,5 +75,5 @@ def release(recipe):
     return dag
 
 
-for _recipe in all_recipes():
+for _recipe in model_lines():
     globals()[f"{_recipe.name}__release"] = release(_recipe)

@@ -3,7 +3,8 @@
 **When**: every day, for the day before; by hand for any day (`day`); as a backfill for past days, which releases
 nothing and has a pool of its own. Run a backfill's days one after another (`--max-active-runs 1`): each day trains on
 the days before it. Airflow ends a range at 00:00 of its last date: with a schedule at 02:00 name one date more, or the
-last day is left out. Days before the recipe's `first_day` are refused.
+last day is left out. Days before the recipe's `first_day` are refused, and days that its `schedule` calls closed are
+skipped.
 
 **What**: `pin_parent` fixes the model to start from and to beat; it is skipped, and the training with it, while the
 line stands still: a change of its recipe was refused too often (`recflow release status RECIPE`).
@@ -18,47 +19,22 @@ The model that serves now goes on serving. After mending the cause, clear the ta
 again. A red *gate* is not a red task: it is a decision, written in the task's result.
 """
 
-from datetime import datetime, timedelta
+from airflow.sdk import DAG, Asset
 
-from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param
-
-from recflow_airflow.recipes import all_recipes
+from recflow_airflow.daily import daily, every_day
+from recflow_airflow.recipes import model_lines
 from recflow_airflow.stage_operators import PinParentOperator, RecordCandidateOperator, StageOperator
-
-PARAMS = {
-    "day": Param(
-        None, type=["null", "string"], format="date", title="Day", description="Day to train for; empty: the run's own."
-    ),
-    "fresh": Param(
-        None,
-        type=["null", "string"],
-        maxLength=1000,
-        title="Compute again because",
-        description="A reason to compute every stage again; empty: take earlier results for equal inputs.",
-    ),
-}
 
 
 def retrain(recipe):
     """The daily DAG of one recipe."""
-    schedule = recipe.schedule
     with DAG(
         f"{recipe.name}__retrain",
         description=f"Fine-tune and judge {recipe.name} on the newest day",
-        schedule=CronDataIntervalTimetable(schedule.cron, timezone=schedule.timezone),
-        start_date=datetime.combine(schedule.first_day, datetime.min.time()),
-        catchup=False,
-        max_active_runs=2,
-        params=PARAMS,
+        schedule=every_day(recipe),
         doc_md=__doc__,
         tags=["retrain", *recipe.tags],
-        default_args={
-            "owner": recipe.owner,
-            "recipe": recipe.name,
-            "retries": 3,
-            "retry_delay": timedelta(minutes=1),
-            "execution_timeout": timedelta(hours=schedule.max_job_hours),
-        },
+        **daily(recipe),
     ) as dag:
         parent = PinParentOperator(task_id="pin_parent").output
         partition = StageOperator(stage="validate_partition").output
@@ -76,5 +52,5 @@ def retrain(recipe):
     return dag
 
 
-for _recipe in all_recipes():
+for _recipe in model_lines():
     globals()[f"{_recipe.name}__retrain"] = retrain(_recipe)

@@ -16,10 +16,10 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG, CronTriggerTimetable
 
-from recflow_airflow.recipes import all_recipes
+from recflow_airflow.recipes import model_lines
 from recflow_airflow.release_operators import GoneRecipesOperator, StartReleaseOperator, WatchOperator
 
-recipes = all_recipes()
+recipes = model_lines()
 
 with DAG(
     "watch",

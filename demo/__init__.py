@@ -1,1 +1,1 @@
-"""The whole loop on one machine, as a story of four days."""
+"""The whole loop on one machine, as a story of five days."""

@@ -30,7 +30,7 @@ def main(
     *,
     free_ports: Annotated[bool, typer.Option(help="Take free ports, beside another installation.")] = False,
 ) -> None:
-    """Play four days, show what was measured, and leave the pages open until Ctrl-C."""
+    """Play five days, show what was measured, and leave the pages open until Ctrl-C."""
     screen = Screen()
     end_like_ctrl_c()
     forget_settings()

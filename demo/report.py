@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from demo.screen import Screen
@@ -10,12 +10,15 @@ from demo.story import RECIPE, Told
 from recflow.artifacts.ledger import LedgerEntry, OpenRelease, ReleaseState
 from recflow.wiring import Services
 
+S = ReleaseState
+
 
 def show(screen: Screen, services: Services, told: Sequence[Told]) -> None:
-    """Data, quality, size, shoppers, and what serves now and why."""
+    """Data, quality, size, agreement, shoppers, and what serves now and why."""
     _show_data(screen, services, told)
     _show_quality(screen, told)
     _show_size(screen, told)
+    _show_agreement(screen, told)
     _show_shoppers(screen, services, told)
     _show_end(screen, services, told)
 
@@ -66,6 +69,23 @@ def _show_size(screen: Screen, told: Sequence[Told]) -> None:
     screen.table("Compression (before → after)", ["day", "form", "size", "p50 of a request, one thread"], rows)
 
 
+def _show_agreement(screen: Screen, told: Sequence[Told]) -> None:
+    rows = [[day.title, *row] for day in told for row in agreement(day.entries)]
+    columns = ["day", "released as", "mirrored requests", "tau", "overlap of the first ten", "then"]
+    screen.table("Shadow: the candidate's orders against the serving version's", columns, rows)
+
+
+def agreement(entries: Sequence[LedgerEntry]) -> Iterator[list[str]]:
+    """What shadow told before it let a release go on, or held it, as the ledger has it."""
+    for entry in entries:
+        release, decision = entry.state.release, entry.event.decision
+        found = {finding.rule: finding for finding in decision.findings} if decision else {}
+        if release and (tau := found.get("tau")):
+            overlap = found.get("overlap")
+            values = [f"{mean.value:.2f}" if mean else "none" for mean in (tau, overlap)]
+            yield [release.plan.kind, f"{tau.n}", *values, f"{release.state}"]
+
+
 def _show_shoppers(screen: Screen, services: Services, told: Sequence[Told]) -> None:
     from recflow.experiments.gate import plan_release, read_release
     from recflow.experiments.report import summarise
@@ -101,14 +121,19 @@ def _judging(entries: Sequence[LedgerEntry]) -> tuple[OpenRelease, LedgerEntry] 
 def _show_end(screen: Screen, services: Services, told: Sequence[Told]) -> None:
     head = services.ledger.head(RECIPE)
     stable = head.state.stable if head else None
-    rows = [[day.title, str(day.ended or "not released"), _why(day)] for day in told]
+    rows = [[day.title, _end(day), _why(day)] for day in told]
     screen.table("Releases", ["day", "ended", "because"], rows)
     if stable is not None:
         screen.say(f"serving now: {stable.version} since {stable.since:%H:%M:%S}, by {stable.release_id}")
 
 
+def _end(day: Told) -> str:
+    return {None: "not released", S.HELD: "held, given up"}.get(day.ended, str(day.ended))
+
+
 def _why(day: Told) -> str:
     if day.ended is None:
         return f"offline gate: {day.refs['offline_gate'].numbers['verdict']}"
+    held = [entry.event.reason for entry in day.entries if entry.event.to is S.HELD]
     reasons = [entry.event.reason for entry in day.entries if entry.event.reason and entry.event.to is not None]
-    return reasons[-1] if reasons else ""
+    return "; ".join([*held, *reasons[-1:]])

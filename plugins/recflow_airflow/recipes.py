@@ -15,3 +15,13 @@ def all_recipes() -> list[Recipe]:
     BadConfiguration, which fails the DAG file, when none is sound.
     """
     return sound_recipes(Path(os.environ.get("RECFLOW_RECIPES", DEFAULT_FOLDER)))
+
+
+def model_lines() -> list[Recipe]:
+    """Those of `all_recipes` that train, release and serve a model."""
+    return [recipe for recipe in all_recipes() if recipe.has_model]
+
+
+def data_lines() -> list[Recipe]:
+    """Those of `all_recipes` whose days are checked and kept, and nothing more."""
+    return [recipe for recipe in all_recipes() if not recipe.has_model]

@@ -1,11 +1,14 @@
 """Operators of the retrain DAG: each rebuilds its references, starts one stage, and gives back one reference."""
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
+from recflow.artifacts.manifests import Interval
+from recflow.config.recipe import Recipe
 from recflow_airflow.failures import FAILURE_POLICY, explained, tell_person
 from recflow_airflow.intervals import interval_of
 from recflow_airflow.triggers import JobTrigger
@@ -24,6 +27,14 @@ class RecflowOperator(BaseOperator):
         self.recipe = recipe
 
 
+def _open_day(context: Mapping[str, Any], recipe: Recipe) -> Interval:
+    """The run's day; skipped when the recipe's calendar calls it closed."""
+    interval = interval_of(context, recipe)
+    if closed := recipe.schedule.closed_on(date.fromisoformat(interval.label)):
+        raise AirflowSkipException(closed)
+    return interval
+
+
 class PinParentOperator(RecflowOperator):
     """Pins the model that this run starts from and is compared with."""
 
@@ -34,10 +45,11 @@ class PinParentOperator(RecflowOperator):
 
         services = build_services()
         recipe = services.recipe(self.recipe)
+        interval = _open_day(context, recipe)
         stop = "" if context["dag_run"].run_type == "backfill" else standstill_of(services, recipe)
         if stop:
             raise AirflowSkipException(stop)
-        ref = pin_parent_of(services, recipe, interval_of(context, recipe))
+        ref = pin_parent_of(services, recipe, interval)
         self.log.info("parent: %s", ref.numbers)
         return dict(ref.model_dump(mode="json"))
 
@@ -67,7 +79,7 @@ class StageOperator(RecflowOperator):
         recipe = services.recipe(self.recipe)
         upstream = {name: Ref.model_validate(ref) for name, ref in self.upstream.items()}
         fresh = str(context["params"].get("fresh") or "")
-        call = stage_call(services, self.stage, recipe, interval_of(context, recipe), upstream, fresh=fresh)
+        call = stage_call(services, self.stage, recipe, _open_day(context, recipe), upstream, fresh=fresh)
         if found := find_result(services, call):
             self.log.info("nothing changed: the result of an earlier run is taken")
             return self._give(finish_stage(services, call, found))

@@ -3,6 +3,7 @@
 RecflowError
 ├── TemporaryError            exit 75   try again
 │   ├── StoreUnavailable      the object store did not answer
+│   ├── SourceUnavailable     the shop's files or database did not answer
 │   ├── StoreFull             no space left: nothing was published
 │   ├── LedgerConflict        somebody else appended first: read again
 │   ├── ServerUnavailable     the model server did not answer
@@ -89,6 +90,12 @@ class StoreUnavailable(TemporaryError):
     """The object store did not answer, or answered with a server error."""
 
     runbook = "store-unavailable"
+
+
+class SourceUnavailable(TemporaryError):
+    """The shop's files or database did not answer, or went away while they were read."""
+
+    runbook = "source-unavailable"
 
 
 class StoreFull(TemporaryError):

@@ -3,7 +3,10 @@
 One installation lives through all of it, so the tests are written in the order of its days; each also runs by itself.
 """
 
-from datetime import timedelta
+import shutil
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
 
 import httpx
 import psutil
@@ -13,9 +16,11 @@ from e2e.pages import backfill, clear_task, open_dag, open_form, read_doc, trigg
 from e2e.runs import STAGE_TASKS, Runs, create_backfill, wait_for
 from e2e.shoppers import rank
 from e2e.small_host import GARBAGE, RECIPE, RELEASE, RETRAIN, Days, services_of
-from host.stack import Stack
+from fakes.online_retail import unpack_days
+from host.stack import REPOSITORY, Stack
 from recflow.artifacts.ledger import EventKind, ReleaseState
 from recflow.artifacts.manifests import Interval
+from recflow.data.heads import HeadHistory
 from recflow.protocols import JobState
 from recflow.rollout import operations
 from recflow.wiring import record_candidate_of, run_wanted_for
@@ -99,7 +104,7 @@ def test_watch_looks_at_every_recipe_and_finds_the_stable_version_well(runs: Run
     assert runs.finish("watch", run_id) == "success"
     watched = runs.tasks("watch", run_id)["watch[0]"]
     assert watched["rendered_map_index"] == RECIPE
-    (seen,) = runs.returned("watch", run_id, "watch", 0)["seen"]
+    (seen,) = runs.returned("watch", run_id, "watch", 0)["observations"]
     assert (seen["role"], seen["version"], seen["probe"]["wrong"]) == ("stable", runs.state.stable.version, 0)
     assert runs.of("watch", run_type="scheduled"), "and it fires by itself"
 
@@ -163,7 +168,7 @@ def test_a_broken_day_says_what_to_do_is_not_tried_again_and_is_mended_from_the_
     assert run_id in card
 
     page.goto(f"/dags/{RETRAIN}/runs/{run_id}/tasks/validate_partition")
-    page.get_by_text("Do: mend the source for this interval").first.wait_for()
+    page.get_by_text("Do: look how the file was written").first.wait_for()
     shot("failure")
     events.write_bytes(good)
     clear_task(page)
@@ -172,7 +177,7 @@ def test_a_broken_day_says_what_to_do_is_not_tried_again_and_is_mended_from_the_
     assert runs.results(run_id, RETRAIN) == runs.results(backfilled[0], RETRAIN)
 
 
-MESSAGE_ORDER = ("2", "Expected UTF-8 text, seen line", "Next: ", "Do: ", "Runbook: ", "run it by hand: ")
+MESSAGE_ORDER = ("events/2", "Expected UTF-8 text, seen line", "Next: ", "Do: ", "Runbook: ", "run it by hand: ")
 
 
 def test_the_same_retrain_started_twice_at_once_ends_with_one_candidate(runs: Runs, days: Days, crowded):
@@ -259,6 +264,23 @@ def test_a_candidate_recorded_while_the_release_dag_is_paused_waits_and_gets_one
 
 def unknown(runs: Runs, known: set[str]):
     return [run for run in runs.of(RELEASE) if run["dag_run_id"] not in known]
+
+
+def test_a_line_of_data_alone_that_is_added_runs_its_days_and_skips_those_that_are_closed(
+    runs: Runs, stack: Stack, data_folder: Callable[[str], Path]
+):
+    days = [date(2010, 12, 3), date(2010, 12, 4), date(2010, 12, 5)]
+    unpack_days(data_folder, days, stack.source_root / "retail")
+    recipe = Path(shutil.copy(REPOSITORY / "examples" / "retail.yaml", stack.recipes))
+    wait_for("its DAG", lambda: runs.api("GET", "/dags?dag_id_pattern=retail__data")["dags"])
+    runs_of_days = [runs.trigger("retail__data", day) for day in days]
+    assert runs.finish_all("retail__data", runs_of_days) == {"success"}
+    states = [runs.states("retail__data", run)["validate_partition"] for run in runs_of_days]
+    assert states == ["success", "skipped", "success"]
+    heads = HeadHistory(runs.services.store, "retail")
+    assert [heads.current(f"{day}") is not None for day in days] == [True, False, True]
+    assert not runs.api("GET", "/dags?dag_id_pattern=retail__re")["dags"], "neither retrain nor release"
+    recipe.unlink()
 
 
 def test_a_training_that_a_person_marks_failed_ends_and_goes_on_from_its_saved_state_when_it_is_cleared(

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +13,8 @@ import pyarrow.parquet as pq
 from recflow.artifacts.manifests import Interval
 from recflow.config.recipe import Recipe
 from recflow.data.rows import DELIVERED, PARTITION
+from recflow.data.sources import open_source
+from recflow.protocols import EventLog
 
 CSV_HEADER = "id,query,product_title,product_description,median_relevance,relevance_variance"
 
@@ -28,6 +31,22 @@ def recipe(adapter: str = "shop", path: str = "", *, data: Mapping[str, Any] | N
     return Recipe.model_validate(
         {"name": "search", "owner": "tests", "data": {"source": source, "min_rows": 1, **(data or {})}, **sections}
     )
+
+
+class Read:
+    """A source whose day is read into memory, as small days may be."""
+
+    def __init__(self, settings: Recipe, place: Path | str, events: EventLog | None = None) -> None:
+        self.source = open_source(settings, place if isinstance(place, str) else place.as_uri(), events)
+        self.note, self.fingerprint = self.source.note, self.source.fingerprint
+
+    def rows(self, interval: Interval) -> pa.Table:
+        with TemporaryDirectory() as scratch:
+            delivery = self.source.deliver(interval, Path(scratch))
+            assert delivery.digest == self.source.fingerprint(interval)
+            table = pa.concat_tables([pq.read_table(path) for path in delivery.files])
+        assert table.num_rows == delivery.records
+        return table.sort_by([("source_file", "ascending"), ("source_row", "ascending")])
 
 
 def judgement(number: int = 1, **changes: Any) -> dict[str, Any]:

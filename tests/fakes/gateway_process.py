@@ -28,6 +28,7 @@ from host.processes import free_ports
 from recflow.artifacts.ledger import Candidate, EventKind, LedgerEvent, ReleaseState
 from recflow.artifacts.plans import Plan
 from recflow.artifacts.refs import Ref, RefKind
+from recflow.cli.gateway import KEEP_ALIVE_S
 from recflow.clients.clock import SystemClock
 from recflow.clients.event_log import DuckEventLog
 from recflow.clients.ledger import ObjectLedger
@@ -157,7 +158,8 @@ def running_gateway(
     """A gateway over the place's folder, with the double of the model server that `factory` gives it."""
     port = free_ports(1)[0]
     command = [sys.executable, "-m", "uvicorn", factory, "--factory"]
-    command += ["--port", str(port), "--workers", str(workers), "--no-access-log", "--log-level", "warning"]
+    command += ["--port", str(port), "--workers", str(workers), "--timeout-keep-alive", str(KEEP_ALIVE_S)]
+    command += ["--no-access-log", "--log-level", "warning"]
     environment = {_FOLDER: str(place.folder), _WAIT_S: str(wait_s)}
     gateway = GatewayProcess(command, environment, f"http://127.0.0.1:{port}")
     try:

@@ -12,6 +12,8 @@ from fakes.fake_router import FakeRouter
 from fakes.scripted_scorer import ScriptedScorer, falling, rising
 from recflow.artifacts.events import Arm, Comparison, Exposure, Outcome
 from recflow.config.recipe import Recipe
+from recflow.config.sections.cleaning import CleaningSection
+from recflow.config.sections.data import DataSection
 from recflow.config.sections.outcomes import OutcomesSection
 from recflow.config.sections.serving import ServingSection
 from recflow.domain.request_ids import SigningKeys
@@ -75,6 +77,7 @@ class World:
     tokens: tuple[str, ...] = ()
     keys: SigningKeys = field(default_factory=SigningKeys)
     named: OutcomesSection = field(default_factory=OutcomesSection)
+    cleaning: CleaningSection = field(default_factory=CleaningSection)
 
     def __post_init__(self) -> None:
         self.clock = FakeClock()
@@ -85,7 +88,8 @@ class World:
     def build(self):
         # Far more time than a busy machine takes: what runs out of time in these tests is meant to.
         serving = ServingSection(**{"deadline_ms": 20_000, **self.serving})
-        recipe = Recipe(name=RECIPE, owner="tests", serving=serving, outcomes=self.named)
+        data = DataSection(cleaning=self.cleaning)
+        recipe = Recipe(name=RECIPE, owner="tests", data=data, serving=serving, outcomes=self.named)
         seams = Seams(self.scorer, self.router, self.events, self.clock)
         return create_app([recipe], seams, Options(self.folder, self.tokens, self.keys, poll_s=3600))
 

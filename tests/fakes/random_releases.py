@@ -19,7 +19,7 @@ from recflow.domain.releases import ALLOWED_IN_AA, challenger, is_aa, is_return
 from recflow.errors import ReleaseRefused, TemporaryError
 from recflow.rollout import operations
 from recflow.rollout.attendance import run_wanted
-from recflow.rollout.due import moves_forward, opening_halted
+from recflow.rollout.due import moves_forward, opening_halt_reason
 from recflow.rollout.machine import Advanced
 
 _VERDICTS = (Verdict.PASS, Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE)
@@ -159,7 +159,7 @@ def _needs_a_run(world: ReleaseWorld) -> bool:
     state = world.state
     if state.release is not None and not is_aa(state.release.release_id):
         return state.release.state is not ReleaseState.HELD
-    return state.waiting is not None and not opening_halted(state, world.recipe.rollout, world.clock.now())
+    return state.waiting is not None and not opening_halt_reason(state, world.recipe.rollout, world.clock.now())
 
 
 def _rival(world: ReleaseWorld, grid: Grid, tally: Tally) -> None:

@@ -14,6 +14,9 @@ from recflow.wiring import Services, build_services
 from recflow.wiring.gateway import build_gateway, gateway_address, gateway_recipes, read_keys, read_tokens
 
 app = typer.Typer(help="Serve: route shoppers' requests to versions.", no_args_is_help=True)
+# Longer than load balancers keep idle connections (60 s is common): who closes first must not be the server, or a
+# request that is on its way meets a closed connection. uvicorn's own five seconds are far below.
+KEEP_ALIVE_S = 75
 _DRAIN_S = 10
 
 
@@ -35,8 +38,8 @@ def up(
     # Found out here, once: a worker that cannot start would be started again for ever.
     read_tokens(settings.gateway_token_file)
     keys = read_keys(settings.gateway_keys_file)
-    names = [recipe.name for recipe in gateway_recipes(settings)]
-    print(f"gateway at {settings.gateway_url} for {', '.join(names)}; its interface at {settings.gateway_url}/docs")
+    names = ", ".join(recipe.name for recipe in gateway_recipes(settings)) or "no line"
+    print(f"gateway at {settings.gateway_url} for {names}; its interface at {settings.gateway_url}/docs")
     print(f"{keys.told}; keys and tokens are read at start only")
     uvicorn.run(
         "recflow.cli.gateway:application",
@@ -48,6 +51,7 @@ def up(
         log_level="warning",
         server_header=False,
         timeout_graceful_shutdown=_DRAIN_S,
+        timeout_keep_alive=KEEP_ALIVE_S,
     )
 
 
@@ -67,7 +71,7 @@ def replay(  # noqa: PLR0913, PLR0917 - one parameter an option
     from recflow.gateway.replay import ReplayPlan, read_judged
 
     services = build_services()
-    loaded = services.recipe(recipe)
+    loaded = services.model_line(recipe)
     plan = ReplayPlan(
         recipe=loaded.name,
         url=url or services.settings.gateway_url,

@@ -24,11 +24,11 @@ def check(path: Annotated[Path, typer.Argument(help="The recipe's file.")]) -> N
     if recipe is None:
         raise typer.Exit(BadConfiguration.exit_code)
     recipe = load_recipe(path)
-    refuse_unservable(recipe.packaging)
-    _refuse_unreadable(recipe, path, text)
+    if recipe.has_model:
+        refuse_unservable(recipe.packaging)
+        _refuse_unreadable(recipe, path, text)
     print(f"{path}: recipe {recipe.name} is right, digest {recipe.digest[:12]}")
-    print(f"{path}: {_margins(recipe)}")
-    for line in _plan(recipe, short=True):
+    for line in [_margins(recipe), *_plan(recipe, short=True)] if recipe.has_model else []:
         print(f"{path}: {line}")
 
 
@@ -69,7 +69,9 @@ def plan(
     change: Annotated[bool, typer.Option("--change", help="As a change, which must be better.")] = False,
 ) -> None:
     """Say how long an experiment takes, how each guardrail is judged, and who would pass, before anything starts."""
-    for line in _plan(_any_recipe(recipe), change=change):
+    from recflow.wiring import expect_model
+
+    for line in _plan(expect_model(_any_recipe(recipe)), change=change):
         print(line)
 
 

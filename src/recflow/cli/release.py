@@ -57,7 +57,7 @@ def aa(
 
     services = build_services()
     state = operations.start_aa(
-        services.recipe(recipe),
+        services.model_line(recipe),
         services.ledger,
         services.clock.now(),
         person=_person(by),
@@ -89,7 +89,7 @@ def rollback(recipe: RecipeName, reason: Reason = "rolled back by hand", by: Per
     from recflow.rollout import operations
 
     services = build_services()
-    _say(recipe, operations.rollback(services.recipe(recipe), services, person=_person(by), reason=reason))
+    _say(recipe, operations.rollback(services.model_line(recipe), services, person=_person(by), reason=reason))
 
 
 @app.command()
@@ -340,7 +340,7 @@ def _print_experiment(services: Services, recipe: str, release: OpenRelease, now
     from recflow.experiments.gate import plan_release, read_release
     from recflow.experiments.report import as_text, summarise
 
-    contract = services.recipe(recipe)
+    contract = services.model_line(recipe)
     report = summarise(
         plan_release(services.events, contract, release), read_release(services.events, contract, release, now)
     )

@@ -1,10 +1,10 @@
 """The recipe: one model line's whole contract, typed, complete and frozen."""
 
+import re
 from datetime import date
-from typing import Annotated
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from recflow.artifacts.digests import digest_json
 from recflow.artifacts.frozen import Frozen
@@ -12,26 +12,52 @@ from recflow.artifacts.plans import Plan
 from recflow.config.sections.compression import CompressionSection
 from recflow.config.sections.data import DataSection, LabelSection, SplitSection
 from recflow.config.sections.gate import OfflineGateSection, OnlineGateSection
-from recflow.config.sections.outcomes import SERVING_METRICS, OutcomesSection
+from recflow.config.sections.outcomes import SERVING_METRICS, OutcomeKind, OutcomesSection
 from recflow.config.sections.serving import PackagingSection, RetentionSection, ServingSection, WatchSection
 from recflow.config.sections.training import TrainingSection
+from recflow.config.zones import known_zone
 
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
+_DAILY = re.compile(r"([0-5]?\d)\s+([01]?\d|2[0-3])\s+\*\s+\*\s+\*")
+OF_A_MODEL = (
+    "outcomes", "labels", "split", "training", "compression", "packaging", "offline_gate", "online_gate", "rollout",
+    "serving", "watch",
+)  # fmt: skip
 SMALLEST_CANARY = 0.1  # percent; ten of the ten thousand buckets
 
 
-def _known_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise ValueError(f"{name} is no time zone; write it as Europe/Berlin") from error
-    return name
+def _once_a_day(cron: str) -> str:
+    if cron in {"@daily", "@midnight"} or _DAILY.fullmatch(cron.strip()):
+        return cron
+    raise ValueError(
+        f"{cron}: a run reads the day before it, so one that does not start once every day leaves days unread or reads"
+        " them before they have ended; write minute and hour, and a star for the rest: 0 2 * * *"
+    )
+
+
+class Closed(Frozen):
+    """Days without events, from `first` through `last` (itself alone when there is none)."""
+
+    first: date
+    last: date | None = None
+    reason: str = "closed"
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.last is not None and self.last < self.first:
+            raise ValueError(f"last: {self.last} is before {self.first}")
+        return self
 
 
 class ScheduleSection(Frozen):
-    """When the line retrains, in the shop's own time zone."""
+    """When the line runs, once a day, in the shop's own time zone, and on which days there is nothing to read.
 
-    cron: str = "0 2 * * *"
-    timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+    A day that is closed is skipped; a day that is not and has no events is a failure.
+    """
+
+    cron: Annotated[str, AfterValidator(_once_a_day)] = "0 2 * * *"
+    timezone: Annotated[str, AfterValidator(known_zone)] = "UTC"
     first_day: date = date(2011, 1, 1)
     max_job_hours: float = Field(
         default=6.0,
@@ -39,12 +65,25 @@ class ScheduleSection(Frozen):
         le=168,
         description="Hours that a stage may take; a training goes on from its saved state when its task is cleared.",
     )
+    closed_weekdays: tuple[Weekday, ...] = Field(default=(), max_length=6)
+    closed: tuple[Closed, ...] = Field(default=(), description="Holidays and other days without events.")
+
+    def closed_on(self, day: date) -> str:
+        """Why there are no events on a day; empty when there should be some."""
+        weekday = WEEKDAYS[day.weekday()]
+        if weekday in self.closed_weekdays:
+            return f"closed on every {weekday.capitalize()}"
+        spans = (span for span in self.closed if span.first <= day <= (span.last or span.first))
+        return next((f"{day} is no day with events: {span.reason}" for span in spans), "")
 
 
 class Recipe(Frozen):
-    """One model line. Every section has defaults with their reasons; a recipe file states what differs."""
+    """One model line, or a line of data alone. Every section has defaults; a recipe file states what differs."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{1,40}$")
+    task: Literal["relevance", "none"] = Field(
+        default="relevance", description="What is learnt from the data; none: its days are checked and kept."
+    )
     owner: str
     description: str = ""
     tags: tuple[str, ...] = ()
@@ -62,6 +101,13 @@ class Recipe(Frozen):
     serving: ServingSection = ServingSection()
     watch: WatchSection = WatchSection()
     retention: RetentionSection = RetentionSection()
+
+    @field_validator(*OF_A_MODEL)
+    @classmethod
+    def _read_by_somebody(cls, section: Frozen, info: ValidationInfo) -> Frozen:
+        if info.data.get("task") == "none" and section != type(section)():
+            raise ValueError("a line of data alone (task: none) has no model: nobody would read this")
+        return section
 
     @field_validator("online_gate")
     @classmethod
@@ -87,6 +133,16 @@ class Recipe(Frozen):
         if plan.health.max_error_rate == 1:
             raise ValueError("health.max_error_rate: 1 lets every request fail; 0.01 is one in a hundred")
         return plan
+
+    @property
+    def has_model(self) -> bool:
+        """Whether something is trained, released and served."""
+        return self.task != "none"
+
+    @property
+    def acts(self) -> tuple[OutcomeKind, ...]:
+        """The kinds of acts on answers; none where nothing is served."""
+        return self.outcomes.kinds if self.has_model else ()
 
     @property
     def digest(self) -> str:

@@ -5,6 +5,7 @@ Every field is the environment variable `RECFLOW_<FIELD>`. Secrets are reference
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -41,6 +42,11 @@ class Settings(BaseSettings):
     )
     notify_webhook: str = Field(default="", description="POST target for alerts; empty: <home>/alerts.jsonl only.")
     actor: str = Field(default="recflow", description="Who signs ledger entries that no person is named for.")
+    engine: Literal["duckdb", "spark"] = Field(default="duckdb", description="What computes a day's tables.")
+    engine_memory_mb: int = Field(
+        default=1024, ge=256, description="duckdb: what is held in memory before tables spill to disk."
+    )
+    spark_master: str = Field(default="", description="spark: the cluster, as spark://host:7077.")
     torch_threads: int = Field(default=0, ge=0, description="Threads of one training process; 0: cores / processes.")
 
     @property

@@ -20,107 +20,116 @@ examined / (examined + min_examined).
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
 from pathlib import Path
-
-import duckdb
-import pyarrow as pa
 
 from recflow.config.sections.data import LabelSection
 from recflow.config.sections.outcomes import OutcomesSection
-from recflow.data.split import query_id
+from recflow.data.rows import LABELLED
 from recflow.domain.matching import SKEW
+from recflow.engine import Engine, Table
+from recflow.engine.expressions import (
+    constant,
+    first_of_each,
+    float32,
+    naive,
+    query_id,
+    real,
+    rounded,
+    seconds_between,
+    when,
+)
 
 _CUSTOMARY = OutcomesSection()
 
 # Rates from which an examined item counts as grade 1, 2, 3: a click in ten examinations, in three, and nearly always.
 GRADE_FROM_RATE = (0.10, 0.32, 0.75)
 
-_PAIRS = """
-    CREATE TABLE pairs AS
-    SELECT query_id, item_id, max(day) AS day, max_by(query, (day, event_id)) AS query,
-           max_by(title, (day, event_id)) AS title, coalesce(max_by(description, (day, event_id)), '') AS description
-    FROM events GROUP BY query_id, item_id
-"""
-_JUDGED = """
-    CREATE TABLE judged AS
-    SELECT query_id, item_id, round(avg(grade), 6) AS grade, round(1 / (1 + var_pop(grade)), 6) AS weight
-    FROM events WHERE kind = 'judgement' GROUP BY query_id, item_id
-"""
-# Sums are rounded: their order, and so their last digits, differ from run to run.
-_BEHAVED = """
-    CREATE TABLE behaved AS
-    WITH shown AS (
-        SELECT query_id, item_id, request_id, user_key, day, min(position) AS position, min(events.at) AS shown_at
-        FROM events WHERE kind = 'impression' GROUP BY ALL
-    ), acts AS (
-        SELECT request_id, user_key, item_id, kind, events.at AS acted_at, strength
-        FROM events JOIN strengths USING (kind)
-    ), matched AS (
-        SELECT query_id, item_id, request_id, user_key, day, strength
-        FROM shown JOIN acts USING (request_id, user_key, item_id)
-        WHERE acted_at BETWEEN shown_at - $skew AND shown_at + $window
-        QUALIFY rank() OVER (
-            PARTITION BY request_id, user_key, item_id, kind, acted_at ORDER BY shown_at DESC, query_id
-        ) = 1
-    ), strongest AS (
-        SELECT query_id, item_id, request_id, user_key, day, max(strength) AS strength FROM matched GROUP BY ALL
-    ), sums AS (
-        SELECT query_id, item_id, round(sum(position ** -$eta), 6) AS examined,
-               round(sum(coalesce(strength, 0)), 6) AS strength
-        FROM shown LEFT JOIN strongest USING (query_id, item_id, request_id, user_key, day) GROUP BY ALL
-    )
-    SELECT query_id, item_id, round(examined / (examined + $min_examined), 6) AS weight,
-           (strength >= $first * examined)::INT + (strength >= $second * examined)::INT
-           + (strength >= $third * examined)::INT AS grade
-    FROM sums WHERE examined >= $min_examined
-"""
-_LABELLED = """
-    SELECT query_id, query, item_id, title, description,
-           coalesce(judged.grade, behaved.grade)::FLOAT AS grade,
-           coalesce(judged.weight, behaved.weight)::FLOAT AS weight, day
-    FROM pairs LEFT JOIN judged USING (query_id, item_id) LEFT JOIN behaved USING (query_id, item_id)
-    WHERE coalesce(judged.grade, behaved.grade) IS NOT NULL
-    ORDER BY query_id, item_id
-"""
-_SEARCHES = """
-    SELECT query_id, (count(DISTINCT (request_id, user_key, day)) FILTER (kind = 'impression')
-                      + count(*) FILTER (kind = 'judgement'))::BIGINT AS searches
-    FROM events WHERE kind IN ('impression', 'judgement') GROUP BY query_id
-"""
+_PAIR = ("query_id", "item_id")
+_SEARCH = ("request_id", "user_key", "day")
 
 
 def label_partitions(
-    partitions: Sequence[tuple[str, Path]], section: LabelSection, outcomes: OutcomesSection = _CUSTOMARY
-) -> tuple[pa.Table, dict[str, int]]:
+    engine: Engine,
+    partitions: Sequence[tuple[str, Path]],
+    section: LabelSection,
+    outcomes: OutcomesSection = _CUSTOMARY,
+) -> tuple[Table, Table]:
     """Labelled pairs of some partitions, given as (day, rows.parquet), and the searches of each query.
 
     Rows of kinds that `outcomes` does not name teach nothing.
-    Columns: query_id, query, item_id, title, description, grade, weight, day; one row a pair, ordered by pair.
+    Columns: query_id, query, item_id, title, description, grade, weight, day; one row a pair. And query_id, searches.
     """
-    with duckdb.connect() as connection:
-        _load(connection, partitions)
-        strengths = {kind.name: kind.strength for kind in outcomes.kinds}
-        connection.register("strengths", pa.table({"kind": [*strengths], "strength": [*strengths.values()]}))
-        first, second, third = GRADE_FROM_RATE
-        thresholds = {"first": first, "second": second, "third": third, "min_examined": section.min_examined}
-        connection.execute(_PAIRS)
-        connection.execute(_JUDGED)
-        window = {"skew": SKEW, "window": timedelta(minutes=section.attribution_minutes)}
-        connection.execute(_BEHAVED, {**thresholds, **window, "eta": section.position_bias_eta})
-        labelled = connection.sql(_LABELLED).to_arrow_table()
-        return labelled, dict(connection.execute(_SEARCHES).fetchall())
-
-
-def _load(connection: duckdb.DuckDBPyConnection, partitions: Sequence[tuple[str, Path]]) -> None:
-    connection.execute("CREATE TABLE days (path VARCHAR, day VARCHAR)")
-    connection.executemany("INSERT INTO days VALUES (?, ?)", [(str(path), day) for day, path in partitions])
-    files = [str(path) for _, path in partitions]
-    connection.execute(
-        "CREATE TABLE raw AS SELECT rows.*, days.day FROM read_parquet($files, filename=true) AS rows"
-        " JOIN days ON days.path = rows.filename",
-        {"files": files},
+    events = _events(engine, partitions)
+    judged, behaved = _judged(events), _behaved(events, section, outcomes)
+    labelled = (
+        _pairs(events).left_join(judged, _PAIR).drop(*_right(_PAIR)).left_join(behaved, _PAIR).drop(*_right(_PAIR))
     )
-    queries = [query for (query,) in connection.execute("SELECT DISTINCT query FROM raw").fetchall()]
-    connection.register("names", pa.table({"query": queries, "query_id": [query_id(query) for query in queries]}))
-    connection.execute("CREATE VIEW events AS SELECT raw.*, names.query_id FROM raw JOIN names USING (query)")
+    labelled = labelled.mutate(
+        description=labelled.description.fill_null(""),
+        grade=float32(labelled.judged_grade.fill_null(labelled.behaved_grade)),
+        weight=float32(labelled.judged_weight.fill_null(labelled.behaved_weight)),
+    )
+    return engine.keep(labelled.filter(labelled.grade.notnull()).select(*LABELLED)), engine.keep(_searches(events))
+
+
+def _right(names: Sequence[str]) -> list[str]:
+    return [f"{name}_right" for name in names]
+
+
+def _events(engine: Engine, partitions: Sequence[tuple[str, Path]]) -> Table:
+    """The rows of all days with their day and the id of their query."""
+    rows = engine.read_each(dict(partitions), "day")
+    named = engine.keep(rows.group_by("query").aggregate().mutate(query_id=lambda names: query_id(names.query)))
+    return rows.mutate(at=naive(rows["at"])).inner_join(named, "query")
+
+
+def _pairs(events: Table) -> Table:
+    newest = [events.day.desc(), events.event_id.desc(), events.query, events.title]
+    return first_of_each(events, _PAIR, newest).select(*_PAIR, "query", "title", "description", "day")
+
+
+def _judged(events: Table) -> Table:
+    judged = events.filter(events.kind == "judgement")
+    return judged.group_by(list(_PAIR)).aggregate(
+        judged_grade=rounded(judged.grade.mean()),
+        judged_weight=rounded(1 / (judged.grade.var(how="pop") + 1)),
+    )
+
+
+def _behaved(events: Table, section: LabelSection, outcomes: OutcomesSection) -> Table:
+    shown = events.filter(events.kind == "impression").group_by([*_PAIR, *_SEARCH])
+    shown = shown.aggregate(position=lambda same: same.position.min(), shown_at=lambda same: same["at"].min())
+    known = shown.left_join(_strongest(events, shown, section, outcomes), [*_PAIR, *_SEARCH])
+    sums = known.group_by(list(_PAIR)).aggregate(
+        # Sums are rounded: their order, and so their last digits, differ from run to run.
+        examined=rounded((real(known.position) ** -section.position_bias_eta).sum()),
+        strength=rounded(known.strength.fill_null(0.0).sum()),
+    )
+    seen = sums.filter(sums.examined >= section.min_examined)
+    first, second, third = (when(seen.strength >= rate * seen.examined, 1.0, 0.0) for rate in GRADE_FROM_RATE)
+    return seen.select(
+        *_PAIR,
+        behaved_grade=first + second + third,
+        behaved_weight=rounded(seen.examined / (seen.examined + section.min_examined)),
+    )
+
+
+def _strongest(events: Table, shown: Table, section: LabelSection, outcomes: OutcomesSection) -> Table:
+    """Of each search and item the strength of its strongest act, where there is any."""
+    strength = constant(0.0)
+    for kind in outcomes.kinds:
+        strength = when(events.kind == kind.name, kind.strength, strength)
+    acts = events.filter(events.kind.isin([kind.name for kind in outcomes.kinds]))
+    acts = acts.select("request_id", "user_key", "item_id", "kind", acted_at="at", strength=real(strength))
+    answered = shown.inner_join(acts, ["request_id", "user_key", "item_id"])
+    after_s = seconds_between(answered.shown_at, answered.acted_at)
+    in_reach = answered.filter(after_s >= -SKEW.total_seconds(), after_s <= 60 * section.attribution_minutes)
+    act = ("request_id", "user_key", "item_id", "kind", "acted_at")
+    matched = first_of_each(in_reach, act, [in_reach.shown_at.desc(), in_reach.query_id, in_reach.day])
+    return matched.group_by([*_PAIR, *_SEARCH]).aggregate(strength=matched.strength.max())
+
+
+def _searches(events: Table) -> Table:
+    shown = events.filter(events.kind == "impression").group_by(["query_id", *_SEARCH]).aggregate().select("query_id")
+    rows = shown.union(events.filter(events.kind == "judgement").select("query_id"))
+    return rows.group_by("query_id").aggregate(searches=rows.count())

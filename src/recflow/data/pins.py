@@ -9,8 +9,8 @@ from recflow.artifacts.manifests import Interval
 from recflow.artifacts.refs import Ref, RefKind
 from recflow.config.recipe import Recipe
 from recflow.data.heads import HeadHistory
-from recflow.data.sources import open_source, source_folder
-from recflow.errors import BadData
+from recflow.data.sources import Delivery, Source, open_source, source_uri
+from recflow.errors import BadData, PermanentError
 from recflow.protocols import EventLog
 
 _USUAL_DAYS = 7
@@ -19,18 +19,37 @@ _USUAL_DAYS = 7
 def pin_source(
     recipe: Recipe, interval: Interval, root: Path, heads: HeadHistory, *, events: EventLog | None = None
 ) -> Ref:
-    """A reference to the interval's events: the source's folder as file URI, the digest of the raw bytes.
+    """A reference to the interval's events: where the source is, the digest of the raw bytes.
 
     `root` is where relative source paths start. `numbers` has `usual_rows`, the median of the rows delivered on the
     seven days before (absent without any); it is no part of the digest, so that a rerun finds its partition again.
     """
-    folder = source_folder(recipe, root)
-    digest = open_source(recipe, folder, events).fingerprint(interval)
+    uri = source_uri(recipe, root)
+    digest = open_source(recipe, uri, events).fingerprint(interval)
     before = islice(heads.newest_first(interval.start), _USUAL_DAYS)
     rows = [count for head in before if isinstance(count := head.partition.numbers.get("rows_in"), int)]
-    return Ref(
-        kind=RefKind.SOURCE, uri=folder.as_uri(), digest=digest, numbers={"usual_rows": median(rows)} if rows else {}
-    )
+    return Ref(kind=RefKind.SOURCE, uri=uri, digest=digest, numbers={"usual_rows": median(rows)} if rows else {})
+
+
+def deliver_pinned(source: Source, pinned: Ref, interval: Interval, folder: Path) -> Delivery:
+    """The delivery that was pinned, in `folder`; PermanentError when the source has changed since, even while read."""
+    try:
+        delivery = source.deliver(interval, folder)
+    except BadData:
+        _refuse_changed(source.fingerprint(interval), pinned, interval)
+        raise
+    _refuse_changed(delivery.digest, pinned, interval)
+    return delivery
+
+
+def _refuse_changed(digest: str, pinned: Ref, interval: Interval) -> None:
+    if digest != pinned.digest:
+        raise PermanentError(
+            f"the source of {interval.label} changed after it was pinned",
+            expected=pinned.short,
+            seen="another digest",
+            action="clear pin_source and what follows it",
+        )
 
 
 def pin_partitions(

@@ -5,14 +5,14 @@ from recflow.stages import StageSpec
 
 VALIDATE_PARTITION = StageSpec(
     name="validate_partition",
-    version=2,
+    version=3,
     kind=RefKind.PARTITION,
     sections=("data", "outcomes", "labels"),
     inputs=("source",),
 )
 BUILD_DATASET = StageSpec(
     name="build_dataset",
-    version=2,
+    version=3,
     kind=RefKind.DATASET,
     sections=("outcomes", "labels", "split"),
     inputs=("parent", "partitions"),

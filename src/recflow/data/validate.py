@@ -1,23 +1,27 @@
 """validate_partition: the events of an interval, cleaned and judged, become rows.parquet and quarantine.parquet."""
 
 import json
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.dataset as ds
 
+from recflow.artifacts.manifests import Interval
 from recflow.artifacts.refs import Ref
+from recflow.config.recipe import Recipe
 from recflow.config.sections.data import DataSection
-from recflow.data.checks import built_in_checks, recipe_checks, with_evidence
+from recflow.data.checks import DayFacts, built_in_checks, day_facts, recipe_checks, with_evidence
 from recflow.data.clean import Cleaned, clean
-from recflow.data.judge import CheckResult, judge
-from recflow.data.rows import COLUMNS, DELIVERED, PARTITION
-from recflow.data.sources import Source, open_source
+from recflow.data.judge import CheckResult, Verdict, judge
+from recflow.data.pins import deliver_pinned
+from recflow.data.rows import CARRIED, COLUMNS, DAMAGE, OF_PEOPLE, PLACE
+from recflow.data.sources import Delivery, open_source
+from recflow.data.systematic import count_loss, refuse_systematic_loss
+from recflow.engine import Engine, OpenEngine, Table
+from recflow.engine.expressions import float32, in_utc, int32, told_of_nobody
 from recflow.errors import BadData, PermanentError
 from recflow.protocols import EventLog
 from recflow.stages import StageContext, StageOutput
@@ -25,33 +29,43 @@ from recflow.stages import StageContext, StageOutput
 _TOP_REASONS = 5
 
 
-def run(context: StageContext, *, events: EventLog | None = None) -> StageOutput:
+def run(context: StageContext, *, engine: OpenEngine, events: EventLog | None = None) -> StageOutput:
     """Read, clean, judge, quarantine; Data Docs beside. BadData when the day as a whole is refused.
 
     `events` is the log that a gateway_log source reads.
     """
     pinned = context.one("source")
-    source = open_source(context.recipe, Path(unquote(urlsplit(pinned.uri).path)), events)
-    if source.fingerprint(context.interval) != pinned.digest:
-        raise PermanentError(
-            f"the source of {context.interval.label} changed after it was pinned",
-            expected=pinned.short,
-            seen="another digest",
-            action="clear pin_source and what follows it",
-        )
-    section, label = context.recipe.data, context.interval.label
-    table = source.rows(context.interval)
-    _refuse_size(table.num_rows, pinned, section, label)
-    cleaned = clean(table, label, max_duplicate_share=section.max_duplicate_share)
-    results = _judge(context, cleaned)
-    reasons = _reasons(results, len(cleaned.rows))
-    _refuse_day(results, reasons, section, label)
-    _write(context.output, cleaned, reasons)
-    report = _report(source, cleaned, results, reasons)
+    source = open_source(context.recipe, pinned.uri, events)
+    with TemporaryDirectory(dir=context.output.parent, prefix="delivered-") as folder:
+        delivery = deliver_pinned(source, pinned, context.interval, Path(folder))
+        _refuse_size(delivery.records, pinned, context.recipe.data, context.interval.label)
+        with engine(Path(folder)) as opened:
+            report = validate_delivery(opened, delivery, context.recipe, context.interval, context.output)
+            report["note"] = source.note
     (context.output / "validation.json").write_text(json.dumps(report, ensure_ascii=False, indent=1))
     return StageOutput(
         numbers={name: report[name] for name in ("rows", "rows_in", "quarantined", "warnings", "duplicates")}
     )
+
+
+def validate_delivery(
+    engine: Engine, delivery: Delivery, recipe: Recipe, interval: Interval, output: Path
+) -> dict[str, Any]:
+    """Rows and quarantine as Parquet in `output`, Data Docs beside, and the report of what was found."""
+    section, label = recipe.data, interval.label
+    delivered = engine.read(delivery.files)
+    cleaned = clean(engine, delivered, label, section)
+    facts = day_facts(engine, cleaned.rows, recipe)
+    checks = [*built_in_checks(facts, interval, recipe), *recipe_checks(section.checks)]
+    evidence = with_evidence(engine, cleaned.rows, interval, recipe)
+    verdict = judge(engine, evidence, checks, f"{recipe.name}-{label}", output / "data_docs")
+    reasons = _reasons(verdict)
+    _refuse_day(verdict.results, engine.count(verdict.refused), reasons, cleaned, section, label)
+    refuse_systematic_loss(count_loss(engine, cleaned.rows, verdict.refused), cleaned.rows_in, label)
+    _write(engine, output, delivered, cleaned.rows, verdict.refused)
+    report = _report(output, cleaned, facts, verdict.results, reasons)
+    _refuse_loss(report, delivery, label)
+    return report
 
 
 def _refuse_size(rows: int, pinned: Ref, section: DataSection, label: str) -> None:
@@ -67,75 +81,78 @@ def _refuse_size(rows: int, pinned: Ref, section: DataSection, label: str) -> No
         )
 
 
-def _judge(context: StageContext, cleaned: Cleaned) -> list[CheckResult]:
-    recipe = context.recipe
-    rows = with_evidence(cleaned.rows, context.interval)
-    checks = [*built_in_checks(rows, context.interval, recipe), *recipe_checks(recipe.data.checks)]
-    return judge(rows, checks, f"{recipe.name}-{context.interval.label}", context.output / "data_docs")
-
-
-def _reasons(results: Sequence[CheckResult], rows: int) -> list[list[str]]:
-    reasons: list[list[str]] = [[] for _ in range(rows)]
-    for result in results:
-        if result.severity == "blocking":
-            for row in result.rows:
-                reasons[row].append(result.name)
-    return reasons
+def _reasons(verdict: Verdict) -> dict[str, int]:
+    """The rows refused for each reason, the commonest first."""
+    blocking = {result.name: result.broken for result in verdict.results if result.severity == "blocking"}
+    return {name: broken for name, broken in sorted(blocking.items(), key=lambda item: -item[1]) if broken}
 
 
 def _refuse_day(
-    results: Sequence[CheckResult], reasons: Sequence[Sequence[str]], section: DataSection, label: str
+    results: Sequence[CheckResult],
+    quarantined: int,
+    reasons: Mapping[str, int],
+    cleaned: Cleaned,
+    section: DataSection,
+    label: str,
 ) -> None:
     failed = [result for result in results if result.of_the_day and result.severity == "blocking"]
     if failed:
         seen = "; ".join(f"{result.name}: {result.observed or 'not met'}" for result in failed[:_TOP_REASONS])
         raise BadData(f"{label} fails {len(failed)} checks of the whole day", expected="none", seen=seen)
-    quarantined = sum(map(bool, reasons))
-    if quarantined > section.max_quarantined_share * len(reasons):
-        top = Counter(name for names in reasons for name in names).most_common(_TOP_REASONS)
+    rows = cleaned.rows_in - cleaned.duplicates
+    if quarantined > section.max_quarantined_share * rows:
         raise BadData(
-            f"{label} has {quarantined} bad rows of {len(reasons)}",
+            f"{label} has {quarantined} bad rows of {rows}",
             expected=f"at most {section.max_quarantined_share:.0%} in quarantine",
-            seen=", ".join(f"{name} {count}" for name, count in top),
+            seen=", ".join(f"{name} {count}" for name, count in [*reasons.items()][:_TOP_REASONS]),
         )
 
 
-def _write(output: Path, cleaned: Cleaned, reasons: Sequence[Sequence[str]]) -> None:
-    good = pd.Series([not names for names in reasons])
-    kept = cleaned.rows[good]
-    whole = kept.assign(position=kept["position"].fillna(0).astype("int32"))[list(COLUMNS)]
-    pq.write_table(pa.Table.from_pandas(whole, PARTITION, preserve_index=False), output / "rows.parquet")
-    refused = pa.Table.from_pandas(cleaned.delivered[~good], DELIVERED, preserve_index=False)
-    why = pa.array([names for names in reasons if names], pa.list_(pa.string()))
-    pq.write_table(refused.append_column("reasons", why), output / "quarantine.parquet")
+def _write(engine: Engine, output: Path, delivered: Table, rows: Table, refused: Table) -> None:
+    kept = rows.anti_join(refused, PLACE)
+    typed = {name: kept[name] for name in (*COLUMNS, *CARRIED)} | {
+        "at": in_utc(kept["at"]),
+        "position": int32(kept.position.fill_null(0)),
+        "grade": float32(kept.grade),
+        "value": float32(kept.value),
+    }
+    engine.write(kept.select(**typed), output / "rows.parquet")
+    bad = delivered.inner_join(refused, PLACE)
+    texts = {name: told_of_nobody(bad[name]) for name in (*OF_PEOPLE, DAMAGE)}
+    columns = {name: texts.get(name, bad[name]) for name in (*PLACE, *COLUMNS, *CARRIED, DAMAGE, "reasons")}
+    engine.write(bad.select(**columns), output / "quarantine.parquet")
 
 
 def _report(
-    source: Source, cleaned: Cleaned, results: Sequence[CheckResult], reasons: Sequence[Sequence[str]]
+    output: Path, cleaned: Cleaned, facts: DayFacts, results: Sequence[CheckResult], reasons: Mapping[str, int]
 ) -> dict[str, Any]:
-    quarantined = sum(map(bool, reasons))
     return {
         "rows_in": cleaned.rows_in,
-        "rows": len(reasons) - quarantined,
-        "quarantined": quarantined,
+        "rows": _written(output / "rows.parquet"),
+        "quarantined": _written(output / "quarantine.parquet"),
         "duplicates": cleaned.duplicates,
-        "warnings": sum(len(result.rows) for result in results if result.severity == "warning"),
-        "note": source.note,
+        "warnings": sum(result.broken for result in results if result.severity == "warning"),
         "mended": cleaned.mended,
-        "reasons": dict(Counter(name for names in reasons for name in names).most_common()),
-        "kinds": {str(kind): int(count) for kind, count in cleaned.rows["kind"].value_counts().items()},
+        "rules": [rule.model_dump() for rule in cleaned.rules],
+        "reasons": reasons,
+        "kinds": {str(kind): rows for kind, rows in facts.kinds.items() if kind is not None},
         "checks": [_check_report(result) for result in results],
     }
 
 
+def _written(path: Path) -> int:
+    return int(ds.dataset(path).count_rows())
+
+
+def _refuse_loss(report: Mapping[str, Any], delivery: Delivery, label: str) -> None:
+    kept, quarantined, duplicates = (report[name] for name in ("rows", "quarantined", "duplicates"))
+    if delivery.records != kept + quarantined + duplicates:
+        raise PermanentError(
+            f"rows of {label} were lost or doubled on the way",
+            expected=f"{delivery.records} records read",
+            seen=f"{kept} kept + {quarantined} in quarantine + {duplicates} duplicates",
+        )
+
+
 def _check_report(result: CheckResult) -> dict[str, Any]:
-    return {
-        "name": result.name,
-        "expectation": result.expectation,
-        "severity": result.severity,
-        "passed": result.passed,
-        "judged": result.judged,
-        "broken": len(result.rows),
-        "examples": list(result.examples),
-        "observed": result.observed,
-    }
+    return asdict(result) | {"examples": list(result.examples)}

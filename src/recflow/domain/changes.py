@@ -27,6 +27,7 @@ _NEUTRAL = frozenset(
 NEUTRAL_SECTIONS = frozenset(
     {
         "name",
+        "task",  # whether there is a model at all
         "owner",
         "description",
         "tags",

@@ -11,7 +11,7 @@ from recflow.experiments.gate import judge_online
 from recflow.experiments.group_sequential import look_users
 from recflow.experiments.planning import OnlinePlan, noise_of
 from recflow.experiments.sample_ratio import sample_ratio_p
-from recflow.experiments.sequential import Sequence
+from recflow.experiments.sequential import ConfidenceSequence
 
 
 class MetricNoise(Frozen):
@@ -89,5 +89,5 @@ def _noise(plan: OnlinePlan, evidence: Evidence, name: str) -> MetricNoise:
     if noise is None:
         return MetricNoise(metric=name, relative_error=None, margin=None)
     error = 2 * noise / evidence.users**0.5
-    margin = Sequence(plan.section.alpha, plan.planned_users).margin(evidence.users, error)
+    margin = ConfidenceSequence(plan.section.alpha, plan.planned_users).margin(evidence.users, error)
     return MetricNoise(metric=name, relative_error=error, margin=margin)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from recflow.artifacts.frozen import Frozen
 from recflow.experiments.group_sequential import boundaries, look_users
 from recflow.experiments.planning import LOOKS_SHARE, MARGINS, SURE, OnlinePlan
-from recflow.experiments.sequential import Sequence
+from recflow.experiments.sequential import ConfidenceSequence
 
 _RUNS, _STEPS, _SEED = 4000, 20, 20110101
 DROPS = (0.0, 0.05, 0.1)
@@ -86,7 +86,7 @@ class _Walk:
         return passed & (self._users >= self._plan.planned_users)
 
     def _margin(self, alpha: float) -> NDArray[np.float64]:
-        sequence = Sequence(alpha, self._plan.planned_users)
+        sequence = ConfidenceSequence(alpha, self._plan.planned_users)
         return np.array([sequence.margin(int(n), error) for n, error in zip(self._users, self._errors, strict=True)])
 
 

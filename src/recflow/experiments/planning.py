@@ -16,7 +16,7 @@ from recflow.config.sections.outcomes import SERVING_METRICS, OutcomeMetric, Out
 from recflow.experiments.evidence import Evidence
 from recflow.experiments.group_sequential import look_users
 from recflow.experiments.metrics import measure
-from recflow.experiments.sequential import Sequence
+from recflow.experiments.sequential import ConfidenceSequence
 
 Kind = Literal["refresh", "change"]
 MARGINS = 3  # a guardrail that is only not shown to be worse must be shown not to be worse by this many margins
@@ -145,7 +145,7 @@ def noise_of(evidence: Evidence, plan: OnlinePlan, name: str) -> float | None:
 
 def users_to_show(noise: float, margin: float, alpha: float) -> int:
     """Users (both arms) with which an equal arm is shown to hold the margin in nine cases of ten."""
-    return math.ceil((2 * noise * (Sequence(alpha, 1000).margin(1000, 1.0) + _POWER) / margin) ** 2)
+    return math.ceil((2 * noise * (ConfidenceSequence(alpha, 1000).margin(1000, 1.0) + _POWER) / margin) ** 2)
 
 
 def _users_to_judge_once(noise: float, margin: float) -> int:

@@ -10,7 +10,7 @@ from recflow.experiments.gate import judge_online
 from recflow.experiments.planning import OnlinePlan
 from recflow.experiments.ratio import Estimate
 from recflow.experiments.rules import pair_of, relative
-from recflow.experiments.sequential import Sequence
+from recflow.experiments.sequential import ConfidenceSequence
 
 
 class ArmRow(Frozen):
@@ -66,7 +66,7 @@ def summarise(plan: OnlinePlan, evidence: Evidence) -> ExperimentReport | None:
 
 
 def _row(plan: OnlinePlan, evidence: Evidence, arm: Arm, seen: Estimate) -> ArmRow:
-    half = Sequence(plan.section.alpha, plan.planned_users).half_width(seen.users, seen.variance**0.5)
+    half = ConfidenceSequence(plan.section.alpha, plan.planned_users).half_width(seen.users, seen.variance**0.5)
     mine = evidence.treated if arm is Arm.TREATMENT else ~evidence.treated
     numbers = {
         "searches": float(evidence.totals["searches"][mine].sum()),

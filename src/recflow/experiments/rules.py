@@ -17,7 +17,7 @@ from recflow.experiments.group_sequential import boundaries, look_users
 from recflow.experiments.metrics import FALLBACK_FLOOR, SLOW_SHARE, measure
 from recflow.experiments.planning import LOOKS_SHARE, MARGINS, SURE, OnlinePlan
 from recflow.experiments.ratio import Contrast, Pair, contrast
-from recflow.experiments.sequential import Sequence
+from recflow.experiments.sequential import ConfidenceSequence
 
 V = Verdict
 
@@ -141,13 +141,13 @@ def _at_any_look(plan: OnlinePlan, *, enough: Contrast, harm: Contrast) -> Verdi
     """PASS when the lower bound of `enough` is above 0, FAIL when the upper bound of `harm` is below 0."""
     if _above(harm, plan.harm_alpha, plan) < 0:
         return V.FAIL
-    margin = Sequence(plan.section.alpha, plan.planned_users).margin(enough.users, enough.standard_error)
+    margin = ConfidenceSequence(plan.section.alpha, plan.planned_users).margin(enough.users, enough.standard_error)
     return V.PASS if enough.difference - margin > 0 else V.INCONCLUSIVE
 
 
 def _above(seen: Contrast, alpha: float, plan: OnlinePlan) -> float:
     """The upper bound of a contrast, at any look."""
-    return seen.difference + Sequence(alpha, plan.planned_users).margin(seen.users, seen.standard_error)
+    return seen.difference + ConfidenceSequence(alpha, plan.planned_users).margin(seen.users, seen.standard_error)
 
 
 def _undecided(rule: Guardrail, reason: str, pair: Pair) -> Finding:
@@ -170,6 +170,6 @@ def relative(plan: OnlinePlan, pair: Pair) -> tuple[float | None, float | None, 
     plain = contrast(pair.treatment, pair.control)
     if not (pair.control.value > 0 and math.isfinite(plain.standard_error)):
         return None, None, None
-    half = Sequence(plan.section.alpha, plan.planned_users).half_width(plain.users, plain.standard_error)
+    half = ConfidenceSequence(plan.section.alpha, plan.planned_users).half_width(plain.users, plain.standard_error)
     change, low, high = ((plain.difference + step) / pair.control.value for step in (0.0, -half, half))
     return (change, low, high) if math.isfinite(low) and math.isfinite(high) else (None, None, None)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Sequence:
+class ConfidenceSequence:
     """A level and the number of users `planned` (both arms) at which the bound is tightest, fixed before the start."""
 
     alpha: float

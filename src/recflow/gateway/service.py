@@ -18,6 +18,7 @@ from recflow.domain.units import Unit
 from recflow.gateway.admitting import Admission
 from recflow.gateway.answering import Answer, Deadline, Question, answer, ask
 from recflow.gateway.assigning import Assignment, assign
+from recflow.gateway.cleaning import clean_request
 from recflow.gateway.instruments import Instruments
 from recflow.gateway.messages import OutcomeRequest, RankRequest, Refusal
 from recflow.gateway.recording import Recorder
@@ -118,6 +119,7 @@ class Gateway:
     async def rank(self, recipe: Recipe, request: RankRequest, *, marked: str, forced: str) -> Exposure:
         """Answer one request and record it. 429 when too many are running, 504 when the deadline has passed."""
         deadline = Deadline(recipe.serving.deadline_ms / 1000)
+        request = clean_request(request, recipe.data.cleaning)
         question, asker = _question(recipe, request), self._asker(recipe, request)
         marked = marked or ("" if asker.unit.is_known else UNIDENTIFIED)
         with self._admitted(recipe), self.routes.using(recipe.name) as table:

@@ -29,7 +29,7 @@ class Probe(Frozen):
     unreadable: str = ""
 
     @property
-    def sick(self) -> str:
+    def problem(self) -> str:
         """What is wrong with the version; empty when nothing is."""
         if self.failure:
             return f"does not answer: {self.failure}"

@@ -10,8 +10,8 @@ from recflow.artifacts.refs import Ref
 from recflow.config.recipe import Recipe
 from recflow.domain.ages import age_s
 from recflow.domain.releases import LIVE, challenger, is_return
+from recflow.monitoring.incidents import Incident, LineContext, Observation, Role, find_incidents, gone
 from recflow.monitoring.probes import probe
-from recflow.monitoring.verdict import Role, Seen, Surroundings, Trouble, gone, judge_watch
 from recflow.protocols import Card, Clock, Ledger, MetricsSource, ModelServer, Notifier, ObjectStore
 from recflow.storage import ArtifactStore
 
@@ -38,16 +38,16 @@ class WatchServices(Protocol):
 
 
 class WatchReport(Frozen):
-    """What was seen. `roll_back` names a version that the caller must leave now; empty when nothing is to be done."""
+    """What the watch found. `roll_back` names a version that the caller must leave now, if there is one."""
 
     recipe: str
-    seen: tuple[Seen, ...]
-    troubles: tuple[Trouble, ...]
+    observations: tuple[Observation, ...]
+    incidents: tuple[Incident, ...]
 
     @property
-    def roll_back(self) -> Trouble | None:
-        """The trouble that ends by leaving a version, if there is one."""
-        return next((trouble for trouble in self.troubles if trouble.roll_back), None)
+    def roll_back(self) -> Incident | None:
+        """The incident that ends by leaving a version, if there is one."""
+        return next((incident for incident in self.incidents if incident.roll_back), None)
 
 
 def watch(recipe: Recipe, services: WatchServices, standstill: str = "", *, paused: bool = False) -> WatchReport:
@@ -58,13 +58,13 @@ def watch(recipe: Recipe, services: WatchServices, standstill: str = "", *, paus
     """
     head = services.ledger.head(recipe.name)
     state, now = head.state if head else LedgerState(), services.clock.now()
-    seen = tuple(_look(recipe, services, *version, now) for version in live_versions(state))
-    around = _with_outcomes(_around(recipe, services, state, now), recipe, services, now)
+    observations = tuple(_look(recipe, services, *version, now) for version in live_versions(state))
+    context = _with_outcomes(_context(recipe, services, state, now), recipe, services, now)
     stopped = _stopped(state) if paused else ""
     told = {"standstill": standstill, "given_up": _given_up(state), "stopped": stopped}
-    around = around.model_copy(update=told)
-    troubles = judge_watch(seen, around, recipe.rollout.health, recipe.watch)
-    report = WatchReport(recipe=recipe.name, seen=seen, troubles=troubles)
+    context = context.model_copy(update=told)
+    incidents = find_incidents(observations, context, recipe.rollout.health, recipe.watch)
+    report = WatchReport(recipe=recipe.name, observations=observations, incidents=incidents)
     _tell(report, services, now)
     return report
 
@@ -81,8 +81,8 @@ def watch_without_recipe(name: str, reason: str, services: WatchServices) -> boo
     serving = f"{state.stable.version} serves" if state.stable else ""
     unseen = " and ".join(filter(None, (serving, _on_its_way(state))))
     if unseen:
-        trouble = gone(f"{unseen}, and nobody watches or moves it: {reason}")
-        _tell(WatchReport(recipe=name, seen=(), troubles=(trouble,)), services, services.clock.now())
+        incident = gone(f"{unseen}, and nobody watches or moves it: {reason}")
+        _tell(WatchReport(recipe=name, observations=(), incidents=(incident,)), services, services.clock.now())
     return bool(unseen)
 
 
@@ -113,24 +113,26 @@ def live_versions(state: LedgerState) -> list[tuple[Role, str, Ref]]:
     return [*others, (Role.CANDIDATE, candidate.version, candidate.package)]
 
 
-def _look(recipe: Recipe, services: WatchServices, role: Role, version: str, package: Ref, now: datetime) -> Seen:
+def _look(
+    recipe: Recipe, services: WatchServices, role: Role, version: str, package: Ref, now: datetime
+) -> Observation:
     answers = probe(services.server, services.artifacts, services.clock, recipe, version, package)
-    seen = Seen(role=role, version=version, probe=answers)
+    observed = Observation(role=role, version=version, probe=answers)
     if role is Role.PREVIOUS:
-        return seen
+        return observed
     start = now - timedelta(seconds=recipe.watch.window_seconds)
-    return seen.with_traffic(
+    return observed.with_traffic(
         services.metrics.traffic(recipe.name, version=version, experiment="", start=start, end=now)
     )
 
 
-def _around(recipe: Recipe, services: WatchServices, state: LedgerState, now: datetime) -> Surroundings:
+def _context(recipe: Recipe, services: WatchServices, state: LedgerState, now: datetime) -> LineContext:
     stable, release = state.stable, challenger(state)
     met = release is not None and release.met
     if stable is None:
-        return Surroundings(silence_s=None, days_since_promotion=None, may_return=False, candidate_met=met)
+        return LineContext(silence_s=None, days_since_promotion=None, may_return=False, candidate_met=met)
     newest = max(services.metrics.newest_event(recipe.name) or stable.since, stable.since)
-    return Surroundings(
+    return LineContext(
         silence_s=age_s(newest, now),
         days_since_promotion=age_s(stable.since, now) / 86_400,
         may_return=release is None and not is_return(stable.release_id),
@@ -143,33 +145,33 @@ def _given_up(state: LedgerState) -> bool:
     return state.refused is not None and bool(state.refused.given_up)
 
 
-def _with_outcomes(around: Surroundings, recipe: Recipe, services: WatchServices, now: datetime) -> Surroundings:
+def _with_outcomes(context: LineContext, recipe: Recipe, services: WatchServices, now: datetime) -> LineContext:
     start = now - timedelta(seconds=recipe.watch.outcome_window_seconds)
     reading = services.metrics.outcomes(recipe.name, start, now)
-    return around.with_outcomes(reading, recipe.online_gate.max_unmatched_share)
+    return context.with_outcomes(reading, recipe.online_gate.max_unmatched_share)
 
 
 def _tell(report: WatchReport, services: WatchServices, now: datetime) -> None:
-    """One card a trouble, again only when it went and came back or a day has passed, on either side of a stamp.
+    """One card a incident, again only when it went and came back or a day has passed, on either side of a stamp.
 
-    A stamp from the day after is of a clock that was wrong: it must not keep a trouble quiet until then.
+    A stamp from the day after is of a clock that was wrong: it must not keep a incident quiet until then.
     """
-    open_troubles = {f"{each.runbook}: {each.about}": each for each in report.troubles if not each.roll_back}
+    open_incidents = {f"{each.runbook}: {each.about}": each for each in report.incidents if not each.roll_back}
     store, key = services.artifacts.store, f"{_TOLD}/{report.recipe}.json"
     told = json.loads(store.get(key) or b"{}")
-    for name, trouble in open_troubles.items():
+    for name, incident in open_incidents.items():
         if name not in told or abs(now - datetime.fromisoformat(told[name])) >= _REPEAT:
-            services.notifier.notify(_card(report.recipe, trouble))
+            services.notifier.notify(_card(report.recipe, incident))
             told[name] = now.isoformat()
-    kept = {name: at for name, at in told.items() if name in open_troubles}
+    kept = {name: at for name, at in told.items() if name in open_incidents}
     store.put(key, json.dumps(kept).encode())
 
 
-def _card(recipe: str, trouble: Trouble) -> Card:
+def _card(recipe: str, incident: Incident) -> Card:
     return Card(
-        title=f"{recipe}: {trouble.runbook.replace('-', ' ')}",
-        shoppers_affected=trouble.shoppers_affected,
-        cause=trouble.reason,
-        command=f"{trouble.command} {recipe}",
-        runbook=trouble.runbook,
+        title=f"{recipe}: {incident.runbook.replace('-', ' ')}",
+        shoppers_affected=incident.shoppers_affected,
+        cause=incident.reason,
+        command=f"{incident.command} {recipe}",
+        runbook=incident.runbook,
     )

@@ -26,7 +26,7 @@ _WORDS = ((1, "queries of one word"), (3, "queries of two or three words"))
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedRequest:
     """One compared request, without what was shown: fields as of `Comparison`."""
 
     request_id: str
@@ -44,7 +44,7 @@ class Compared:
         return self.tau is not None
 
 
-_COLUMNS = (*Compared.__dataclass_fields__, "experiment", "shown_version")
+_COLUMNS = (*ComparedRequest.__dataclass_fields__, "experiment", "shown_version")
 
 
 @dataclass(frozen=True)
@@ -71,19 +71,19 @@ class _Measure:
     name: str
     text: str
     limit: float
-    of: Callable[[Compared], float | None]
+    of: Callable[[ComparedRequest], float | None]
 
 
-def read_compared(events: EventLog, recipe: str, state: LedgerState, now: datetime) -> list[Compared]:
+def read_compared(events: EventLog, recipe: str, state: LedgerState, now: datetime) -> list[ComparedRequest]:
     """What the open release's shadow has compared with stable, since it came into its state."""
     assert state.release is not None and state.stable is not None
     start, experiment = min(state.release.entered_at, now), routes(recipe, state).experiment
     rows = events.comparisons(recipe, start, now, columns=_COLUMNS).to_pylist()
     here = (experiment, state.stable.version)
-    return [Compared(**row) for row in rows if (row.pop("experiment"), row.pop("shown_version")) == here]
+    return [ComparedRequest(**row) for row in rows if (row.pop("experiment"), row.pop("shown_version")) == here]
 
 
-def judge_agreement(plan: Plan, compared: Sequence[Compared], *, accepted: bool = False) -> Decision:
+def judge_agreement(plan: Plan, compared: Sequence[ComparedRequest], *, accepted: bool = False) -> Decision:
     """PASS, or FAIL where a person must be asked; NOT_EVALUATED, with the reason, where too little can be compared.
 
     A change is meant to order otherwise, and a difference may have been accepted: then the figures are only told.
@@ -103,7 +103,7 @@ def judge_agreement(plan: Plan, compared: Sequence[Compared], *, accepted: bool 
     return Decision(gate="agreement", verdict=V.FAIL, reasons=(reason,), findings=tuple(findings))
 
 
-def most_different(compared: Sequence[Compared], count: int = 10) -> list[Compared]:
+def most_different(compared: Sequence[ComparedRequest], count: int = 10) -> list[ComparedRequest]:
     """The requests that agree least, the least first; one that was made several times stands once, erased ones not."""
     order = sorted(
         (row for row in compared if row.tells and not row.erased),
@@ -120,7 +120,7 @@ def _measures(plan: Plan) -> tuple[_Measure, ...]:
     )
 
 
-def _too_few(compared: Sequence[Compared], told: Sequence[Compared], fewest: int) -> str:
+def _too_few(compared: Sequence[ComparedRequest], told: Sequence[ComparedRequest], fewest: int) -> str:
     single = sum(row.length == 1 for row in compared)
     if not compared:
         return "nothing to compare: no list of stable's was answered by the candidate too"
@@ -132,7 +132,7 @@ def _too_few(compared: Sequence[Compared], told: Sequence[Compared], fewest: int
     )
 
 
-def _judge(measure: _Measure, told: Sequence[Compared], *, blocking: bool) -> Iterator[Finding]:
+def _judge(measure: _Measure, told: Sequence[ComparedRequest], *, blocking: bool) -> Iterator[Finding]:
     """The finding of the whole, which names the lowest group, then those of the groups."""
     values = [(row.query, value) for row in told if (value := measure.of(row)) is not None]
     if not values:
@@ -166,7 +166,7 @@ def _group_finding(measure: _Measure, mean: _Mean, *, blocking: bool) -> Finding
     )  # fmt: skip
 
 
-def _difference(told: Sequence[Compared]) -> Finding:
+def _difference(told: Sequence[ComparedRequest]) -> Finding:
     value = math.fsum(row.score_difference for row in told) / len(told)
     reason = f"scores differ from stable's by {value:.3f} on average"
     return Finding(rule="score_difference", verdict=V.PASS, reason=reason, blocking=False, value=value, n=len(told))
@@ -185,7 +185,7 @@ def _mean(group: str, values: Sequence[tuple[str, float]]) -> _Mean:
     return _Mean(group, value, value + _Z * error, requests, queries)
 
 
-def _groups(row: Compared, head: set[str]) -> tuple[str, ...]:
+def _groups(row: ComparedRequest, head: set[str]) -> tuple[str, ...]:
     words = len(row.query.split())
     return (
         next((name for most, name in _LENGTHS if row.length <= most), "lists of more than 50 items"),

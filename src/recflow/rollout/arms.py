@@ -10,7 +10,7 @@ from recflow.rollout.context import Context
 from recflow.rollout.decide import judge_health, traffic_off_plan
 from recflow.rollout.due import after_canary, canary_step, elapsed_s
 from recflow.rollout.moves import Proposal, move
-from recflow.rollout.silence import ROUTED_WITHIN, outlasted, silent_alone, unproven, why_it_waits
+from recflow.rollout.silence import ROUTED_WITHIN, end_of_wait, had_traffic_for, silence_of_candidate, waiting_reason
 
 S = ReleaseState
 V = Verdict
@@ -18,6 +18,7 @@ _ON_INCONCLUSIVE = {"keep_stable": S.ROLLING_BACK, "promote": S.PROMOTING, "hold
 
 
 def canary(context: Context) -> Proposal:
+    """A share of users meets the candidate beside an equal control, step by step."""
     release, step = context.release, canary_step(context.release)
     elapsed = elapsed_s(release, context.now)
     recent = _health(context, context.recent_start, step.min_requests)
@@ -28,16 +29,17 @@ def canary(context: Context) -> Proposal:
         return move(release, S.ROLLING_BACK, decision=whole)
     if off := _traffic_off_plan(context):
         return move(release, S.HELD, off)
-    if whole.passed and outlasted(context, step.bake_seconds):
+    if whole.passed and had_traffic_for(context, step.bake_seconds):
         to, following = after_canary(release)
         return move(release, to, step=following, decision=whole)
-    if event := unproven(context, whole, step.bake_seconds):
+    if event := end_of_wait(context, whole, step.bake_seconds):
         return event
     told = f"canary at {step.percent:g} % for {elapsed:.0f} of {step.bake_seconds:.0f} s"
-    return f"{told}: {why_it_waits(context, whole, step.bake_seconds)}"
+    return f"{told}: {waiting_reason(context, whole, step.bake_seconds)}"
 
 
 def judging(context: Context) -> Proposal:
+    """Two halves of the users, judged by what they do; an A/A likewise."""
     release = context.release
     if is_aa(release.release_id):
         return _measuring(context)
@@ -50,8 +52,8 @@ def judging(context: Context) -> Proposal:
         return event
     judging = release.plan.judging
     longest_s = judging.max_judging_hours * 3600
-    if not outlasted(context, longest_s, slot_s=3600):
-        return f"judging: {why_it_waits(context, decision, longest_s)}"
+    if not had_traffic_for(context, longest_s, slot_s=3600):
+        return f"judging: {waiting_reason(context, decision, longest_s)}"
     reason = f"no verdict after {judging.max_judging_hours:g} hours ({judging.on_inconclusive}): {_first(decision)}"
     return move(release, _ON_INCONCLUSIVE[judging.on_inconclusive], reason, decision=decision)
 
@@ -97,7 +99,7 @@ def _judging_health(context: Context) -> Decision:
     plan = context.release.plan
     least = plan.canary[-1].min_requests if plan.canary else plan.shadow.min_requests
     decision = _health(context, context.recent_start, max(1, least))
-    alone = silent_alone(context) if decision.numbers.get("thin") else ""
+    alone = silence_of_candidate(context) if decision.numbers.get("thin") else ""
     if alone:
         return Decision(gate="health", verdict=V.INCONCLUSIVE, reasons=(alone,), numbers={"hold": alone})
     return decision

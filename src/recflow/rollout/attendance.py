@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from recflow.artifacts.ledger import LedgerEntry, ReleaseState
 from recflow.artifacts.plans import Plan
 from recflow.domain.releases import challenger
-from recflow.rollout.due import opening_halted
+from recflow.rollout.due import opening_halt_reason
 
 # What moved within it is being carried, or was recorded this moment and its own wake-up is on the way.
 _FRESH = timedelta(minutes=1)
@@ -23,6 +23,6 @@ def run_wanted(head: LedgerEntry | None, plan: Plan, now: datetime) -> str:
         held = release.state is ReleaseState.HELD
         return "" if held else f"{release.release_id} is in {release.state}, and no run carries it"
     waiting = head.state.waiting
-    if waiting is None or opening_halted(head.state, plan, now):
+    if waiting is None or opening_halt_reason(head.state, plan, now):
         return ""
     return f"{waiting.version} waits to be released, and no run has begun"

@@ -7,7 +7,7 @@ from recflow.artifacts.ledger import LedgerEntry, LedgerState, OpenRelease
 from recflow.config.recipe import Recipe
 from recflow.domain.routes import routes
 from recflow.protocols import TrafficReading
-from recflow.rollout.due import halted
+from recflow.rollout.due import halt_reason
 from recflow.rollout.services import InfraCheck, OnlineJudge, ReleaseServices
 
 
@@ -42,7 +42,7 @@ class Context:
     @property
     def stop(self) -> str:
         """Why nothing may move forward now; empty when it may."""
-        return halted(self.state, self.recipe.rollout.blackouts, self.now, paused=self.paused)
+        return halt_reason(self.state, self.recipe.rollout.blackouts, self.now, paused=self.paused)
 
     @property
     def recent_start(self) -> datetime:

@@ -19,7 +19,7 @@ from recflow.artifacts.manifests import Interval, Manifest
 from recflow.artifacts.refs import Ref, RefKind
 from recflow.errors import ReleaseRefused
 from recflow.protocols import EventLog, Ledger
-from recflow.rollout.agreement import Compared, most_different
+from recflow.rollout.agreement import ComparedRequest, most_different
 from recflow.rollout.context import Context
 from recflow.storage import ArtifactStore, list_files
 
@@ -35,7 +35,7 @@ class Differences:
     requests: tuple[Comparison, ...] | None
 
 
-def publish_differences(context: Context, compared: Sequence[Compared]) -> Ref:
+def publish_differences(context: Context, compared: Sequence[ComparedRequest]) -> Ref:
     """Publish the ten requests that agree least; a release's first stay when it is asked again."""
     release, stable = context.release, context.state.stable
     assert stable is not None
@@ -114,7 +114,7 @@ def _newest(recipe: str, ledger: Ledger) -> LedgerEntry:
     return entry
 
 
-def _whole(events: EventLog, recipe: str, found: Compared) -> Iterator[Comparison]:
+def _whole(events: EventLog, recipe: str, found: ComparedRequest) -> Iterator[Comparison]:
     """The record of a compared request, without its user."""
     rows = events.comparisons(recipe, found.at, found.at + timedelta(microseconds=1)).to_pylist()
     for row in rows:

@@ -20,7 +20,7 @@ def elapsed_s(release: OpenRelease, now: datetime) -> float:
     return age_s(release.entered_at, now)
 
 
-def halted(state: LedgerState, blackouts: Iterable[Blackout], now: datetime, *, paused: bool = False) -> str:
+def halt_reason(state: LedgerState, blackouts: Iterable[Blackout], now: datetime, *, paused: bool = False) -> str:
     """Why no release may move forward now; empty when it may. `paused`: whoever carries releases was told to stop."""
     if state.frozen:
         return f"frozen: {state.frozen}"
@@ -30,10 +30,10 @@ def halted(state: LedgerState, blackouts: Iterable[Blackout], now: datetime, *, 
     return next((f"blackout until {blackout.end:%Y-%m-%d %H:%M}: {blackout.reason}" for blackout in running), "")
 
 
-def opening_halted(state: LedgerState, plan: Plan, now: datetime, *, paused: bool = False) -> str:
+def opening_halt_reason(state: LedgerState, plan: Plan, now: datetime, *, paused: bool = False) -> str:
     """Why no release may be opened for the candidate that waits; empty when one may."""
     made_with = state.waiting.made_with if state.waiting else ""
-    stop = halted(state, plan.blackouts, now, paused=paused)
+    stop = halt_reason(state, plan.blackouts, now, paused=paused)
     return stop or standstill(state.refused, plan.change_tries, made_with)
 
 
@@ -64,7 +64,7 @@ def next_due(state: LedgerState, plan: Plan, now: datetime) -> float | None:
     """Seconds until `advance` may have something to do; None when only a new candidate or a person changes that."""
     if state.untold:
         return 0.0
-    release, at_once_s = state.release, _LONGEST_S if opening_halted(state, plan, now) else 0.0
+    release, at_once_s = state.release, _LONGEST_S if opening_halt_reason(state, plan, now) else 0.0
     if release is None:
         return at_once_s if state.waiting is not None else _LONGEST_S if state.retiring else None
     if release.state in (S.PACKAGED, S.CHECKED):

@@ -58,7 +58,7 @@ def open_aa(plan: Plan, state: LedgerState, stable: Served, *, users: int, reaso
     )
 
 
-def make_way(state: LedgerState) -> LedgerEvent | None:
+def superseding_event(state: LedgerState) -> LedgerEvent | None:
     """The event that ends what a waiting candidate comes before: what no shopper has met, and an A/A; None without."""
     release, waiting = state.release, state.waiting
     if release is None or waiting is None:

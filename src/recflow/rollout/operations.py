@@ -22,8 +22,8 @@ from recflow.errors import ReleaseRefused
 from recflow.protocols import Ledger, ModelServer
 from recflow.rollout.candidates import version_id
 from recflow.rollout.conflicts import retry_on_conflict
-from recflow.rollout.due import halted, opening_halted
-from recflow.rollout.moves import as_candidate, make_way, move, open_aa, open_waiting, release_id
+from recflow.rollout.due import halt_reason, opening_halt_reason
+from recflow.rollout.moves import as_candidate, move, open_aa, open_waiting, release_id, superseding_event
 from recflow.rollout.services import ReleaseServices
 from recflow.storage import ArtifactStore
 
@@ -44,16 +44,16 @@ def claim(recipe: Recipe, ledger: Ledger, artifacts: ArtifactStore, now: datetim
     """The open release, or one opened now for the waiting candidate, which an A/A makes way for."""
 
     def choose(state: LedgerState) -> LedgerEvent | None:
-        if state.release is not None or state.waiting is None or opening_halted(state, recipe.rollout, now):
+        if state.release is not None or state.waiting is None or opening_halt_reason(state, recipe.rollout, now):
             return None
         return open_waiting(recipe, state, state.waiting, artifacts)
 
-    _append(recipe.name, ledger, "", lambda state: None if challenger(state) else make_way(state))
+    _append(recipe.name, ledger, "", lambda state: None if challenger(state) else superseding_event(state))
     state = _append(recipe.name, ledger, "", choose)
     if state.release is not None:
         return Claimed(state.release.release_id)
     if state.waiting is not None:
-        return Claimed("", f"{state.waiting.version} waits: {opening_halted(state, recipe.rollout, now)}")
+        return Claimed("", f"{state.waiting.version} waits: {opening_halt_reason(state, recipe.rollout, now)}")
     return Claimed("", "no candidate is waiting and no release is open")
 
 
@@ -73,7 +73,7 @@ def start_aa(
     plan = recipe.rollout.model_copy(update={"judging": longest})
 
     def choose(state: LedgerState) -> LedgerEvent:
-        stop = halted(state, recipe.rollout.blackouts, now)
+        stop = halt_reason(state, recipe.rollout.blackouts, now)
         if state.stable is None or state.release or state.waiting or stop:
             raise _refused_aa(recipe.name, state, stop)
         return open_aa(plan, state, state.stable, users=users, reason=f"A/A started by {person}")

@@ -11,7 +11,7 @@ from recflow.rollout.differences import publish_differences
 from recflow.rollout.due import after_shadow, elapsed_s
 from recflow.rollout.loading import fetch
 from recflow.rollout.moves import Proposal, move
-from recflow.rollout.silence import outlasted, unproven, why_it_waits
+from recflow.rollout.silence import end_of_wait, had_traffic_for, waiting_reason
 
 S = ReleaseState
 V = Verdict
@@ -19,6 +19,7 @@ _TIMEOUT_S = 5.0
 
 
 def shadow(context: Context) -> Proposal:
+    """Onwards when it met requests long enough and orders them much as stable does."""
     release, plan = context.release, context.release.plan
     elapsed = elapsed_s(release, context.now)
     decision = _golden_traffic(context) if release.first else _mirrored_traffic(context)
@@ -26,16 +27,16 @@ def shadow(context: Context) -> Proposal:
         return move(release, S.ROLLING_BACK, decision=decision)
     if decision.passed and elapsed >= plan.shadow.min_seconds and _met_long_enough(context):
         return _go_on(context, decision)
-    if event := unproven(context, decision, plan.shadow.min_seconds):
+    if event := end_of_wait(context, decision, plan.shadow.min_seconds):
         return event
-    told = why_it_waits(context, decision, plan.shadow.min_seconds)
+    told = waiting_reason(context, decision, plan.shadow.min_seconds)
     return f"shadow for {elapsed:.0f} of at least {plan.shadow.min_seconds:.0f} s: {told}"
 
 
 def _met_long_enough(context: Context) -> bool:
     """Whether shoppers came for the planned time; a first release has none, and a plan may ask for none."""
     shadow = context.release.plan.shadow
-    return context.release.first or shadow.min_requests == 0 or outlasted(context, shadow.min_seconds)
+    return context.release.first or shadow.min_requests == 0 or had_traffic_for(context, shadow.min_seconds)
 
 
 def _go_on(context: Context, health: Decision) -> Proposal:

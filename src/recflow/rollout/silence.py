@@ -20,7 +20,7 @@ FEWEST_USERS = 20
 ROUTED_WITHIN = timedelta(minutes=1)
 
 
-def silent_alone(context: Context) -> str:
+def silence_of_candidate(context: Context) -> str:
     """Why the candidate's silence is a fault; empty when the control is silent too, or when it is not silent."""
     routed = context.release.entered_at + ROUTED_WITHIN
     seen = _activity(context, max(routed, context.recent_start))
@@ -31,7 +31,7 @@ def silent_alone(context: Context) -> str:
     return f"the candidate got no request while the control got those of {users} users"
 
 
-def silent(context: Context) -> str:
+def silence_of_both(context: Context) -> str:
     """That nobody came to either version of late, for the status; empty when somebody did."""
     seen = _activity(context, context.recent_start)
     if seen.users:
@@ -40,7 +40,7 @@ def silent(context: Context) -> str:
     return f"no request to either version for {minutes:.0f} minutes: waiting for traffic"
 
 
-def outlasted(context: Context, period_s: float, *, slot_s: float = 60) -> bool:
+def had_traffic_for(context: Context, period_s: float, *, slot_s: float = 60) -> bool:
     """Whether the release stands in its state for `period_s`, without the slots in which nobody came.
 
     Minutes where the plan speaks of seconds; hours where it speaks of hours, so that a small shop's quiet minutes do
@@ -65,7 +65,7 @@ def _activity(context: Context, start: datetime, slot_s: float = 60) -> Activity
     )
 
 
-def unproven(context: Context, decision: Decision, planned_s: float) -> LedgerEvent | None:
+def end_of_wait(context: Context, decision: Decision, planned_s: float) -> LedgerEvent | None:
     """The end of a wait for evidence: the candidate alone is silent, or the grace time is over.
 
     Only time with traffic counts: a night in which nobody came is no evidence against a candidate.
@@ -73,17 +73,18 @@ def unproven(context: Context, decision: Decision, planned_s: float) -> LedgerEv
     release = context.release
     if release.first:
         return None
-    if alone := silent_alone(context):
+    if alone := silence_of_candidate(context):
         return move(release, ReleaseState.HELD, alone)
     deadline_s = planned_s + release.plan.health.no_data_grace_seconds
-    if decision.passed or not outlasted(context, deadline_s):
+    if decision.passed or not had_traffic_for(context, deadline_s):
         return None
     thin = release.state is ReleaseState.SHADOW or decision.numbers.get("thin")
     return move(release, ReleaseState.HELD if thin else ReleaseState.ROLLING_BACK, decision=decision)
 
 
-def why_it_waits(context: Context, decision: Decision, planned_s: float) -> str:
-    if silence := "" if context.release.first else silent(context):
+def waiting_reason(context: Context, decision: Decision, planned_s: float) -> str:
+    """For the status: that nobody came, or what evidence is missing."""
+    if silence := "" if context.release.first else silence_of_both(context):
         return silence
     longer = elapsed_s(context.release, context.now) >= planned_s
     return "; ".join((*decision.reasons, *(["time in which nobody came does not count"] if longer else [])))

@@ -11,9 +11,9 @@ from recflow.domain.releases import LIVE, WAITING, is_return
 from recflow.errors import ArtifactCorrupt, ModelWontLoad, ServerUnavailable
 from recflow.rollout.arms import canary, judging
 from recflow.rollout.context import Context
-from recflow.rollout.due import elapsed_s, moves_forward, opening_halted
+from recflow.rollout.due import elapsed_s, moves_forward, opening_halt_reason
 from recflow.rollout.loading import fetch, keep_loaded, keep_stable_loaded, refuse_to_load
-from recflow.rollout.moves import Proposal, make_way, move, open_waiting
+from recflow.rollout.moves import Proposal, move, open_waiting, superseding_event
 from recflow.rollout.shadow import shadow
 
 S = ReleaseState
@@ -28,7 +28,7 @@ def next_step(context: Context) -> Proposal:
         return _open(context)
     if release.state in WAITING and stop:
         return stop
-    if event := make_way(context.state):
+    if event := superseding_event(context.state):
         return event
     proposal = _propose(context, release)
     if isinstance(proposal, LedgerEvent) and stop and moves_forward(proposal):
@@ -41,7 +41,7 @@ def _open(context: Context) -> Proposal:
     recipe, state = context.recipe, context.state
     if state.waiting is None:
         return "nothing waits to be released"
-    stop = opening_halted(state, recipe.rollout, context.now, paused=context.paused)
+    stop = opening_halt_reason(state, recipe.rollout, context.now, paused=context.paused)
     return stop or open_waiting(recipe, state, state.waiting, context.services.artifacts)
 
 

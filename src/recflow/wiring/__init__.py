@@ -13,7 +13,7 @@ from recflow.wiring.releases import (
     watch_recipe,
     watch_recipes_gone,
 )
-from recflow.wiring.services import Services, build_services
+from recflow.wiring.services import Services, build_services, expect_model
 from recflow.wiring.stage_calls import (
     STAGES,
     Stage,
@@ -44,6 +44,7 @@ __all__ = [
     "clean_store",
     "collect_job",
     "dump_inputs",
+    "expect_model",
     "find_result",
     "finish_stage",
     "held_out_queries",

@@ -18,7 +18,7 @@ _SHORTEST_KEY = 32
 
 
 def build_gateway(services: Services) -> Any:
-    """The ASGI application (FastAPI) that serves every recipe of `RECFLOW_RECIPES`."""
+    """The ASGI application (FastAPI) that serves every model line of `RECFLOW_RECIPES`."""
     from recflow.gateway.app import create_app
     from recflow.gateway.service import Options, Seams
 
@@ -35,11 +35,11 @@ def build_gateway(services: Services) -> Any:
 
 
 def gateway_recipes(settings: Settings) -> list[Recipe]:
-    """Every sound recipe of `RECFLOW_RECIPES`; BadConfiguration when there is none."""
+    """The model lines among the sound recipes of `RECFLOW_RECIPES`; BadConfiguration when there is no recipe at all."""
     recipes = sound_recipes(settings.recipes)
     if not recipes:
         raise BadConfiguration(f"{settings.recipes} has no recipe", expected="at least one <name>.yaml", seen="none")
-    return recipes
+    return [recipe for recipe in recipes if recipe.has_model]
 
 
 def gateway_address(settings: Settings) -> tuple[str, int]:

@@ -103,11 +103,11 @@ def watch_recipe(services: Services, name: str, *, paused: bool | None = False) 
 
     with suppress(TemporaryError):
         services.events.compact()
-    recipe = services.recipe(name)
+    recipe = services.model_line(name)
     report = watch(recipe, services, standstill_of(services, recipe), paused=bool(paused))
-    if trouble := report.roll_back:
-        reason = trouble.reason[:LONGEST_REASON]
-        operations.rollback(recipe, services, person="watch", reason=reason, version=trouble.roll_back)
+    if incident := report.roll_back:
+        reason = incident.reason[:LONGEST_REASON]
+        operations.rollback(recipe, services, person="watch", reason=reason, version=incident.roll_back)
     return {**report.model_dump(mode="json"), "advanced": _advance_if_possible(services, name, paused is not False)}
 
 
@@ -118,7 +118,7 @@ def watch_recipes_gone(services: Services) -> list[str]:
     found = []
     for name in watched_recipes(services.store):
         try:
-            services.recipe(name)
+            services.model_line(name)
         except BadConfiguration as error:
             if watch_without_recipe(name, error.what, services):
                 found.append(name)

@@ -1,6 +1,6 @@
 """The clients of one installation, built from its settings."""
 
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -9,6 +9,7 @@ from urllib.request import url2pathname
 from recflow.config.recipe import Recipe
 from recflow.config.recipe_loader import find_recipe, load_recipe
 from recflow.config.settings import Settings, read_settings
+from recflow.engine import OpenEngine
 from recflow.errors import BadConfiguration
 from recflow.protocols import (
     AsyncScorer,
@@ -107,6 +108,19 @@ class Services:
         return DuckEventLog(self.settings.home / "events", self.clock)
 
     @cached_property
+    def engine(self) -> OpenEngine:
+        """What computes tables: DuckDB in this process, or a Spark cluster."""
+        if self.settings.engine == "duckdb":
+            from recflow.engine.duckdb_engine import open_duckdb
+
+            return partial(open_duckdb, memory_mb=self.settings.engine_memory_mb)
+        from recflow.engine.spark_engine import open_spark, spark_session
+
+        if not self.settings.spark_master:
+            raise BadConfiguration("RECFLOW_ENGINE is spark", expected="RECFLOW_SPARK_MASTER", seen="no cluster")
+        return partial(open_spark, session=spark_session(self.settings.spark_master))
+
+    @cached_property
     def metrics(self) -> MetricsSource:
         """Live indicators, read from the event log."""
         from recflow.clients.metrics import EventLogMetrics
@@ -138,6 +152,17 @@ class Services:
         """A recipe by its name, or by the path of its file."""
         path = Path(name)
         return load_recipe(path) if path.suffix else find_recipe(self.settings.recipes, name)
+
+    def model_line(self, name: str) -> Recipe:
+        """A recipe that trains and releases a model; BadConfiguration for a line of data alone."""
+        return expect_model(self.recipe(name))
+
+
+def expect_model(recipe: Recipe) -> Recipe:
+    """The recipe, unless it is a line of data alone: then BadConfiguration."""
+    if recipe.has_model:
+        return recipe
+    raise BadConfiguration(f"{recipe.name} is a line of data alone", expected="a line with a model", seen="task: none")
 
 
 def build_services(settings: Settings | None = None) -> Services:

@@ -47,8 +47,8 @@ def _stages() -> dict[str, Stage]:
     from recflow.training.spec import FINE_TUNE
 
     stages = (
-        Stage(VALIDATE_PARTITION, "recflow.data.validate", ("events",)),
-        Stage(BUILD_DATASET, "recflow.data.build"),
+        Stage(VALIDATE_PARTITION, "recflow.data.validate", ("engine", "events")),
+        Stage(BUILD_DATASET, "recflow.data.build", ("engine",)),
         Stage(FINE_TUNE, "recflow.training.run", ("registry", "encoders")),
         Stage(COMPRESS, "recflow.compression.run", ("encoders",)),
         Stage(PACKAGE, "recflow.packaging.run"),

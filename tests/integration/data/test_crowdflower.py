@@ -2,19 +2,20 @@
 
 import json
 from datetime import date
+from functools import partial
 
 import datasets
 import pyarrow.parquet as pq
 import pytest
 
-from fakes.deliveries import day
+from fakes.deliveries import Read, day
+from fakes.engines import duckdb_engine
 from fakes.stage_bench import StageBench
 from recflow.config.recipe import Recipe
 from recflow.data.build import run as build
 from recflow.data.heads import HeadHistory
 from recflow.data.pins import pin_partitions, pin_source
 from recflow.data.sample.shuffle import shuffle_grades
-from recflow.data.sources.crowdflower import CrowdFlower
 from recflow.data.spec import BUILD_DATASET, VALIDATE_PARTITION
 from recflow.data.validate import run as validate
 
@@ -34,7 +35,10 @@ def loop(recipe, crowdflower_folder, tmp_path_factory):
     heads = HeadHistory(bench.store, "search")
     for number in range(DAYS):
         source = pin_source(recipe, day(number), crowdflower_folder, heads)
-        heads.record(day(number), bench.run(VALIDATE_PARTITION, validate, recipe, day=number, source=source))
+        heads.record(
+            day(number),
+            bench.run(VALIDATE_PARTITION, partial(validate, engine=duckdb_engine), recipe, day=number, source=source),
+        )
     return bench, heads
 
 
@@ -66,7 +70,7 @@ def test_the_days_become_a_training_set_without_a_leak(loop, recipe):
     bench, heads = loop
     partitions = pin_partitions(recipe, day(DAYS - 1), None, heads)
     inputs = {"parent": (bench.parent(),), "partitions": partitions}
-    ref = bench.runner.run(BUILD_DATASET, build, recipe, day(DAYS - 1), inputs)
+    ref = bench.runner.run(BUILD_DATASET, partial(build, engine=duckdb_engine), recipe, day(DAYS - 1), inputs)
     dataset = datasets.load_from_disk(bench.artifacts.fetch(ref))
     queries = {name: set(rows["query_id"]) for name, rows in dataset.items()}
     assert sum(map(len, queries.values())) == len(set().union(*queries.values())) == 261
@@ -78,7 +82,7 @@ def test_a_day_of_shuffled_grades_passes_for_a_normal_one_and_leaves_other_days_
     recipe, crowdflower_folder, tmp_path
 ):
     changed = shuffle_grades(crowdflower_folder, tmp_path, date(2011, 1, 2), recipe.data.source, recipe.split)
-    real, spoilt = (CrowdFlower(folder, DAYS, date(2011, 1, 1)) for folder in (crowdflower_folder, tmp_path))
+    real, spoilt = (Read(recipe, folder) for folder in (crowdflower_folder, tmp_path))
     assert changed > 300
     assert [real.fingerprint(day(n)) == spoilt.fingerprint(day(n)) for n in range(DAYS)] == [True, False, True]
     assert sorted(real.rows(day(1))["grade"].to_pylist()) == sorted(spoilt.rows(day(1))["grade"].to_pylist())

@@ -2,15 +2,18 @@
 
 import json
 import math
+from functools import partial
 from tempfile import gettempdir
 
 import pyarrow.parquet as pq
 import pytest
 
 from fakes.deliveries import day, recipe, write_csv, write_shop_day
+from fakes.engines import duckdb_engine
 from fakes.stage_bench import StageBench
 from recflow.config.sections.data import LabelSection
 from recflow.config.sections.outcomes import OutcomesSection
+from recflow.data import validate as validate_room
 from recflow.data.heads import HeadHistory
 from recflow.data.labels import label_partitions
 from recflow.data.pins import pin_source
@@ -18,7 +21,10 @@ from recflow.data.rows import PARTITION
 from recflow.data.sample.shop import SampleShop, write_shop
 from recflow.data.spec import VALIDATE_PARTITION
 from recflow.data.validate import run
-from recflow.errors import BadConfiguration, BadData, JudgeFailed
+from recflow.errors import BadConfiguration, BadData, JudgeFailed, PermanentError
+
+# A cluster of four Java processes gets on slowly beside other work.
+pytestmark = pytest.mark.timeout(900)
 
 EVENT = {
     "at": "2011-01-01T10:00:00+00:00",
@@ -51,26 +57,31 @@ def bench(tmp_path):
     return StageBench(tmp_path / "bench")
 
 
-def validate(bench, folder, adapter="crowdflower", number=0, outcomes=None, **data):
+def validate(bench, folder, adapter="crowdflower", number=0, outcomes=None, engine=duckdb_engine, **data):
     settings = recipe(adapter, str(folder), data=data, **({"outcomes": outcomes} if outcomes else {}))
     source = pin_source(settings, day(number), folder, HeadHistory(bench.store, "search"))
-    return Result(bench, bench.run(VALIDATE_PARTITION, run, settings, day=number, source=source))
+    return Result(
+        bench, bench.run(VALIDATE_PARTITION, partial(run, engine=engine), settings, day=number, source=source)
+    )
 
 
 def pairs(count, *extra):
     return [*(f"{number},query {number},title {number},text,3,0" for number in range(count)), *extra]
 
 
-def test_a_bad_row_is_quarantined_as_delivered_with_all_its_reasons(bench, tmp_path):
+def test_a_bad_row_is_quarantined_as_delivered_with_all_its_reasons(bench, tmp_path, engine):
     folder = write_csv(tmp_path / "pairs", pairs(20, "bad,<b> </b>,caf\ufffd,text,9,0"))
-    result = validate(bench, folder)
+    result = validate(bench, folder, engine=engine)
     assert result.reasons() == {"bad": {"query_present", "title_undamaged", "grade_0_to_3"}}
     assert result.quarantine[0]["query"] == "<b> </b>"
     assert result.rows.num_rows == 20
 
 
-def test_kept_rows_have_the_partitions_schema(bench, tmp_path):
-    assert validate(bench, write_csv(tmp_path / "pairs", pairs(20))).rows.schema.equals(PARTITION)
+def test_kept_rows_have_the_partitions_schema(bench, tmp_path, engine):
+    schema = validate(bench, write_csv(tmp_path / "pairs", pairs(20)), engine=engine).rows.schema
+    assert dict(zip(schema.names, schema.types, strict=True)) == dict(
+        zip(PARTITION.names, PARTITION.types, strict=True)
+    )
 
 
 def test_a_warning_is_counted_and_its_row_kept(bench, tmp_path):
@@ -144,9 +155,9 @@ ACTS = [
 ]
 
 
-def test_an_act_that_cannot_be_is_quarantined_and_one_that_can_is_kept(bench, tmp_path):
+def test_an_act_that_cannot_be_is_quarantined_and_one_that_can_is_kept(bench, tmp_path, engine):
     folder = write_shop_day(tmp_path / "shop", searched(*(act for act, _ in ACTS)))
-    result = validate(bench, folder, "shop", max_quarantined_share=0.5)
+    result = validate(bench, folder, "shop", max_quarantined_share=0.5, engine=engine)
     assert result.reasons() == {f"a{n}": {reason} for n, (_, reason) in enumerate(ACTS) if reason}
     assert all(math.isfinite(value) for value in result.rows["value"].to_pylist())
 
@@ -156,7 +167,7 @@ def test_a_value_where_none_belongs_is_told_and_its_row_kept(bench, tmp_path):
     assert result.broken() == {"value_where_one_belongs": 1}
 
 
-def test_a_line_that_names_other_outcomes_is_validated_and_labelled_by_them(bench, tmp_path):
+def test_a_line_that_names_other_outcomes_is_validated_and_labelled_by_them(bench, tmp_path, engine):
     library = {
         "kinds": [
             {"name": "view", "strength": 1},
@@ -170,12 +181,15 @@ def test_a_line_that_names_other_outcomes_is_validated_and_labelled_by_them(benc
     }
     acts = [{"kind": "view"}] * 4 + [{"kind": "save", "value": 5}, {"kind": "save", "value": 6}]
     others = [{"kind": "return"}] * 3 + [{"kind": "cart"}, {"kind": "purchase"}]
-    result = validate(bench, write_shop_day(tmp_path / "shop", searched(*acts, *others)), "shop", outcomes=library)
+    result = validate(
+        bench, write_shop_day(tmp_path / "shop", searched(*acts, *others)), "shop", outcomes=library, engine=engine
+    )
     assert result.reasons() == {"a5": {"save_value_at_most"}, "a9": {"kind_known"}, "a10": {"kind_known"}}
     assert set(result.rows["kind"].to_pylist()) == {"impression", "view", "save", "return"}
     rows = [(day().label, result.folder / "rows.parquet")]
     outcomes = OutcomesSection.model_validate(library)
-    (label,) = label_partitions(rows, LabelSection(), outcomes)[0].to_pylist()
+    with engine(tmp_path) as opened:
+        (label,) = opened.fetch(label_partitions(opened, rows, LabelSection(), outcomes)[0]).to_pylist()
     assert label["grade"] == 2  # (4 views + 3 for one save) / 20 = 0.35
 
 
@@ -229,7 +243,7 @@ def test_a_check_that_cannot_be_stated_is_a_configuration_error(bench, tmp_path,
         validate(bench, write_csv(tmp_path / "pairs", pairs(20)), checks=[{"name": "odd", **rule}])
 
 
-def test_a_search_by_a_program_is_quarantined_and_a_persons_is_kept(bench, tmp_path):
+def test_a_search_by_a_program_is_quarantined_and_a_persons_is_kept(bench, tmp_path, engine):
     def search(user, number):
         event = {"event_id": f"{user}{number}", "request_id": f"{user}{number}", "user_key": user, "item_id": "i1"}
         at = f"2011-01-01T10:00:{number:02d}+00:00"
@@ -237,7 +251,7 @@ def test_a_search_by_a_program_is_quarantined_and_a_persons_is_kept(bench, tmp_p
 
     events = [*(search("person", n) for n in range(20)), *(search("bot", n) for n in range(21))]
     folder = write_shop_day(tmp_path / "shop", events)
-    result = validate(bench, folder, "shop", max_quarantined_share=0.9)
+    result = validate(bench, folder, "shop", max_quarantined_share=0.9, engine=engine)
     assert {tuple(reasons) for reasons in result.reasons().values()} == {("requests_a_minute_of_a_person",)}
     assert set(result.rows["user_key"].to_pylist()) == {"person"}
 
@@ -250,8 +264,8 @@ def shop(tmp_path_factory):
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_quarantine_finds_every_planted_row_and_no_other(bench, shop, number):
-    result = validate(bench, shop, "shop", number)
+def test_quarantine_finds_every_planted_row_and_no_other(bench, shop, engine, number):
+    result = validate(bench, shop, "shop", number, engine=engine)
     ledger = [json.loads(line) for line in (shop / "faults.jsonl").read_text().splitlines()]
     planted = [entry for entry in ledger if entry["day"] == day(number).label]
     blocking = {entry["event_id"]: {entry["check"]} for entry in planted if entry["effect"] == "quarantined"}
@@ -263,3 +277,10 @@ def test_quarantine_finds_every_planted_row_and_no_other(bench, shop, number):
 def test_the_same_source_is_validated_once(bench, tmp_path):
     folder = write_csv(tmp_path / "pairs", pairs(20))
     assert validate(bench, folder).ref == validate(bench, folder).ref
+
+
+def test_rows_that_are_lost_on_the_way_are_an_error_with_the_numbers(bench, tmp_path, monkeypatch):
+    folder = write_csv(tmp_path / "pairs", pairs(20))
+    monkeypatch.setattr(validate_room, "_written", lambda path: 19 if path.name == "rows.parquet" else 0)
+    with pytest.raises(PermanentError, match=r"lost.*20 records read.*19 kept \+ 0 in quarantine \+ 0 duplicates"):
+        validate(bench, folder)

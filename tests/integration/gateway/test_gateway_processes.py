@@ -4,6 +4,7 @@ import asyncio
 import signal
 import time
 from collections import defaultdict
+from http.client import HTTPConnection
 
 import httpx
 import psutil
@@ -144,3 +145,16 @@ def test_oversized_bodies_are_refused_over_a_real_connection_that_stays_usable_w
     assert [answer.status_code for answer in refused] == [413] * 3
     assert [answer.json()["code"] for answer in refused] == ["body_too_large"] * 3
     assert good.status_code == 200
+
+
+def test_a_connection_that_was_idle_for_longer_than_uvicorn_keeps_one_is_still_open_with_the_scorer_double(place):
+    with running_gateway(place) as gateway:
+        connection = HTTPConnection(gateway.url.removeprefix("http://"), timeout=60)
+        connection.connect()
+        connection.auto_open = False
+        for _ in range(2):
+            connection.request("GET", "/readyz")
+            with connection.getresponse() as answer:
+                assert (answer.status, b"ready" in answer.read()) == (200, True)
+            time.sleep(7)
+        connection.close()

@@ -280,7 +280,7 @@ def test_watch_compacts_the_event_log_and_goes_on_when_the_disk_refuses(world, c
         raise StoreFull("no space")
 
     called, world.metrics.events.compact = [], refuse
-    assert json.loads(call("watch", NAME))["troubles"] == []
+    assert json.loads(call("watch", NAME))["incidents"] == []
     assert called == ["compact"]
 
 
@@ -301,5 +301,5 @@ def test_watch_rolls_a_sick_candidate_back_and_prints_what_it_saw(world, call):
     world.metrics.newest = world.clock.now()
     world.true_server.scores[version] = lambda _, items: [0.0] * len(items)
     shown = json.loads(call("watch", NAME))
-    assert shown["troubles"][0]["roll_back"] == version
+    assert shown["incidents"][0]["roll_back"] == version
     assert world.state.release.state is S.ROLLING_BACK

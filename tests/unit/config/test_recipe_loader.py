@@ -69,6 +69,18 @@ def test_a_wrong_type_is_named_with_its_line(line, what):
     assert mistake.startswith(f"line 3: {what}: ")
 
 
+@pytest.mark.parametrize("cron", ["0 2 * * 1", "0 */6 * * *", "0 2 1 * *", "99 2 * * *", "0 2,14 * * *", "@weekly", ""])
+def test_a_schedule_that_leaves_days_unread_or_reads_them_early_is_refused_with_the_reason(cron):
+    (mistake,) = mistakes(f"{SOUND}schedule: {{cron: '{cron}'}}\n")
+    assert mistake.startswith("line 3: schedule.cron: ")
+    assert "leaves days unread or reads them before they have ended" in mistake
+
+
+@pytest.mark.parametrize("cron", ["0 2 * * *", "30 23 * * *", "05  4 * * *", "@daily"])
+def test_a_daily_schedule_is_taken(cron):
+    assert mistakes(f"{SOUND}schedule: {{cron: '{cron}'}}\n") == []
+
+
 @pytest.mark.parametrize(
     ("section", "bound"),
     [

@@ -1,6 +1,7 @@
 """What every DAG promises, seen on the real recipes."""
 
 import json
+import os
 import subprocess
 import sys
 from itertools import pairwise
@@ -41,8 +42,13 @@ print("RESULT" + json.dumps({
 @pytest.fixture(scope="module")
 def parsed():
     """The DAG folder, parsed once in a process of its own, so that what it imports can be seen."""
+    return parse()
+
+
+def parse(**environment):
     command = [sys.executable, "-c", PARSE, str(REPOSITORY / "dags"), *HEAVY]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    env = os.environ | environment
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY, env=env)
     return json.loads(done.stdout.rpartition("RESULT")[2])
 
 
@@ -105,3 +111,11 @@ def release_ends():
 def test_watch_and_housekeeping_cover_all_recipes_in_one_dag_each(parsed):
     assert parsed["dags"]["watch"]["edges"] == {"watch": [], "start_release": [], "recipes_gone": []}
     assert parsed["dags"]["housekeeping"]["edges"] == {"clean": []}
+
+
+def test_a_line_of_data_alone_has_the_dag_of_its_data_and_nothing_more(tmp_path):
+    (tmp_path / "retail.yaml").write_text("name: retail\nowner: tests\ntask: none\n")
+    found = parse(RECFLOW_RECIPES=str(tmp_path))
+    assert found["errors"] == {}
+    assert sorted(found["dags"]) == ["housekeeping", "retail__data", "watch"]
+    assert found["dags"]["retail__data"]["edges"] == {"validate_partition": []}

@@ -1,5 +1,6 @@
 import json
 from datetime import datetime
+from functools import partial
 
 import datasets
 import pytest
@@ -7,14 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes.deliveries import day, judgement, partition_file, recipe
+from fakes.engines import duckdb_engine
 from fakes.stage_bench import StageBench
 from recflow.artifacts.manifests import Manifest
 from recflow.artifacts.parents import Parent
 from recflow.artifacts.refs import RefKind
 from recflow.data.build import run
 from recflow.data.spec import BUILD_DATASET
-from recflow.data.split import query_id, split_of
+from recflow.data.split import split_of
 from recflow.domain.judged import read_judged
+from recflow.domain.queries import query_id
 from recflow.errors import BadData
 from recflow.storage import list_files
 
@@ -57,7 +60,9 @@ class Loop:
         refs = tuple(self.partition(n, rows) for n, rows in days.items())
         parent = self.bench.parent(Parent(trained_through=trained_through))
         inputs = {"parent": (parent,), "partitions": refs}
-        ref = self.bench.runner.run(BUILD_DATASET, run, recipe(split=split), day(number), inputs)
+        ref = self.bench.runner.run(
+            BUILD_DATASET, partial(run, engine=duckdb_engine), recipe(split=split), day(number), inputs
+        )
         return self.bench.artifacts.fetch(ref)
 
 

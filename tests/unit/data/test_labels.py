@@ -1,16 +1,19 @@
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes.deliveries import day, impression, judgement, partition_file
+from fakes.engines import duckdb_engine
 from recflow.config.sections.data import LabelSection
 from recflow.config.sections.outcomes import OutcomesSection
 from recflow.data.labels import label_partitions
-from recflow.data.split import query_id
 from recflow.domain.matching import SKEW
+from recflow.domain.queries import query_id
 
 SECTION = LabelSection(position_bias_eta=1.0, min_examined=3.0)
 OUTCOMES = OutcomesSection()
@@ -49,8 +52,10 @@ def searches(count, position, acts=(), *, item=1, minutes=1.0, start=0, **change
 
 def label(folder, *days, section=SECTION, outcomes=OUTCOMES):
     files = [(day(n).label, partition_file(folder / f"{n}.parquet", rows)) for n, rows in enumerate(days)]
-    table, counts = label_partitions(files, section, outcomes)
-    return {row["item_id"]: row for row in table.to_pylist()}, counts
+    with TemporaryDirectory() as scratch, duckdb_engine(Path(scratch)) as engine:
+        labelled, searches = label_partitions(engine, files, section, outcomes)
+        rows, counts = engine.fetch(labelled).to_pylist(), engine.fetch(searches).to_pylist()
+    return {row["item_id"]: row for row in rows}, {row["query_id"]: row["searches"] for row in counts}
 
 
 @pytest.fixture

@@ -7,11 +7,13 @@ import pytest
 
 import demo.__main__ as demo
 from demo.screen import Screen
-from demo.shop import Shop
+from demo.shop import DAYS, Shop
 from demo.story import RELEASE_TIMEOUT_S
 from host.airflow import REPOSITORY
 from host.processes import Processes
 from host.stack import Stack
+from recflow.data.sample.shuffle import read_pairs
+from recflow.data.sources.spread import day_index
 from recflow.errors import BadConfiguration, BadData
 
 DAY = date(2011, 1, 5)
@@ -76,6 +78,43 @@ def test_data_that_is_not_there_is_refused_before_anything_is_deleted(home, caps
     assert ended.value.code == BadConfiguration.exit_code
     assert "there are no judged pairs in" in capsys.readouterr().out
     assert (home / "kept").exists()
+
+
+def test_judged_pairs_that_are_too_thin_are_refused_with_counts_before_anything_is_deleted(home, tmp_path, capsys):
+    judged_pairs(tmp_path / "pairs", queries=30)
+    with pytest.raises(SystemExit) as ended:
+        demo.main(data=tmp_path / "pairs", home=home, free_ports=True)
+    assert ended.value.code == BadData.exit_code
+    said = capsys.readouterr().out
+    assert "20 queries that train and 20 held out, each with 6 products or more" in said
+    assert "180 rows in all" in said
+    assert (home / "kept").exists()
+
+
+def test_two_of_five_days_are_spoilt_and_mended(home, tmp_path):
+    judged_pairs(tmp_path / "pairs", queries=400)
+    shop = Shop(home, tmp_path / "pairs", DAY)
+    shop.check()
+    shop.open()
+    spoilt = grades_by_day(home / "shop")
+    assert shop.mend() == shop.days[2:4]
+    mended = grades_by_day(home / "shop")
+    assert [before == after for before, after in zip(spoilt, mended, strict=True)] == [True, True, False, False, True]
+
+
+def judged_pairs(folder, queries):
+    folder.mkdir()
+    lines = ["id,query,product_title,median_relevance"]
+    lines += [f"{row},query {row // 6},title {row % 6},{row % 4 + 1}" for row in range(6 * queries)]
+    (folder / "pairs.csv").write_text("\n".join(lines))
+
+
+def grades_by_day(folder):
+    """The grades by row id of each day, in the order of the days."""
+    days = [{} for _ in range(DAYS)]
+    for row in read_pairs(folder)["pairs.csv"]:
+        days[day_index(row["id"], DAYS)][row["id"]] = row["median_relevance"]
+    return days
 
 
 def test_a_demo_that_runs_is_neither_deleted_nor_ended_by_another(home, capsys):

@@ -7,7 +7,7 @@ from gbstats.models import statistics
 from fakes.made_evidence import made, planned
 from recflow.experiments.ratio import contrast
 from recflow.experiments.rules import pair_of
-from recflow.experiments.sequential import Sequence
+from recflow.experiments.sequential import ConfidenceSequence
 
 
 def test_the_two_sided_bound_equals_an_independent_implementation():
@@ -26,7 +26,7 @@ def test_the_two_sided_bound_equals_an_independent_implementation():
     low, high = gbstats.SequentialTwoSidedTTest(*theirs, config).compute_result().ci
     pair = pair_of(planned(winsorise_quantile=1), replace(evidence, before={}), "ctr")
     ours = contrast(pair.treatment, pair.control)
-    half = Sequence(0.05, 3000).half_width(ours.users, ours.standard_error)
+    half = ConfidenceSequence(0.05, 3000).half_width(ours.users, ours.standard_error)
     assert (ours.difference - half, ours.difference + half) == pytest.approx((low, high), rel=1e-6)
 
 
@@ -35,14 +35,14 @@ def _sums(totals):
 
 
 def test_the_one_sided_bound_is_narrower_than_the_two_sided_one():
-    sequence = Sequence(0.05, 5000)
+    sequence = ConfidenceSequence(0.05, 5000)
     assert sequence.margin(5000, 0.01) < sequence.half_width(5000, 0.01)
 
 
 def test_a_bound_that_holds_at_every_look_is_wider_than_one_that_holds_once():
-    assert Sequence(0.05, 5000).half_width(5000, 0.01) > 1.96 * 0.01
+    assert ConfidenceSequence(0.05, 5000).half_width(5000, 0.01) > 1.96 * 0.01
 
 
 def test_the_bound_is_tightest_near_the_planned_number_of_users():
-    widths = {planned: Sequence(0.05, planned).half_width(2000, 0.01) for planned in (20, 2000, 200_000)}
+    widths = {planned: ConfidenceSequence(0.05, planned).half_width(2000, 0.01) for planned in (20, 2000, 200_000)}
     assert min(widths, key=widths.get) == 2000

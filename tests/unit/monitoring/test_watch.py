@@ -8,7 +8,7 @@ from fakes.release_world import HEALTHY, SICK, SILENT, ReleaseWorld
 from fakes.tiny_model import overlap
 from recflow.artifacts.ledger import RefusedChange, ReleaseState
 from recflow.errors import ServerUnavailable
-from recflow.monitoring.watch import _around, live_versions, watch, watch_without_recipe, watched_recipes
+from recflow.monitoring.watch import _context, live_versions, watch, watch_without_recipe, watched_recipes
 from recflow.protocols import OutcomeReading, TrafficReading
 from recflow.rollout import operations
 
@@ -45,9 +45,9 @@ def canary(world):
 
 def test_all_well_says_nothing(world):
     report = look(world)
-    assert [seen.role for seen in report.seen] == ["stable", "previous"]
-    assert (report.troubles, report.roll_back) == ((), None)
-    assert all(seen.probe.asked > 0 for seen in report.seen)
+    assert [seen.role for seen in report.observations] == ["stable", "previous"]
+    assert (report.incidents, report.roll_back) == ((), None)
+    assert all(seen.probe.asked > 0 for seen in report.observations)
 
 
 @pytest.mark.parametrize("reading", [SICK, SLOW])
@@ -60,8 +60,8 @@ def test_a_candidate_whose_requests_suffer_is_named_for_rollback(world, reading)
 def test_a_candidate_that_answers_wrongly_is_named_for_rollback(world):
     version = canary(world)
     world.true_server.scores[version] = wrong
-    trouble = look(world).roll_back
-    assert (trouble.roll_back, "golden answers are wrong" in trouble.reason) == (version, True)
+    incident = look(world).roll_back
+    assert (incident.roll_back, "golden answers are wrong" in incident.reason) == (version, True)
 
 
 def test_a_candidate_is_asked_no_more_items_than_the_infra_check_asked(world):
@@ -85,8 +85,8 @@ def test_a_candidate_before_shoppers_is_not_watched(world):
 def test_a_sick_stable_is_left_for_a_previous_version_that_is_well(world):
     stable, previous = world.state.stable.version, world.state.previous.version
     world.true_server.scores[stable] = wrong
-    trouble = look(world).roll_back
-    operations.rollback(world.recipe, world, person="watch", reason=trouble.reason, version=trouble.roll_back)
+    incident = look(world).roll_back
+    operations.rollback(world.recipe, world, person="watch", reason=incident.reason, version=incident.roll_back)
     assert world.play().stable.version == previous
 
 
@@ -96,7 +96,7 @@ def test_a_stable_that_came_by_a_return_is_not_left_again(world):
     world.true_server.scores[world.state.stable.version] = wrong
     report = look(world)
     assert report.roll_back is None
-    assert "a person must say where to go" in report.troubles[0].reason
+    assert "a person must say where to go" in report.incidents[0].reason
 
 
 def test_a_version_that_is_returned_to_and_is_sick_is_told_and_not_left(world):
@@ -105,7 +105,7 @@ def test_a_version_that_is_returned_to_and_is_sick_is_told_and_not_left(world):
     world.true_server.scores[previous] = wrong
     report = look(world)
     assert report.roll_back is None
-    assert [trouble.about for trouble in report.troubles] == [f"answers of {previous}"]
+    assert [incident.about for incident in report.incidents] == [f"answers of {previous}"]
     assert previous in world.notifier.cards[-1].cause
 
 
@@ -118,7 +118,7 @@ def test_a_version_of_which_one_process_of_several_is_dead_is_not_called_silent(
         return [overlap(query, item.title) for item in items]
 
     world.true_server.scores[version] = every_second
-    assert look(world).troubles == ()
+    assert look(world).incidents == ()
 
 
 def test_a_dead_server_is_told_and_nothing_is_rolled_back(world):
@@ -126,7 +126,7 @@ def test_a_dead_server_is_told_and_nothing_is_rolled_back(world):
     world.true_server.down = True
     report = look(world)
     assert report.roll_back is None
-    assert {trouble.runbook for trouble in report.troubles} == {"watch-breach"}
+    assert {incident.runbook for incident in report.incidents} == {"watch-breach"}
 
 
 def test_a_candidate_as_sick_as_stable_is_not_blamed(world):
@@ -138,20 +138,20 @@ def test_a_candidate_as_sick_as_stable_is_not_blamed(world):
 def test_few_requests_say_nothing(world):
     version = canary(world)
     world.metrics.set[version] = TrafficReading(requests=19, errors=19, p95_ms=1.0)
-    assert look(world).troubles == ()
+    assert look(world).incidents == ()
 
 
 def test_a_log_that_fell_silent_is_told(world):
     world.clock.tick(world.recipe.watch.max_silence_seconds + 61)
     world.metrics.set = dict.fromkeys(world.metrics.set, SILENT)
-    assert [trouble.runbook for trouble in look(world).troubles] == ["event-log-silent"]
+    assert [incident.runbook for incident in look(world).incidents] == ["event-log-silent"]
 
 
 def test_outcomes_without_an_answer_are_told_and_blame_no_version(world):
     version = canary(world)
     world.metrics.acts = OutcomeReading(800, {"not_shown": 20, "unknown_request": 180})
     report = look(world)
-    assert (report.roll_back, [trouble.runbook for trouble in report.troubles]) == (None, ["outcomes-unmatched"])
+    assert (report.roll_back, [incident.runbook for incident in report.incidents]) == (None, ["outcomes-unmatched"])
     card = world.true_notifier.cards[-1]
     assert "20.0% of 1,000 outcomes belong to no answer (limit 10.0%): unknown_request 180, not_shown 20" in card.cause
     assert (card.shoppers_affected, card.command) == (False, f"recflow watch {world.recipe.name}")
@@ -161,7 +161,7 @@ def test_outcomes_without_an_answer_are_told_and_blame_no_version(world):
 @pytest.mark.parametrize("acts", [OutcomeReading(900, {"not_shown": 100}), OutcomeReading(0, {"not_shown": 99})])
 def test_a_share_within_the_limit_and_few_outcomes_wake_nobody(world, acts):
     world.metrics.acts = acts
-    assert look(world).troubles == ()
+    assert look(world).incidents == ()
 
 
 def test_outcomes_of_another_kind_of_fault_are_told_again(world):
@@ -174,7 +174,7 @@ def test_outcomes_of_another_kind_of_fault_are_told_again(world):
 def test_many_days_without_a_promotion_are_told(world):
     world.clock.tick(15 * 86_400)
     world.metrics.newest = world.clock.now()
-    assert [trouble.runbook for trouble in look(world).troubles] == ["no-promotion"]
+    assert [incident.runbook for incident in look(world).incidents] == ["no-promotion"]
 
 
 def test_the_same_trouble_is_told_once_a_day(world):
@@ -191,15 +191,15 @@ def test_ages_are_never_negative_after_the_clock_was_put_back(world):
     canary(world)
     world.clock.tick(-3600)
     report = look(world)
-    assert report.troubles == ()
-    around = _around(world.recipe, world, world.state, world.clock.now())
+    assert report.incidents == ()
+    around = _context(world.recipe, world, world.state, world.clock.now())
     assert (around.silence_s, around.days_since_promotion) == (0, 0)
 
 
 def test_a_clock_that_is_put_back_under_a_probe_makes_no_answer_slow_or_quicker_than_nought(world):
     now, ticks = world.clock.now, iter((0, 0, -3600))
     world.clock.now = lambda: now() + timedelta(seconds=next(ticks, -3600))
-    assert {seen.probe.slowest_ms for seen in look(world).seen} == {0}
+    assert {seen.probe.slowest_ms for seen in look(world).observations} == {0}
 
 
 @pytest.mark.parametrize(("jump_s", "cards"), [(-3600, 1), (-86_400, 2), (-365 * 86_400, 2)])
@@ -215,7 +215,7 @@ def test_trouble_told_by_a_clock_that_was_put_back_is_told_again_within_a_day(wo
 def test_a_log_that_fell_silent_is_told_an_hour_later_at_most_when_the_clock_was_put_back(world):
     world.clock.tick(-3600)
     world.clock.tick(world.recipe.watch.max_silence_seconds + 3661)
-    assert [trouble.runbook for trouble in look(world).troubles] == ["event-log-silent"]
+    assert [incident.runbook for incident in look(world).incidents] == ["event-log-silent"]
 
 
 def test_trouble_that_went_and_came_back_is_told_again(world):
@@ -241,11 +241,11 @@ def test_a_sick_candidate_affects_shoppers_only_once_they_met_it(world):
     version = world.record(3)
     world.play(at(S.SHADOW))
     world.metrics.set = {version: SICK, world.state.stable.version: HEALTHY}
-    assert not look(world).troubles[0].shoppers_affected
+    assert not look(world).incidents[0].shoppers_affected
     world.metrics.set[version] = HEALTHY
     world.play(at(S.CANARY))
     world.metrics.set[version] = SICK
-    assert look(world).troubles[0].shoppers_affected
+    assert look(world).incidents[0].shoppers_affected
 
 
 def test_a_package_that_cannot_be_read_again_is_told_and_blames_nobody(world):
@@ -254,27 +254,27 @@ def test_a_package_that_cannot_be_read_again_is_told_and_blames_nobody(world):
     world.store.objects[f"{prefix}/a1/golden.json"] = b"[]"
     shutil.rmtree(world.folder / "cache" / package.digest)
     report = look(world)
-    assert [trouble.runbook for trouble in report.troubles] == ["artifact-corrupt"]
+    assert [incident.runbook for incident in report.incidents] == ["artifact-corrupt"]
     assert report.roll_back is None
 
 
 def test_a_line_without_a_stable_is_watched_in_peace(tmp_path):
-    assert watch(ReleaseWorld(tmp_path).recipe, ReleaseWorld(tmp_path)).troubles == ()
+    assert watch(ReleaseWorld(tmp_path).recipe, ReleaseWorld(tmp_path)).incidents == ()
 
 
 def test_the_report_is_plain_json(world):
     canary(world)
-    assert look(world).model_dump(mode="json")["seen"][0]["probe"]["wrong"] == 0
+    assert look(world).model_dump(mode="json")["observations"][0]["probe"]["wrong"] == 0
 
 
 def test_a_line_that_stands_still_is_told_once_a_day_until_it_goes_on(world):
     stop = "the line stands still: a change was refused on 2 nights: training.epochs: 2 → 5. Last: worse"
     for _ in range(2):
         report = watch(world.recipe, world, stop)
-    assert [(trouble.runbook, trouble.reason) for trouble in report.troubles] == [("change-refused", stop)]
+    assert [(incident.runbook, incident.reason) for incident in report.incidents] == [("change-refused", stop)]
     told = [card for card in world.true_notifier.cards if card.runbook == "change-refused"]
     assert [(card.cause, card.shoppers_affected) for card in told] == [(stop, False)]
-    assert look(world).troubles == ()
+    assert look(world).incidents == ()
 
 
 def test_a_change_that_was_given_up_is_told_by_freshness_alone(world):
@@ -285,8 +285,8 @@ def test_a_change_that_was_given_up_is_told_by_freshness_alone(world):
     ledger = FixedLedger(world.true_ledger.head(world.recipe.name), state.model_copy(update={"refused": refused}))
     world.ledger = ledger
     report = watch(world.recipe, world, "the line stands still: a change was given up (given up by ada: no use): x")
-    assert [trouble.runbook for trouble in report.troubles] == ["no-promotion"]
-    assert report.troubles[0].reason.endswith(
+    assert [incident.runbook for incident in report.incidents] == ["no-promotion"]
+    assert report.incidents[0].reason.endswith(
         "the line stands still: a change was given up (given up by ada: no use): x"
     )
 
@@ -314,7 +314,7 @@ def test_a_release_that_a_pause_keeps_from_going_forward_is_told_once_with_the_w
     assert "no step forward is taken, steps of a way back are" in card.cause
     assert "recflow release freeze" in card.cause
     assert not card.shoppers_affected
-    assert "release-paused" not in {trouble.runbook for trouble in look(world).troubles}
+    assert "release-paused" not in {incident.runbook for incident in look(world).incidents}
 
 
 def test_a_candidate_that_waits_while_its_release_dag_is_paused_is_told(world):

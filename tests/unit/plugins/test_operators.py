@@ -53,6 +53,20 @@ def test_every_task_has_the_retry_policy_and_tells_a_person_also_when_it_is_mapp
         assert list(task.on_failure_callback) == [tell_person]
 
 
+@pytest.mark.parametrize(
+    "task",
+    [
+        StageOperator(stage="validate_partition", recipe="shop_search"),
+        PinParentOperator(task_id="pin_parent", recipe="shop_search"),
+    ],
+)
+def test_a_day_that_the_calendar_calls_closed_is_skipped_with_its_reason(tmp_path, task):
+    recipe = RECIPE + "schedule: {closed: [{first: 2011-01-04, reason: stocktaking}]}\n"
+    (tmp_path / "recipes" / "shop_search.yaml").write_text(recipe)
+    with pytest.raises(AirflowSkipException, match="2011-01-04 is no day with events: stocktaking"):
+        task.execute(context())
+
+
 def test_a_backfill_records_no_candidate_and_is_skipped_so_that_it_wakes_no_release():
     task = RecordCandidateOperator(refs={}, recipe="shop_search")
     with pytest.raises(AirflowSkipException, match="a backfill releases nothing"):
@@ -119,7 +133,7 @@ def test_the_watch_moves_nothing_forward_while_the_release_dag_is_paused_or_airf
 
 def paused_cards(airflow):
     task = WatchOperator(task_id="watch", recipe="shop_search")
-    return [trouble["runbook"] for trouble in task.execute({**context(), "ti": airflow})["troubles"]]
+    return [incident["runbook"] for incident in task.execute({**context(), "ti": airflow})["incidents"]]
 
 
 def test_a_person_is_told_of_a_paused_release_dag_and_not_of_an_airflow_that_does_not_tell():

@@ -16,7 +16,6 @@ LOCKS = ("requirements.txt", "requirements-dev.txt")
 BESIDE = {
     "apache-airflow-providers-cncf-kubernetes": "Airflow's KubernetesExecutor",
     "apache-airflow-providers-postgres": "Airflow's database beyond one laptop",
-    "ibis-framework[duckdb]": "tea-tasting, the oracle of the online gate's tests",
     "peft": "transformers takes it for adapters when it is there",
 }
 

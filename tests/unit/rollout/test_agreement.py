@@ -12,7 +12,7 @@ from recflow.artifacts.refs import RefKind
 from recflow.config.sections.training import TrainingSection
 from recflow.errors import ReleaseRefused
 from recflow.rollout import operations
-from recflow.rollout.agreement import Compared, judge_agreement, most_different
+from recflow.rollout.agreement import ComparedRequest, judge_agreement, most_different
 from recflow.rollout.cards import card_of
 from recflow.rollout.differences import erase_differences, forget_users, read_differences
 from recflow.rollout.housekeeping import clean_artifacts
@@ -49,7 +49,7 @@ def held(world, taus, **fields):
 def compared(taus, **fields):
     told = {"query": "", "length": 8, "overlap": None, "score_difference": 0.1, "erased": False}
     return [
-        Compared(**({"request_id": f"r-{n}", "at": NOON, "tau": tau} | told | {"query": f"shoes {n}"} | fields))
+        ComparedRequest(**({"request_id": f"r-{n}", "at": NOON, "tau": tau} | told | {"query": f"shoes {n}"} | fields))
         for n, tau in enumerate(taus)
     ]
 

@@ -99,6 +99,12 @@ def test_a_broken_recipe_is_said_and_does_not_stop_the_others(tmp_path):
     assert [recipe.name for recipe in recipes] == ["ads"]
 
 
+def test_a_gateway_starts_and_serves_nothing_where_all_lines_are_of_data_alone(tmp_path):
+    (tmp_path / "retail.yaml").write_text("name: retail\nowner: tests\ntask: none\n")
+    gateway = build_gateway(Services(Settings(home=tmp_path, recipes=tmp_path))).state.gateway
+    assert list(gateway.recipes) == []
+
+
 def test_when_every_recipe_is_broken_a_gateway_does_not_start(tmp_path):
     (tmp_path / "broken.yaml").write_text("name: broken\nonwer: typo\n")
     with pytest.raises(BadConfiguration, match="onwer"):

@@ -1,22 +1,13 @@
 """What a day's events are, what is refused, and how they become a training set."""
 
-from datetime import date
 from typing import Any, Literal
 
 from pydantic import Field
 
+from recflow.artifacts.events import OutcomeName
 from recflow.artifacts.frozen import Frozen
-
-
-class SourceSection(Frozen):
-    """Where the events of an interval come from."""
-
-    adapter: Literal["crowdflower", "shop", "gateway_log"] = "shop"
-    path: str = Field(default="", description="Folder of the events; relative to RECFLOW_SOURCE_ROOT.")
-    days: int = Field(
-        default=30, ge=1, le=3650, description="crowdflower only: rows have no date and are spread over days."
-    )
-    first_day: date = Field(default=date(2011, 1, 1), description="crowdflower only: the first of those days.")
+from recflow.config.sections.cleaning import CleaningSection
+from recflow.config.sections.sources import Delivered, OfAct, OfItem, SourceSection
 
 
 class CheckRule(Frozen):
@@ -35,11 +26,21 @@ class DataSection(Frozen):
     """From events to a validated partition."""
 
     source: SourceSection = SourceSection()
+    cleaning: CleaningSection = CleaningSection()
     checks: tuple[CheckRule, ...] = ()
     max_quarantined_share: float = Field(
         default=0.2, ge=0, lt=1, description="More bad rows than this is a broken feed, not bad luck: BadData."
     )
-    max_duplicate_share: float = Field(default=0.2, ge=0, lt=1, description="30 % duplicates is a replayed feed.")
+    other_kinds: tuple[OutcomeName, ...] = Field(
+        default=(),
+        description="Kinds of rows that are kept and teach nothing: search, browse, review …; with event_id and at.",
+    )
+    identity: tuple[Delivered | OfItem | OfAct, ...] = Field(
+        default=(),
+        description="Columns that name a row: rows that agree in them are one, told again. Empty: rows that agree in"
+        " every column, event_id included, so that raters who agree both count.",
+    )
+    max_duplicate_share: float = Field(default=0.2, ge=0, lt=1, description="30 % rows told again is a replayed feed.")
     max_rows_ratio: float = Field(
         default=5.0,
         gt=1,

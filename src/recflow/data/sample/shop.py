@@ -14,7 +14,8 @@ from recflow.config.sections.data import SplitSection
 from recflow.data.sample.behaviour import Day, candidates, day_events
 from recflow.data.sample.catalogue import Good, Wish, make_goods, make_wishes, true_grade
 from recflow.data.sample.faults import plant
-from recflow.data.split import query_id, split_of
+from recflow.data.split import split_of
+from recflow.domain.queries import query_id
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class SampleShop:
 
     150 queries a day leave more than twenty held out, without which a gate can say nothing on the first day.
     `rows` are impressions a day, about. On `shuffled_days` outcomes of queries that train are joined to the wrong
-    items; queries that are held out by `split` stay clean, so that a gate can still judge.
+    items; queries that are held out by `split` stay clean, so that a gate can still judge. On `reversed_days` those of
+    every query are.
     """
 
     days: int = 14
@@ -33,6 +35,7 @@ class SampleShop:
     users: int = 2_000
     first_day: date = date(2011, 1, 1)
     shuffled_days: frozenset[date] = frozenset()
+    reversed_days: frozenset[date] = frozenset()
     faults: bool = True
     split: SplitSection = field(default_factory=SplitSection)
 
@@ -64,11 +67,19 @@ def write_shop(shop: SampleShop, folder: Path) -> dict[str, int]:
 def _events(
     shop: SampleShop, day: Day, goods: Sequence[Good], wishes: Sequence[Wish]
 ) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
-    learned = {wish.text for wish in wishes if split_of(query_id(wish.text), shop.split) != "test"}
-    events = day_events(day, goods, wishes, frozenset(learned if day.date in shop.shuffled_days else ()))
+    events = day_events(day, goods, wishes, _spoilt(shop, day.date, wishes))
     if not shop.faults:
         return events, []
     return plant(events, [good.item_id for good in goods if good.since <= day.number], f"{shop.seed}-{day.number}")
+
+
+def _spoilt(shop: SampleShop, day: date, wishes: Sequence[Wish]) -> frozenset[str]:
+    """The queries whose outcomes go to the wrong items on a day."""
+    if day in shop.reversed_days:
+        return frozenset(wish.text for wish in wishes)
+    if day not in shop.shuffled_days:
+        return frozenset()
+    return frozenset(wish.text for wish in wishes if split_of(query_id(wish.text), shop.split) != "test")
 
 
 def _listed(good: Good) -> dict[str, Any]:

@@ -1,14 +1,26 @@
 """Where the events of an interval come from: one adapter a kind of source, all giving rows as delivered."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-
-import pyarrow as pa
 
 from recflow.artifacts.manifests import Interval
 from recflow.config.recipe import Recipe
 from recflow.errors import BadConfiguration
 from recflow.protocols import EventLog
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """The records of an interval in Parquet files, how many they are, and the `fingerprint` of what was read.
+
+    Columns: those of `rows.DELIVERED`, all text, null where a record has no value; `source_file` (text) and
+    `source_row` (int64, unique in its file) say where a record comes from; `damage` (text) why it could not be read.
+    """
+
+    files: tuple[Path, ...]
+    records: int
+    digest: str
 
 
 class Source(Protocol):
@@ -21,35 +33,32 @@ class Source(Protocol):
     def fingerprint(self, interval: Interval) -> str:
         """SHA-256 of the interval's raw bytes: another digest, other events. Never fails on bad events."""
 
-    def rows(self, interval: Interval) -> pa.Table:
-        """The interval's rows, columns of `rows.DELIVERED` as far as the source has them; title null: unknown item.
+    def deliver(self, interval: Interval, folder: Path) -> Delivery:
+        """The interval's rows as Parquet files in `folder`, which is used for scratch too.
 
-        Raises BadData when the events cannot be read at all.
+        Raises BadData when the events cannot be read at all, SourceUnavailable when the source does not answer, and
+        StoreFull when no space is left for them.
         """
 
 
-def open_source(recipe: Recipe, folder: Path, events: EventLog | None = None) -> Source:
-    """The source that a recipe names, below `folder`; `events` is asked for by gateway_log only."""
+def open_source(recipe: Recipe, uri: str, events: EventLog | None = None) -> Source:
+    """The source that a recipe names, at `uri` (`source_uri`); `events` is asked for by gateway_log only."""
+    from recflow.data.sources.tables import TableReader, Tables
+
     section = recipe.data.source
-    if not folder.is_dir():
-        raise BadConfiguration(f"the source of {recipe.name} is not there", expected="a folder", seen=str(folder))
-    if section.adapter == "crowdflower":
-        from recflow.data.sources.crowdflower import CrowdFlower
-
-        return CrowdFlower(folder, section.days, section.first_day)
-    if section.adapter == "shop":
-        from recflow.data.sources.shop import Shop
-
-        return Shop(folder)
+    reader = TableReader(section, uri)
+    if section.adapter != "gateway_log":
+        return Tables(reader)
     from recflow.data.sources.gateway_log import GatewayLog
 
     if events is None:
         raise BadConfiguration(
             f"the source of {recipe.name} is the gateway's log", expected="an event log", seen="none"
         )
-    return GatewayLog(events, folder, recipe.name, recipe.labels.attribution_minutes)
+    return GatewayLog(events, reader, recipe.name, recipe.labels.attribution_minutes)
 
 
-def source_folder(recipe: Recipe, root: Path) -> Path:
-    """The absolute folder of a recipe's source; a relative path starts at `root`."""
-    return (root / recipe.data.source.path).resolve()
+def source_uri(recipe: Recipe, root: Path) -> str:
+    """Where a recipe's source is: a bucket as it stands, or a folder, whose relative path starts at `root`."""
+    path = recipe.data.source.path
+    return path if path.startswith("s3://") else (root / path).resolve().as_uri()

@@ -1,43 +1,30 @@
-"""The catalogue of a day: what each item is called and described as."""
+"""Texts of items joined to events, however large either is."""
 
 from pathlib import Path
-from typing import NamedTuple
 
-from recflow.data.sources.crowdflower import csv_files, read_csv, title_item_id
-from recflow.data.sources.jsonl import as_text, read_jsonl
+import duckdb
 
+from recflow.config.sections.sources import ITEM_COLUMNS
 
-class Item(NamedTuple):
-    """The texts of an item, as delivered."""
-
-    title: str
-    description: str
-
-
-def catalogue_files(folder: Path, label: str) -> list[Path]:
-    """The files that hold the catalogue of a day.
-
-    `catalogue/<label>.jsonl`: the newest that is not younger than the day, else the oldest. A folder without
-    `catalogue/` is read as judged pairs in CSV files, whose titles are the catalogue.
-    """
-    snapshots = sorted((folder / "catalogue").glob("*.jsonl"))
-    if snapshots:
-        return [max((path for path in snapshots if path.stem <= label), default=snapshots[0])]
-    return csv_files(folder)
+# The last record of an item counts. An empty text is none; a text that came with the event stays.
+_FILLED = ", ".join(f"coalesce(events.{name}, nullif(items.{name}, '')) AS {name}" for name in ITEM_COLUMNS)
+_JOINED = f"""
+    WITH items AS (
+        SELECT * FROM read_parquet($catalogue, file_row_number = true) WHERE item_id IS NOT NULL
+        QUALIFY row_number() OVER (PARTITION BY item_id ORDER BY file_row_number DESC) = 1
+    )
+    SELECT events.* REPLACE ({_FILLED}) FROM read_parquet($events) AS events LEFT JOIN items USING (item_id)
+"""  # noqa: S608 - no input in it
+_MEMORY = "512MB"
 
 
-def read_catalogue(folder: Path, label: str) -> dict[str, Item]:
-    """Items by id, as they were on the day `label`; a text that was not delivered is empty."""
-    items: dict[str, Item] = {}
-    for path in catalogue_files(folder, label):
-        if path.suffix == ".csv":
-            for row in read_csv(path):
-                title = row.get("product_title", "")
-                items.setdefault(title_item_id(title), Item(title, row.get("product_description", "")))
-        else:
-            for row in read_jsonl(path):
-                item, title, description = (
-                    as_text(row.get(name)) or "" for name in ("item_id", "title", "description")
-                )
-                items[item] = Item(title, description)
-    return items
+def with_catalogue(events: Path, catalogue: Path, target: Path) -> None:
+    """Write the events to `target` with what is known of their items; of an unknown item nothing is."""
+    with database(target.parent) as connection:
+        joined = connection.sql(_JOINED, params={"events": str(events), "catalogue": str(catalogue)})
+        joined.write_parquet(str(target))
+
+
+def database(folder: Path) -> duckdb.DuckDBPyConnection:
+    """A database in memory that goes on in `folder` when it has used half a gigabyte."""
+    return duckdb.connect(config={"memory_limit": _MEMORY, "temp_directory": str(folder / "spill")})
