@@ -215,20 +215,19 @@ def test_a_backfill_from_the_web_page_runs_past_days_again_and_takes_their_resul
 ):
     before, results = candidates(runs), [runs.results(run_id, RETRAIN) for run_id in backfilled]
     releases = len(runs.of(RELEASE))
-    queued = {run["dag_run_id"]: run["queued_at"] for run in runs.of(RETRAIN, run_type="backfill")}
+    queued = _queued(runs, backfilled)
     open_dag(page, RETRAIN)
     open_form(page)
     backfill(page, days.past[0], days.past[-1], tmp_path / "backfill-form.png")
-    wait_for("the runs to start again", lambda: _requeued(runs, queued))
+    wait_for("the runs to start again", lambda: not queued & _queued(runs, backfilled))
     assert runs.finish_all(RETRAIN, backfilled) == {"success"}
     assert [runs.results(run_id, RETRAIN) for run_id in backfilled] == results
     assert candidates(runs) == before
     assert len(runs.of(RELEASE)) == releases
 
 
-def _requeued(runs: Runs, queued: dict[str, str]) -> bool:
-    now = {run["dag_run_id"]: run["queued_at"] for run in runs.of(RETRAIN, run_type="backfill")}
-    return all(now[run_id] != moment for run_id, moment in queued.items())
+def _queued(runs: Runs, run_ids: list[str]) -> set[tuple[str, str]]:
+    return {(run["dag_run_id"], run["queued_at"]) for run in runs.of(RETRAIN) if run["dag_run_id"] in run_ids}
 
 
 def test_a_candidate_recorded_while_the_release_dag_is_paused_waits_and_gets_one_run(runs: Runs, first_release: str):

@@ -114,6 +114,7 @@ class ReleaseWorld:
     gateways: tuple[str, ...] = ("gateway-1",)
 
     def __post_init__(self) -> None:
+        self.folder.mkdir(exist_ok=True)
         self.clock = FakeClock()
         self.store = MemoryStore()
         self.artifacts = ArtifactStore(self.store, self.folder / "cache")

@@ -1,6 +1,7 @@
 """A program that tells a million acts fills no memory: those of a user are read as those of many, a part at a time."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -50,7 +51,9 @@ def write_acts(folder, acts):
 
 
 def look(folder, how):
-    done = subprocess.run([sys.executable, "-c", LOOK, str(folder), how], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", LOOK, str(folder), how]
+    paths = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    done = subprocess.run(command, env=os.environ | paths, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout)
 
 
