@@ -8,7 +8,7 @@ from recflow.artifacts.manifests import Interval
 from recflow.config.recipe import Recipe
 from recflow.config.sections.data import CheckRule
 from recflow.config.sections.outcomes import OutcomeKind
-from recflow.data.rows import COLUMNS, DAMAGE, PLACE
+from recflow.data.rows import CARRIED, COLUMNS, DAMAGE, PLACE
 from recflow.domain.matching import SKEW
 from recflow.domain.outliers import largest_usual
 from recflow.engine import Engine, Table, Value
@@ -156,6 +156,7 @@ def with_evidence(engine: Engine, rows: Table, interval: Interval, recipe: Recip
         *PLACE,
         *COLUMNS,
         DAMAGE,
+        *CARRIED,
         seconds_into_interval=seconds_after(interval.start, known["at"]),
         shown=known.unshown.isnull(),
         requests_a_minute=known.requests_a_minute,

@@ -2,22 +2,23 @@
 
 Mended: free texts, by the recipe's rules (`domain/free_text.py`): markup, width, control characters, spaces, personal
 data; rows told again are dropped: those that agree with another in the recipe's `data.identity`; damaged rows have
-nothing to agree in. Not mended, and left
-null for the checks to find: values that are not of their column's type. Missing stays missing, except revenue (0) and
-the position of a judgement.
+nothing to agree in. Not mended, and left null for the checks to find: values that are not of their column's type.
+Missing stays missing, except revenue (0) and the position of a judgement.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from recflow.artifacts.cleaning import RuleReport
 from recflow.config.sections.cleaning import CleaningSection
 from recflow.config.sections.data import DataSection
 from recflow.data.rows import CARRIED, COLUMNS, DAMAGE, FREE, IDS, NUMBERS, OF_PEOPLE, PLACE
-from recflow.domain.free_text import MASK, NORMALISE, TextRule, report, rules_for_catalogue, rules_for_people
-from recflow.engine import Engine, Table
+from recflow.domain.free_text import MASK, TextRule, report, rules_for_catalogue, rules_for_people
+from recflow.engine import Engine, Table, Value
 from recflow.engine.expressions import (
+    any_of,
     cleaned,
     computed_once,
     near_duplicate,
@@ -25,6 +26,7 @@ from recflow.engine.expressions import (
     repeats,
     stripped,
     time,
+    told_of_nobody,
     when,
     whole,
 )
@@ -66,8 +68,20 @@ def clean(engine: Engine, delivered: Table, label: str, section: DataSection) ->
     for name, expected in _TYPED.items():
         _refuse_other_type(engine, delivered, typed, name, label, expected, counts)
     mended = {name: counts[f"mended_{name}"] for name in FREE}
-    rules = (_normalised(engine, delivered, typed, mended), _masked(engine, typed, counts))
+    names = dict.fromkeys(rule.name for rules in _rules(section.cleaning).values() for rule in rules)
+    rules = tuple(_rule_report(engine, delivered, typed, name, counts) for name in names)
     return Cleaned(typed.select(*PLACE, *COLUMNS, DAMAGE, *CARRIED), rows_in, duplicates, mended, rules)
+
+
+def as_kept(delivered: Table, cleaning: CleaningSection) -> Table:
+    """Rows as they were delivered, with personal data masked in the texts and lines in which the recipe masks it."""
+    texts = [name for name, rules in _rules(cleaning).items() if MASK in rules]
+    return delivered.mutate(**{name: told_of_nobody(delivered[name]) for name in texts}, **_damage(delivered, cleaning))
+
+
+def _damage(delivered: Table, cleaning: CleaningSection) -> dict[str, Value]:
+    """The lines of damaged records, which people may have typed into."""
+    return {DAMAGE: told_of_nobody(delivered[DAMAGE]) if cleaning.mask else delivered[DAMAGE]}
 
 
 def _told_again(rows: Table, section: DataSection) -> Table:
@@ -79,27 +93,19 @@ def _told_again(rows: Table, section: DataSection) -> Table:
     return repeats(rows, identity, PLACE)
 
 
-def _normalised(engine: Engine, delivered: Table, typed: Table, mended: Mapping[str, int]) -> RuleReport:
-    """What became of texts, with examples of before and after in which nobody is told of."""
+def _rule_report(engine: Engine, delivered: Table, typed: Table, rule: str, counts: Mapping[str, int]) -> RuleReport:
+    """How many texts a rule changed, with examples of before and after in which nobody is told of."""
+    changed = {name: counts.get(f"{rule}_changed_{name}", 0) for name in FREE}
     pairs: list[tuple[str, str]] = []
-    for name in (name for name in FREE if mended[name]):
-        after = typed.filter(typed[f"mended_{name}"] & typed[name].notnull()).order_by(list(PLACE)).limit(_LOOKED_AT)
+    for name in (name for name in FREE if changed[name]):
+        after = typed.filter(typed[f"{rule}_changed_{name}"] & typed[name].notnull())
+        first = after.order_by(list(PLACE)).limit(_LOOKED_AT)
         both = delivered.select(*PLACE, before=delivered[name]).inner_join(
-            after.select(*PLACE, after=after[name]), PLACE
+            first.select(*PLACE, after=first[name]), PLACE
         )
         found = engine.fetch(both.order_by(list(PLACE)).select("before", "after"))
         pairs += zip(found["before"].to_pylist(), found["after"].to_pylist(), strict=True)
-    return report(NORMALISE.name, sum(mended.values()), pairs)
-
-
-def _masked(engine: Engine, typed: Table, counts: Mapping[str, int]) -> RuleReport:
-    """How many texts personal data was masked in, with examples of what is left."""
-    texts: list[str] = []
-    for name in (name for name in FREE if counts.get(f"masked_{name}")):
-        masked = typed.filter(typed[f"masked_{name}"]).order_by(list(PLACE)).limit(_LOOKED_AT)
-        texts += engine.fetch(masked.select(name))[name].to_pylist()
-    changed = sum(counts.get(f"masked_{name}", 0) for name in FREE)
-    return report(MASK.name, changed, ((text, text) for text in texts))
+    return report(rule, sum(changed.values()), pairs)
 
 
 def _refuse_empty(delivered: Table, rows: int, label: str) -> None:
@@ -131,20 +137,35 @@ def _rules(cleaning: CleaningSection) -> dict[str, tuple[TextRule, ...]]:
     return {name: people if name in OF_PEOPLE else catalogue for name in FREE}
 
 
+def _after_each(given: Value, name: str, rules: Sequence[TextRule]) -> dict[str, Value]:
+    """A text after the first rule, after the first two …; after all of them it has the column's own name."""
+    columns = [*(f"{name}_after_{rule.name}" for rule in rules[:-1]), name]
+    return {column: cleaned(given, rules[: number + 1]) for number, column in enumerate(columns)}
+
+
+def _changes(typed: Table, name: str, rules: Sequence[TextRule], columns: Sequence[str]) -> dict[str, Value]:
+    """By which rule a text was changed; `columns` hold what it was after each of them."""
+    first = typed[f"given_{name}"] & ~typed[f"same_{name}"]
+    later = [~typed[after].identical_to(typed[before]) for before, after in pairwise(columns)]
+    return {f"{rule.name}_changed_{name}": by for rule, by in zip(rules, [first, *later], strict=True)}
+
+
 def _typed(delivered: Table, cleaning: CleaningSection) -> Table:
-    """Typed columns, and beside them which values were given, which could not be read, and which texts were mended."""
+    """Typed columns, and beside them which values were given, which could not be read, and what changed which text."""
     rules = _rules(cleaning)
-    made = {name: cleaned(delivered[name], rules[name]) for name in FREE}
+    texts = {name: _after_each(delivered[name], name, rules[name]) for name in FREE}
+    made = {column: text for after in texts.values() for column, text in after.items()}
     made |= {name: stripped(delivered[name]) for name in IDS}
     made |= {name: number(delivered[name]) for name in NUMBERS} | {"at": time(delivered["at"])}
-    same = {f"same_{name}": delivered[name].identical_to(made[name]) for name in FREE}
+    same = {f"same_{name}": delivered[name].identical_to(made[next(iter(texts[name]))]) for name in FREE}
     given = {f"given_{name}": delivered[name].notnull() for name in (*FREE, *_TYPED)}
     others = [name for name in CARRIED if name not in FREE]
-    masks = [name for name in FREE if MASK in rules[name]]
-    plain = {f"plain_{name}": cleaned(delivered[name], [r for r in rules[name] if r != MASK]) for name in masks}
-    typed = computed_once(delivered.select(*PLACE, DAMAGE, *others, **made, **same, **given, **plain))
-    facts = {f"mended_{name}": typed[f"given_{name}"] & ~typed[f"same_{name}"] for name in FREE}
-    facts |= {f"masked_{name}": ~typed[name].identical_to(typed[f"plain_{name}"]) for name in masks}
+    damage = _damage(delivered, cleaning)
+    typed = computed_once(delivered.select(*PLACE, *others, **damage, **made, **same, **given))
+    facts: dict[str, Value] = {}
+    for name in FREE:
+        changes = _changes(typed, name, rules[name], list(texts[name]))
+        facts |= changes | {f"mended_{name}": any_of(list(changes.values()))}
     facts |= {f"given_{name}": typed[f"given_{name}"] for name in _TYPED}
     facts |= {f"unreadable_{name}": typed[f"given_{name}"] & typed[name].isnull() for name in _TYPED}
     judged = (typed.kind == "judgement") & ~typed.given_position

@@ -90,9 +90,8 @@ def _systematic(counts: Sequence[Counted], rows: int) -> Iterator[Counted]:
         if group.column == "source_file":
             weighs = files > 1
         elif group.column == "position" and _number(group.value) == 0:
-            weighs |= (
-                2 * group.rows >= firsts
-            )  # of long lists the first place is a small share, and as common as the next
+            # Of long lists the first place is a small share, and as common as the next.
+            weighs |= 2 * group.rows >= firsts
         if weighs and group.quarantined >= _LEAST_ROWS and group.quarantined >= _NEARLY_ALL * group.rows:
             yield group
 

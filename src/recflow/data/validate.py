@@ -14,14 +14,14 @@ from recflow.artifacts.refs import Ref
 from recflow.config.recipe import Recipe
 from recflow.config.sections.data import DataSection
 from recflow.data.checks import DayFacts, built_in_checks, day_facts, recipe_checks, with_evidence
-from recflow.data.clean import Cleaned, clean
+from recflow.data.clean import Cleaned, as_kept, clean
 from recflow.data.judge import CheckResult, Verdict, judge
 from recflow.data.pins import deliver_pinned
-from recflow.data.rows import CARRIED, COLUMNS, DAMAGE, OF_PEOPLE, PLACE
+from recflow.data.rows import CARRIED, COLUMNS, DAMAGE, PLACE
 from recflow.data.sources import Delivery, open_source
 from recflow.data.systematic import count_loss, refuse_systematic_loss
 from recflow.engine import Engine, OpenEngine, Table
-from recflow.engine.expressions import float32, in_utc, int32, told_of_nobody
+from recflow.engine.expressions import float32, in_utc, int32
 from recflow.errors import BadData, PermanentError
 from recflow.protocols import EventLog
 from recflow.stages import StageContext, StageOutput
@@ -62,7 +62,7 @@ def validate_delivery(
     reasons = _reasons(verdict)
     _refuse_day(verdict.results, engine.count(verdict.refused), reasons, cleaned, section, label)
     refuse_systematic_loss(count_loss(engine, cleaned.rows, verdict.refused), cleaned.rows_in, label)
-    _write(engine, output, delivered, cleaned.rows, verdict.refused)
+    _write(engine, output, as_kept(delivered, section.cleaning), cleaned.rows, verdict.refused)
     report = _report(output, cleaned, facts, verdict.results, reasons)
     _refuse_loss(report, delivery, label)
     return report
@@ -117,10 +117,8 @@ def _write(engine: Engine, output: Path, delivered: Table, rows: Table, refused:
         "value": float32(kept.value),
     }
     engine.write(kept.select(**typed), output / "rows.parquet")
-    bad = delivered.inner_join(refused, PLACE)
-    texts = {name: told_of_nobody(bad[name]) for name in (*OF_PEOPLE, DAMAGE)}
-    columns = {name: texts.get(name, bad[name]) for name in (*PLACE, *COLUMNS, *CARRIED, DAMAGE, "reasons")}
-    engine.write(bad.select(**columns), output / "quarantine.parquet")
+    quarantine = delivered.inner_join(refused, PLACE).select(*PLACE, *COLUMNS, *CARRIED, DAMAGE, "reasons")
+    engine.write(quarantine, output / "quarantine.parquet")
 
 
 def _report(

@@ -204,6 +204,23 @@ def test_what_is_quarantined_tells_of_nobody_either(tmp_path):
     write_shop_day(tmp_path, rows, ITEMS)
     [bad] = Validated(tmp_path, SHOP).quarantine
     assert (bad["query"], bad["at"]) == ("[email]", "never")
+    [bad] = Validated(tmp_path, SHOP, cleaning={"mask": False}).quarantine
+    assert bad["query"] == "ann@example.com"
+
+
+def test_neither_report_nor_quarantine_nor_docs_show_a_person_in_a_damaged_line(tmp_path):
+    write_csv(tmp_path, [*(f"{n},query {n % 30},title {n},text,3,0" for n in range(60)), "7,ann@example.com,a,b,c,3,0"])
+    found = Validated(tmp_path, {"adapter": "crowdflower", "days": 1})
+    [bad] = found.quarantine
+    assert "[email]" in bad["damage"]
+    assert all(b"ann@example.com" not in path.read_bytes() for path in found.folder.rglob("*") if path.is_file())
+
+
+def test_a_recipe_may_check_what_is_carried_beside_the_columns(tmp_path):
+    write_shop_day(tmp_path, list(searches(1)), ITEMS)
+    rule = {"name": "priced", "severity": "warning", "expectation": "expect_column_values_to_not_be_null"}
+    report = Validated(tmp_path, SHOP, checks=[{**rule, "kwargs": {"column": "price"}}]).report
+    assert {check["name"]: check["broken"] for check in report["checks"]}["priced"] == report["rows"]
 
 
 def bought(row):

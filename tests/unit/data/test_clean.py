@@ -54,6 +54,20 @@ def test_a_persons_data_is_masked_in_queries_and_counted_and_no_example_shows_it
     assert cleaned(rows, cleaning={"mask": False}).column("query")[0] == "call ann@example.com"
 
 
+def test_each_rule_counts_what_it_changed_and_no_rule_what_another_did():
+    rows = [
+        judgement(1, query="<b>電腦</b>"),
+        judgement(2, query="mail ann@example.com"),
+        judgement(3, query="<i>a</i>"),
+    ]
+    result = cleaned(rows, cleaning={"simplify_chinese": True})
+    assert {name: rule.changed for name, rule in result.rules.items()} == {
+        "normalise": 2, "simplify_chinese": 1, "mask": 1,
+    }  # fmt: skip
+    assert result.mended["query"] == 3
+    assert result.column("query") == ["电脑", "mail [email]", "a"]
+
+
 def test_near_duplicates_are_one_row_where_the_recipe_says_so():
     rows = [judgement(1, query="Red shoe!"), judgement(1, query="red  SHOE"), judgement(2)]
     assert len(cleaned(rows).rows) == 3

@@ -21,7 +21,8 @@ from recflow.config.sections.sources import DELIVERY_COLUMNS, EVENT_COLUMNS, Sou
 from recflow.data.heads import HeadHistory
 from recflow.data.pins import deliver_pinned, pin_source
 from recflow.data.rows import CARRIED, COLUMNS
-from recflow.data.sources import batches, open_source
+from recflow.data.sources import open_source
+from recflow.data.sources.batches import RECORDS_A_BATCH
 from recflow.errors import BadData, PermanentError, StoreFull
 
 AT = "2011-01-01T10:00:00+00:00"
@@ -419,10 +420,10 @@ class TestBadInput:
         rows = read(written(tmp_path, "e.jsonl", "\n".join(lines)), columns={"event_id": "id", "query": "late"})
         assert (len(rows), rows[0]["query"], rows[-1]["query"]) == (30_000, None, "here")
 
-    def test_a_day_is_streamed_in_batches(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(batches, "RECORDS_A_BATCH", 10)
-        lines = "\n".join(json.dumps({"id": n}) for n in range(25))
-        assert values(read(written(tmp_path, "e.jsonl", lines))) == [str(n) for n in range(25)]
+    def test_a_day_is_streamed_in_batches(self, tmp_path):
+        count = 2 * RECORDS_A_BATCH + 5
+        lines = "\n".join(json.dumps({"id": n}) for n in range(count))
+        assert values(read(written(tmp_path, "e.jsonl", lines))) == [str(n) for n in range(count)]
 
     @pytest.mark.parametrize(
         "line", ["1" * 5000, "[" * 100_000, '{"id": 1', "[1]"], ids=["long", "deep", "cut", "list"]
