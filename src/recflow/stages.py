@@ -24,6 +24,8 @@ class StageSpec:
 
     `version` is raised whenever the result for equal inputs may change; a test ties it to the source of the stage's
     import closure. `sections` are the recipe sections that enter the key; `inputs` the names it must be given.
+    `beside` are names that it may be given as well: what a result is judged by and not made of. They are no part of the
+    key nor of the manifest, so that a rerun finds its result whatever they have become.
     `heavy` stages run through the JobLauncher, with the recipe's number of training processes when `gang` is set.
     """
 
@@ -32,6 +34,7 @@ class StageSpec:
     kind: RefKind
     sections: tuple[str, ...]
     inputs: tuple[str, ...]
+    beside: tuple[str, ...] = ()
     heavy: bool = False
     gang: bool = False
 
@@ -84,7 +87,7 @@ def stage_key(spec: StageSpec, recipe: Recipe, interval: Interval, inputs: Input
             "recipe": recipe.name,
             "sections": {name: getattr(recipe, name).model_dump(mode="json") for name in spec.sections},
             "interval": interval.model_dump(mode="json"),
-            "inputs": {name: [ref.digest for ref in inputs[name]] for name in sorted(inputs)},
+            "inputs": {name: [ref.digest for ref in inputs[name]] for name in sorted(spec.inputs)},
         }
     )
 
@@ -140,7 +143,7 @@ class StageRunner:
             key=context.key,
             attempt=uuid.uuid4().hex[:12],
             interval=context.interval,
-            inputs=dict(context.inputs),
+            inputs={name: context.inputs[name] for name in spec.inputs},
             files=list_files(context.output),
             numbers=output.numbers,
             reusable=output.reusable,
@@ -157,7 +160,7 @@ class StageRunner:
 
 def _refuse_missing(spec: StageSpec, inputs: Inputs) -> None:
     missing = sorted(set(spec.inputs) - set(inputs))
-    unknown = sorted(set(inputs) - set(spec.inputs))
+    unknown = sorted(set(inputs) - {*spec.inputs, *spec.beside})
     if missing or unknown:
         raise PermanentError(
             f"stage {spec.name} was given other inputs",

@@ -10,13 +10,15 @@ from typing import Any
 import pyarrow.dataset as ds
 
 from recflow.artifacts.manifests import Interval
-from recflow.artifacts.refs import Ref
 from recflow.config.recipe import Recipe
 from recflow.config.sections.data import DataSection
+from recflow.config.sections.recent import RecentSection
 from recflow.data.checks import DayFacts, built_in_checks, day_facts, recipe_checks, with_evidence
 from recflow.data.clean import Cleaned, as_kept, clean
 from recflow.data.judge import CheckResult, Verdict, judge
 from recflow.data.pins import deliver_pinned
+from recflow.data.profile import PROFILE, Profile, profile_rows
+from recflow.data.recent import PastDay, judge_against, many_times, past_days, plainly_broken, report_of, warn
 from recflow.data.rows import CARRIED, COLUMNS, DAMAGE, PLACE
 from recflow.data.sources import Delivery, open_source
 from recflow.data.systematic import count_loss, refuse_systematic_loss
@@ -38,9 +40,10 @@ def run(context: StageContext, *, engine: OpenEngine, events: EventLog | None = 
     source = open_source(context.recipe, pinned.uri, events)
     with TemporaryDirectory(dir=context.output.parent, prefix="delivered-") as folder:
         delivery = deliver_pinned(source, pinned, context.interval, Path(folder))
-        _refuse_size(delivery.records, pinned, context.recipe.data, context.interval.label)
+        past = past_days(context.artifacts, context.inputs.get("past", ()))
+        _refuse_size(delivery.records, past, context.recipe.data, context.interval.label)
         with engine(Path(folder)) as opened:
-            report = validate_delivery(opened, delivery, context.recipe, context.interval, context.output)
+            report = validate_delivery(opened, delivery, context.recipe, context.interval, context.output, past)
             report["note"] = source.note
     (context.output / "validation.json").write_text(json.dumps(report, ensure_ascii=False, indent=1))
     return StageOutput(
@@ -49,9 +52,14 @@ def run(context: StageContext, *, engine: OpenEngine, events: EventLog | None = 
 
 
 def validate_delivery(
-    engine: Engine, delivery: Delivery, recipe: Recipe, interval: Interval, output: Path
+    engine: Engine,
+    delivery: Delivery,
+    recipe: Recipe,
+    interval: Interval,
+    output: Path,
+    past: Sequence[PastDay] = (),
 ) -> dict[str, Any]:
-    """Rows and quarantine as Parquet in `output`, Data Docs beside, and the report of what was found."""
+    """Rows and quarantine as Parquet in `output`, Data Docs and profile beside, and the report of what was found."""
     section, label = recipe.data, interval.label
     delivered = engine.read(delivery.files)
     cleaned = clean(engine, delivered, label, section)
@@ -65,20 +73,25 @@ def validate_delivery(
     _write(engine, output, as_kept(delivered, section.cleaning), cleaned.rows, verdict.refused)
     report = _report(output, cleaned, facts, verdict.results, reasons)
     _refuse_loss(report, delivery, label)
-    return report
+    profile = profile_rows(engine, output / "rows.parquet", interval, recipe.schedule.timezone, report)
+    (output / PROFILE).write_text(profile.model_dump_json())
+    return report | _recent(profile, past, section.recent, report["warnings"])
 
 
-def _refuse_size(rows: int, pinned: Ref, section: DataSection, label: str) -> None:
+def _recent(profile: Profile, past: Sequence[PastDay], section: RecentSection, warnings: int) -> dict[str, Any]:
+    """What the report says of the day beside the days before it; BadData when something is plainly broken."""
+    known = [day.profile for day in past if day.profile]
+    findings = judge_against(profile, known, section)
+    if broken := plainly_broken(findings, profile.label):
+        raise broken
+    return {"recent": report_of(findings, known, section), "warnings": warnings + warn(findings, profile.label)}
+
+
+def _refuse_size(rows: int, past: Sequence[PastDay], section: DataSection, label: str) -> None:
     if 0 < rows < section.min_rows:
         raise BadData(f"{label} is too small", expected=f"at least {section.min_rows} rows", seen=f"{rows} rows")
-    usual = pinned.numbers.get("usual_rows")
-    if isinstance(usual, int | float) and rows > usual * section.max_rows_ratio:
-        raise BadData(
-            f"{label} has {rows / usual:.1f} times the usual rows",
-            expected=f"at most {section.max_rows_ratio:g} times {usual:.0f}",
-            seen=f"{rows} rows",
-            action="look for a feed that was joined or replayed; if the day is real, raise data.max_rows_ratio",
-        )
+    if too_many := many_times(rows, label, past, section.recent):
+        raise too_many
 
 
 def _reasons(verdict: Verdict) -> dict[str, int]:

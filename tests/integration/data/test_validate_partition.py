@@ -13,7 +13,6 @@ from fakes.engines import duckdb_engine, losing_engine
 from fakes.stage_bench import StageBench
 from recflow.config.sections.data import LabelSection
 from recflow.config.sections.outcomes import OutcomesSection
-from recflow.data.heads import HeadHistory
 from recflow.data.labels import label_partitions
 from recflow.data.pins import pin_source
 from recflow.data.rows import PARTITION
@@ -58,7 +57,7 @@ def bench(tmp_path):
 
 def validate(bench, folder, adapter="crowdflower", number=0, outcomes=None, engine=duckdb_engine, **data):
     settings = recipe(adapter, str(folder), data=data, **({"outcomes": outcomes} if outcomes else {}))
-    source = pin_source(settings, day(number), folder, HeadHistory(bench.store, "search"))
+    source = pin_source(settings, day(number), folder)
     return Result(
         bench, bench.run(VALIDATE_PARTITION, partial(run, engine=engine), settings, day=number, source=source)
     )

@@ -7,7 +7,7 @@ import pytest
 from fakes.deliveries import CSV_HEADER, day, recipe, write_csv, write_shop_day
 from fakes.engines import duckdb_engine
 from fakes.stage_bench import StageBench
-from recflow.data.heads import HeadHistory
+from recflow.artifacts.refs import RefKind
 from recflow.data.pins import pin_source
 from recflow.data.spec import VALIDATE_PARTITION
 from recflow.data.validate import run
@@ -19,12 +19,16 @@ def bench(tmp_path):
     return StageBench(tmp_path / "bench")
 
 
-def validate(bench, folder, adapter="crowdflower", usual=None, **data):
+def validate(bench, folder, adapter="crowdflower", past=(), **data):
     settings = recipe(adapter, str(folder), data=data)
-    source = pin_source(settings, day(), folder, HeadHistory(bench.store, "search"))
-    if usual:
-        source = source.model_copy(update={"numbers": {"usual_rows": usual}})
-    return bench.run(VALIDATE_PARTITION, partial(run, engine=duckdb_engine), settings, source=source)
+    source = pin_source(settings, day(), folder)
+    inputs = {"source": (source,), "past": tuple(past)}
+    return bench.runner.run(VALIDATE_PARTITION, partial(run, engine=duckdb_engine), settings, day(), inputs)
+
+
+def partition(bench, folder, **numbers):
+    (folder / "partition").mkdir()
+    return bench.publish(RefKind.PARTITION, folder / "partition", numbers=numbers)
 
 
 def pairs(count):
@@ -63,7 +67,7 @@ def test_a_file_in_another_encoding_is_refused(bench, tmp_path):
 
 def test_ten_times_the_usual_rows_are_refused(bench, tmp_path):
     with pytest.raises(BadData, match=r"10\.0 times the usual rows.*at most 5 times 10"):
-        validate(bench, write_csv(tmp_path / "pairs", pairs(100)), usual=10)
+        validate(bench, write_csv(tmp_path / "pairs", pairs(100)), past=[partition(bench, tmp_path, rows_in=10)])
 
 
 def test_a_handful_of_rows_is_not_a_day(bench, tmp_path):
@@ -74,7 +78,7 @@ def test_a_handful_of_rows_is_not_a_day(bench, tmp_path):
 def test_a_source_that_changed_after_it_was_pinned_is_not_read(bench, tmp_path):
     folder = write_csv(tmp_path / "pairs", pairs(10))
     settings = recipe("crowdflower", str(folder))
-    source = pin_source(settings, day(), folder, HeadHistory(bench.store, "search"))
+    source = pin_source(settings, day(), folder)
     write_csv(folder, pairs(11))
     with pytest.raises(PermanentError, match="changed after it was pinned"):
         bench.run(VALIDATE_PARTITION, partial(run, engine=duckdb_engine), settings, source=source)
