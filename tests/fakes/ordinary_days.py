@@ -19,7 +19,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fakes.deliveries import day as day_of
+from recflow.config.sections.recent import RecentSection
 from recflow.data.profile import Profile, profile_rows
+from recflow.data.recent import judge_against
 from recflow.data.rows import PARTITION
 from recflow.data.sample.behaviour import Day, day_events
 from recflow.data.sample.catalogue import make_goods, make_wishes, true_grade
@@ -165,3 +167,33 @@ FAULTS: dict[str, Fault] = {
     "nothing after noon": half_of_the_day,
     "one search of ten": a_tenth_of_the_rows,
 }
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What was found of one day: the names of what is not usual, the furthest first, and whether the day is refused."""
+
+    number: int
+    fault: str
+    unusual: tuple[str, ...]
+    refused: bool
+
+
+def judge_days(shop: Shop, numbers: range, engine: Engine, folder: Path, *, faults_every: int) -> Iterator[Judged]:
+    """Each day against those before it, and some of them with each fault; the first seven are no more than the past."""
+    section, past = RecentSection(), list[Profile]()
+    for number in numbers:
+        rows = shop.rows(number)
+        profile = profile_of(engine, rows, number, folder)
+        if len(past) >= section.min_days:
+            yield _judged(number, "", profile, past, section)
+        if len(past) >= section.days and number % faults_every == 0:
+            for name, plant in FAULTS.items():
+                yield _judged(number, name, profile_of(engine, plant(rows), number, folder), past, section)
+        past = [*past, profile][-section.days :]
+
+
+def _judged(number: int, fault: str, profile: Profile, past: list[Profile], section: RecentSection) -> Judged:
+    found = [finding for finding in judge_against(profile, past, section) if finding.verdict != "usual"]
+    found.sort(key=lambda finding: -finding.score / finding.limit)
+    return Judged(number, fault, tuple(finding.name for finding in found), any(finding.refuses for finding in found))

@@ -15,9 +15,9 @@ from recflow.data.measures import Measure, Shape, measures, shapes
 from recflow.data.pins import pin_past
 from recflow.data.profile import PROFILE, Profile, profile_rows
 from recflow.data.recent import LEAST_DIVERGENCE, by_chance, limit_of, past_days, usual_divergence
-from recflow.domain.drift import between_days, divergence, plainly
+from recflow.domain.drift import departure_of_two, divergence, plainly
 from recflow.domain.intervals import day_interval
-from recflow.engine import Engine, Table
+from recflow.engine import Engine, Table, Value
 from recflow.engine.expressions import constant, when
 from recflow.errors import BadConfiguration
 from recflow.storage import ArtifactStore
@@ -125,7 +125,7 @@ def compare_days(
         checks=_checks(one.profile, other.profile),
         columns=_columns(one, other),
         differences=tuple(_differences(one.profile, other.profile, past, recipe)),
-        rows=_between(engine, one, other, recipe) if one.interval == other.interval else None,
+        rows=_rows(engine, one, other, recipe) if one.interval.label == other.interval.label else None,
     )
 
 
@@ -186,11 +186,10 @@ def _differences(one: Profile, other: Profile, past: Sequence[Profile], recipe: 
 
 
 def _of_numbers(name: str, one: Measure, other: Measure, past: Sequence[Measure], limit: float) -> Difference:
-    between = between_days([day.reading for day in past]) if past else 0.0
-    distance = abs(one.reading.size - other.reading.size)
-    score = distance / math.sqrt(2 * between + one.reading.chance + other.reading.chance)
+    found = departure_of_two(one.reading, other.reading, [day.reading for day in past])
     first, second = (round(plainly(day.reading.scale, day.reading.size), 6) for day in (one, other))
-    return Difference(name, one.aspect, first, second, round(score, 2), score > limit and distance > one.least)
+    beyond = found.score > limit and found.distance > one.least
+    return Difference(name, one.aspect, first, second, round(found.score, 2), beyond)
 
 
 def _of_shapes(name: str, one: Shape, other: Shape, past: Sequence[tuple[str, Shape]], limit: float) -> Difference:
@@ -204,31 +203,32 @@ def _of_shapes(name: str, one: Shape, other: Shape, past: Sequence[tuple[str, Sh
     )
 
 
-def _between(engine: Engine, one: Day, other: Day, recipe: Recipe) -> RowsBetween:
-    """How many rows of two deliveries are the same ones. Columns that one of them lacks do not count."""
-    first, second = (engine.read([day.folder / "rows.parquet"]) for day in (one, other))
+def _rows(engine: Engine, one: Day, other: Day, recipe: Recipe) -> RowsBetween:
+    paths = (one.folder / "rows.parquet", other.folder / "rows.parquet")
+    return rows_between(engine, *paths, recipe.data.identity or ("event_id",))
+
+
+def rows_between(engine: Engine, one: Path, other: Path, identity: Sequence[str]) -> RowsBetween:
+    """How many rows of two partitions are the same ones. Columns that one of them lacks do not count."""
+    first, second = engine.read([one]), engine.read([other])
     columns = [name for name in first.columns if name in second.columns]
-    sides = [
-        rows.select(*columns, first=constant(here), second=constant(1 - here))
-        for rows, here in ((first, 1), (second, 0))
-    ]
-    both = sides[0].union(sides[1])
-    rows = engine.keep(both.group_by(columns).aggregate(first=both.first.sum(), second=both.second.sum()))
+    here = first.select(*columns, in_first=constant(1), in_second=constant(0))
+    there = second.select(*columns, in_first=constant(0), in_second=constant(1))
+    both = here.union(there)
+    rows = engine.keep(both.group_by(columns).aggregate(first=both.in_first.sum(), second=both.in_second.sum()))
     alike = _sums(engine, rows, alike=_least(rows))["alike"]
-    unlike = rows.filter(rows.first != rows.second)
-    unlike = unlike.mutate(first=unlike.first - _least(unlike), second=unlike.second - _least(unlike))
-    named = unlike.group_by(list(recipe.data.identity or ("event_id",)))
-    named = named.aggregate(first=unlike.first.sum(), second=unlike.second.sum())
-    found = _sums(engine, named, changed=_least(named), first=named.first, second=named.second)
+    unlike = rows.mutate(first=rows["first"] - _least(rows), second=rows["second"] - _least(rows))
+    named = unlike.group_by(list(identity)).aggregate(first=unlike["first"].sum(), second=unlike["second"].sum())
+    found = _sums(engine, named, changed=_least(named), first=named["first"], second=named["second"])
     changed = found["changed"]
     return RowsBetween(alike, changed, found["first"] - changed, found["second"] - changed)
 
 
-def _least(rows: Table) -> Table:
-    return when(rows.first < rows.second, rows.first, rows.second)
+def _least(rows: Table) -> Value:
+    return when(rows["first"] < rows["second"], rows["first"], rows["second"])
 
 
-def _sums(engine: Engine, rows: Table, **columns: Table) -> dict[str, int]:
+def _sums(engine: Engine, rows: Table, **columns: Value) -> dict[str, int]:
     found = engine.fetch(rows.aggregate(**{name: column.sum() for name, column in columns.items()})).to_pylist()[0]
     return {name: int(total or 0) for name, total in found.items()}
 
@@ -239,23 +239,24 @@ def tables(found: Comparison) -> Iterator[str]:
     yield from _table(
         ("rows", *days, "difference"), [(name, *rows, _change(*rows)) for name, rows in found.kinds.items()]
     )
-    if found.rows:
-        rows = found.rows
-        yield ""
+    if rows := found.rows:
         yield (
             f"{rows.alike} rows are in both alike, {rows.changed} in both but changed,"
             f" {rows.only_first} in {found.first} alone, {rows.only_second} in {found.second} alone"
         )
     beyond = [one for one in found.differences if one.beyond]
-    habit = (
-        f"the usual spread of {found.days} days before" if found.days else "no spread: too few days before are known"
-    )
+    yield f"{len(beyond)} of {len(found.differences)} numbers differ by more than {_explained(found.days)}"
     yield ""
-    yield f"{len(beyond)} of {len(found.differences)} numbers differ by more than chance explains and {habit}"
     told = [(one.name, one.aspect, f"{one.first:.4g}", f"{one.second:.4g}", f"{one.score:.1f}") for one in beyond]
     yield from _table(("number", "aspect", *days, "deviations"), told)
     yield from _table(("column", ""), [*found.columns.items()])
-    yield from _table(("check, rows that break it", *days), [(name, *rows) for name, rows in found.checks.items()])
+    yield from _table(("rows that break a check", *days), [(name, *rows) for name, rows in found.checks.items()])
+
+
+def _explained(days: int) -> str:
+    if days:
+        return f"chance and the usual spread of {days} days before explain"
+    return "chance explains; too few days before are known to tell the usual spread"
 
 
 def _change(first: int, second: int) -> str:
@@ -267,10 +268,10 @@ def _table(header: Sequence[object], rows: Sequence[Sequence[object]]) -> Iterat
     if rows:
         cells = [[str(cell) for cell in row] for row in (header, *rows)]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        yield ""
         for row in cells:
             first, *rest = (
                 cell.ljust(width) if not number else cell.rjust(width)
                 for number, (cell, width) in enumerate(zip(row, widths, strict=True))
             )
             yield "  ".join([first, *rest]).rstrip()
+        yield ""

@@ -36,7 +36,7 @@ from recflow.storage import ArtifactStore
 
 LOG = logging.getLogger(__name__)
 _LAST_DAYS = 7
-_USUAL_DEVIATIONS = 4.5  # before it is widened for few days
+_USUAL_DEVIATIONS = 3.0  # before it is widened for few days; chosen on other seeds than are reported
 LEAST_DIVERGENCE = 0.01  # of two halves: 50 and 50 against 64 and 36 of a hundred
 _LEAST_GONE = 20  # rows of a kind, or units of a column, below which their absence may be luck
 _TOLD = 10  # findings in an error or a log

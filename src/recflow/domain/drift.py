@@ -17,6 +17,7 @@ Scale = Literal["log", "share", "plain"]
 
 # Factors that make the scale of Croux and Rousseeuw unbiased in small samples: 1992, Time-efficient algorithms.
 _SMALL_SAMPLES = {2: 0.399, 3: 0.994, 4: 0.512, 5: 0.844, 6: 0.611, 7: 0.857, 8: 0.669, 9: 0.872}
+_FURTHEST = 1e6
 _MEDIAN = math.pi / 2  # the variance of a median of normal values against that of their mean
 
 
@@ -50,8 +51,8 @@ class Departure:
 
     @property
     def score(self) -> float:
-        """Standard deviations between a number and the usual one."""
-        return self.distance / self.deviation if self.deviation else (math.inf if self.distance else 0.0)
+        """Standard deviations between a number and the usual one; a million at most, where days never differ."""
+        return min(_FURTHEST, self.distance / max(self.deviation, 1e-12))
 
 
 def of_count(count: float, units: float) -> Reading:
@@ -124,6 +125,17 @@ def departure(today: Reading, past: Sequence[Reading], against: Sequence[Sequenc
         deviation = math.sqrt(between + today.chance_at(usual) + of_median)
         found.append(Departure(usual, abs(today.size - usual), deviation))
     return min(found, key=lambda one: one.score)
+
+
+def departure_of_two(one: Reading, other: Reading, past: Sequence[Reading]) -> Departure:
+    """How far two days are from each other, `other` as the usual one; without past days beyond chance alone.
+
+    Chance is that of the number that both days have together.
+    """
+    between = between_days(past) if past else 0.0
+    both = math.log((plainly("log", one.size) + plainly("log", other.size)) / 2)
+    chance = one.chance_at(both) + other.chance_at(both)
+    return Departure(other.size, abs(one.size - other.size), math.sqrt(2 * between + chance))
 
 
 def divergence(one: Mapping[str, float], other: Mapping[str, float]) -> float:
