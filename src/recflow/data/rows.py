@@ -9,7 +9,7 @@ OF_PEOPLE = ("query", "text")
 IDS = ("event_id", "kind", "request_id", "user_key", "item_id")
 NUMBERS = ("position", "grade", "value")
 
-# What else a shop tells of items and acts, carried as it was delivered, but for people's `text`: no stage reads it yet.
+# What else a shop tells of items and acts, carried as it was delivered, but for people's `text`: profiles count it.
 CARRIED = ("price", "category", "seller", "language", "attributes", "session_id", "text", "rating")
 COLUMNS = ("event_id", "at", "kind", "request_id", "user_key", "query", "item_id", "title", "description", *NUMBERS)
 

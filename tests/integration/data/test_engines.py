@@ -158,6 +158,15 @@ def test_patterns_are_pythons_and_found_anywhere(opened):
     assert column(opened, texts, lambda text: own.is_found(r"^a\Wb(?!c)", text)) == [True, False, False, False]
 
 
+def test_an_end_of_line_slips_through_a_dollar_sign_as_in_python_and_through_no_pattern_of_ours(opened):
+    texts = ["ab", "ab\n", "a\nb"]
+    assert column(opened, texts, lambda text: own.is_found("^ab$", text)) == [True, True, False]
+    assert column(opened, texts, lambda text: own.is_found(r"\Aab\Z", text)) == [True, False, False]
+    assert column(opened, texts, NORMALISED) == ["ab", "ab", "a b"]
+    assert column(opened, ["1\n", "1\n2"], own.number) == [1.0, None]
+    assert column(opened, ["2011-01-01\n", "2011-01-01\n10:00"], own.time) == [START.replace(tzinfo=None), None]
+
+
 def test_seconds_are_counted_to_the_microsecond_and_backwards(opened):
     moments = [datetime(2011, 1, 1, 0, 0, 1, 500_000), datetime(2010, 12, 31, 23, 59, 59, 999_999), None]  # noqa: DTZ001
     seconds = column(opened, moments, lambda moment: own.seconds_after(START, moment), pa.timestamp("us"))
