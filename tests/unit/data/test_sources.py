@@ -69,7 +69,7 @@ class TestCrowdFlower:
     def test_a_file_in_another_encoding_is_bad_data_and_has_a_fingerprint(self, tmp_path):
         (tmp_path / "1-test.csv").write_bytes(CSV_HEADER.encode() + b"\n1,caf\xe9\n")
         source = crowdflower(tmp_path)
-        assert len(source.fingerprint(day())) == 64
+        assert len(source.fingerprint(day()).digest) == 64
         with pytest.raises(BadData, match=r"1-test.csv is not UTF-8.*0xe9"):
             source.rows(day())
 
@@ -105,7 +105,7 @@ class TestShop:
 
     def test_a_day_without_a_file_is_bad_data_and_has_a_fingerprint(self, tmp_path):
         shop = shop_of(write_shop_day(tmp_path, [EVENT]))
-        assert len(shop.fingerprint(day(5))) == 64
+        assert len(shop.fingerprint(day(5)).digest) == 64
         with pytest.raises(BadData, match="no events of 2011-01-06"):
             shop.rows(day(5))
 
