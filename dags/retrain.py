@@ -10,11 +10,11 @@ skipped.
 line stands still: a change of its recipe was refused too often (`recflow release status RECIPE`).
 `validate_partition` cleans and checks the day, and puts bad rows aside with their reasons. `validate_redelivered` looks
 at the days before it (`schedule.lookback_days`) and validates those again that were delivered anew; a delivery that is
-refused leaves the old partition current, sends a card and stops nothing. `build_dataset` labels and splits. `fine_tune`
-trains, `compress` makes the smallest form that still agrees with what was trained, `package` lays it out for Triton with
-the recipe's post-processing, `offline_gate` judges what that package answers against the serving one and the permanent
-floors. `record_candidate` writes a candidate that passed into the ledger and wakes the release. What computes is a job
-beside Airflow: its task waits deferred, and a retry meets the same job.
+refused leaves the old partition current, sends a card and stops nothing. `build_dataset` labels and splits.
+`fine_tune` trains, `compress` makes the smallest form that still agrees with what was trained, `package` lays it out
+for Triton with the recipe's post-processing, `offline_gate` judges what that package answers against the serving one
+and the permanent floors. `record_candidate` writes a candidate that passed into the ledger and wakes the release. What
+computes is a job beside Airflow: its task waits deferred, and a retry meets the same job.
 
 **If a task is red**: the message says what happened, what happens next and what to do, and ends with its runbook.
 The model that serves now goes on serving. After mending the cause, clear the task: finished stages are not computed

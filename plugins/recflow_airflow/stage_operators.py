@@ -13,6 +13,8 @@ from recflow_airflow.failures import FAILURE_POLICY, explained, tell_person
 from recflow_airflow.intervals import interval_of
 from recflow_airflow.triggers import JobTrigger
 
+_GONE = "gone from its source: its partition stays"
+
 
 class RecflowOperator(BaseOperator):
     """What all operators share: the recipe, the retry policy of the error table, and the message on failure."""
@@ -112,7 +114,7 @@ class RedeliveredOperator(RecflowOperator):
 
     @explained
     def execute(self, context: Mapping[str, Any]) -> dict[str, str]:
-        """What became of each day that was delivered again; a backfill's days look at themselves alone."""
+        """What became of each day that was delivered again, or is gone; a backfill's days look at themselves alone."""
         from recflow.wiring import build_services, look_at_days_before
 
         services = build_services()
@@ -121,14 +123,12 @@ class RedeliveredOperator(RecflowOperator):
         if context["dag_run"].run_type == "backfill":
             return {}
         look = look_at_days_before(services, recipe, interval)
-        if look.gone:
-            self.log.warning("gone from the source, their partitions stay: %s", ", ".join(look.gone))
-        return self._validate(context, list(look.again), {})
+        for day in look.gone:
+            self.log.warning("%s: %s", day, _GONE)
+        return self._validate(context, list(look.again), dict.fromkeys(look.gone, _GONE))
 
     @explained
-    def collect(
-        self, context: Mapping[str, Any], event: str, days: list[str], told: dict[str, str]
-    ) -> dict[str, str]:
+    def collect(self, context: Mapping[str, Any], event: str, days: list[str], told: dict[str, str]) -> dict[str, str]:
         """Go on after the job of the first of `days` has ended; `told` is what became of those before."""
         return self._validate(context, days, told, ended=event)
 

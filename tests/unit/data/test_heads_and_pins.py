@@ -9,7 +9,6 @@ from recflow.data.heads import HeadHistory
 from recflow.data.pins import pin_partitions, pin_source
 from recflow.errors import BadData, LedgerConflict
 
-
 NOW = datetime(2011, 2, 1, tzinfo=UTC)
 
 

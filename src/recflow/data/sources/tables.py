@@ -25,7 +25,10 @@ from recflow.data.sources.sql_rows import read_sql
 from recflow.errors import BadData
 
 # `source_file` and `source_row` say where a record comes from; `damage` why it could not be read, null when it could.
-_NOTHING: tuple[object, ...] = ([], RowsDigest().hexdigest)  # of no files, and of files and tables without a row of the day
+_NOTHING: tuple[object, ...] = (
+    [],
+    RowsDigest().hexdigest,
+)  # of no files, and of files and tables without a row of the day
 ABOUT = (("source_file", pa.string()), ("source_row", pa.int64()), ("damage", pa.string()))
 
 
