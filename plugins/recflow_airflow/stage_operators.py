@@ -13,8 +13,6 @@ from recflow_airflow.failures import FAILURE_POLICY, explained, tell_person
 from recflow_airflow.intervals import interval_of
 from recflow_airflow.triggers import JobTrigger
 
-_GONE = "gone from its source: its partition stays"
-
 
 class RecflowOperator(BaseOperator):
     """What all operators share: the recipe, the retry policy of the error table, and the message on failure."""
@@ -113,7 +111,7 @@ class RedeliveredOperator(RecflowOperator):
         super().__init__(task_id="validate_redelivered", **kwargs)
 
     @explained
-    def execute(self, context: Mapping[str, Any]) -> dict[str, str]:
+    def execute(self, context: Mapping[str, Any]) -> list[str]:
         """What became of each day that was delivered again, or is gone; a backfill's days look at themselves alone."""
         from recflow.wiring import build_services, look_at_days_before
 
@@ -121,20 +119,19 @@ class RedeliveredOperator(RecflowOperator):
         recipe = services.recipe(self.recipe)
         interval = _open_day(context, recipe)
         if context["dag_run"].run_type == "backfill":
-            return {}
+            return []
         look = look_at_days_before(services, recipe, interval)
-        for day in look.gone:
-            self.log.warning("%s: %s", day, _GONE)
-        return self._validate(context, list(look.again), dict.fromkeys(look.gone, _GONE))
+        told = [f"{day} is gone from its source: its partition stays" for day in look.gone]
+        for line in told:
+            self.log.warning("%s", line)
+        return self._validate(context, list(look.again), told)
 
     @explained
-    def collect(self, context: Mapping[str, Any], event: str, days: list[str], told: dict[str, str]) -> dict[str, str]:
+    def collect(self, context: Mapping[str, Any], event: str, days: list[str], told: list[str]) -> list[str]:
         """Go on after the job of the first of `days` has ended; `told` is what became of those before."""
         return self._validate(context, days, told, ended=event)
 
-    def _validate(
-        self, context: Mapping[str, Any], days: list[str], told: dict[str, str], ended: str = ""
-    ) -> dict[str, str]:
+    def _validate(self, context: Mapping[str, Any], days: list[str], told: list[str], ended: str = "") -> list[str]:
         from recflow.errors import RecflowError, TemporaryError
         from recflow.wiring import build_services, collect_job, tell_of_delivery
 
@@ -143,17 +140,17 @@ class RedeliveredOperator(RecflowOperator):
         for number, day in enumerate(days):
             try:
                 ref = collect_job(services, ended) if ended else self._found(services, recipe, days[number:], told)
-                told[day] = f"validated again: {ref.numbers}"
+                told.append(f"{day} was validated again: {ref.numbers}")
             except RecflowError as error:
                 if isinstance(error, TemporaryError) and context["ti"].try_number <= context["ti"].max_tries:
                     raise
                 tell_of_delivery(services, recipe, day, error)
-                told[day] = f"the partition before stays: {error.what}"
-            self.log.info("%s: %s", day, told[day])
+                told.append(f"{day} keeps the partition before: {error.what}")
+            self.log.info("%s", told[-1])
             ended = ""
         return told
 
-    def _found(self, services: Any, recipe: Recipe, days: list[str], told: dict[str, str]) -> Any:
+    def _found(self, services: Any, recipe: Recipe, days: list[str], told: list[str]) -> Any:
         """The partition of the first of `days` when it was made before; else the task waits for its job."""
         from recflow.domain.intervals import day_interval
         from recflow.wiring import find_result, finish_stage, stage_call, submit_stage
