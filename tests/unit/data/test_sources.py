@@ -259,6 +259,11 @@ class TestGatewayLog:
         without = self.gateway_log(tmp_path, exposure("r1")).fingerprint(day())
         assert self.gateway_log(tmp_path, exposure("r1"), outcome("r1")).fingerprint(day()) != without
 
+    def test_a_log_that_has_nothing_of_a_day_is_empty_and_only_reading_tells(self, tmp_path):
+        log = self.gateway_log(tmp_path, exposure("r1")).source
+        assert [log.fingerprint(day(number)).empty for number in range(2)] == [False, True]
+        assert log.stamp(day()) == ""
+
     def test_the_catalogue_may_be_a_table_of_judged_pairs(self, tmp_path):
         item = text_id("Red Shoe")
         shown = exposure("r1").model_copy(update={"items": (ShownItem(item_id=item, position=1, score=1),)})
