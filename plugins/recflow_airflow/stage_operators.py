@@ -103,6 +103,7 @@ class StageOperator(RecflowOperator):
 class RedeliveredOperator(RecflowOperator):
     """Validates the days before the run's own again that were delivered again, one job after the other.
 
+    Mapped tasks would run them all at once: Airflow's limits do not count a task that waits deferred.
     A delivery that is refused leaves the partition before current: a person is told, and the run goes on. So does one
     that could not be validated for another reason, once all tries are used up; the next run looks at it again.
     """
@@ -140,7 +141,7 @@ class RedeliveredOperator(RecflowOperator):
         for number, day in enumerate(days):
             try:
                 ref = collect_job(services, ended) if ended else self._found(services, recipe, days[number:], told)
-                told.append(f"{day} was validated again: {ref.numbers}")
+                told.append(f"{day} was validated again: {ref.numbers['rows']} rows")
             except RecflowError as error:
                 if isinstance(error, TemporaryError) and context["ti"].try_number <= context["ti"].max_tries:
                     raise
