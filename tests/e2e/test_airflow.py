@@ -316,6 +316,16 @@ def test_a_line_of_data_alone_that_is_added_runs_its_days_and_skips_those_that_a
     heads = HeadHistory(runs.services.store, "retail")
     assert [heads.current(f"{day}") is not None for day in days] == [True, False, True]
     assert not runs.api("GET", "/dags?dag_id_pattern=retail__re")["dags"], "neither retrain nor release"
+
+    delivered = stack.source_root / "retail" / "2010-12-03.csv"
+    delivered.write_text("".join(delivered.read_text().splitlines(keepends=True)[:-1]))
+    again = runs.trigger("retail__data", days[-1])
+    assert runs.finish("retail__data", again) == "success"
+    (told,) = runs.returned("retail__data", again, "validate_redelivered")
+    assert told.startswith("2010-12-03 was validated again: ")
+    first, second = heads.history("2010-12-03")
+    assert second.reason.startswith("delivered again: ")
+    assert second.partition.numbers["rows_in"] == first.partition.numbers["rows_in"] - 1
     recipe.unlink()
 
 

@@ -9,6 +9,7 @@ VALIDATE_PARTITION = StageSpec(
     kind=RefKind.PARTITION,
     sections=("data", "outcomes", "labels"),
     inputs=("source",),
+    heavy=True,
 )
 BUILD_DATASET = StageSpec(
     name="build_dataset",
@@ -16,4 +17,5 @@ BUILD_DATASET = StageSpec(
     kind=RefKind.DATASET,
     sections=("outcomes", "labels", "split"),
     inputs=("parent", "partitions"),
+    heavy=True,
 )

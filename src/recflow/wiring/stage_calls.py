@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,11 +112,13 @@ def stage_call(
 
 
 def finish_stage(services: Services, call: StageCall, ref: Ref) -> Ref:
-    """What follows a stage's result: a partition becomes the current one of its interval."""
+    """What follows a stage's result: a partition becomes the current one of its interval, and it is said why."""
     if call.stage == "validate_partition":
-        from recflow.data.heads import HeadHistory
+        from recflow.data.heads import HeadHistory, why_current
 
-        HeadHistory(services.store, call.recipe.name).record(call.interval, ref)
+        heads = HeadHistory(services.store, call.recipe.name)
+        why = partial(why_current, services.artifacts, ref)
+        heads.record(call.interval, ref, at=services.clock.now(), why=why)
     return ref
 
 
