@@ -28,6 +28,7 @@ _ROOMS = {
     "plan": _Room("recflow.cli.recipe", "Say how long an experiment takes, and who would pass, before it starts."),
     "sample-data": _Room("recflow.cli.data", "Generate a shop with planted faults."),
     "shuffle-grades": _Room("recflow.cli.data", "Copy judged pairs with one day's grades on the wrong products."),
+    "quarantine": _Room("recflow.cli.quarantine", "Show what refuses a day's rows, and release rows or the day."),
     "release": _Room("recflow.cli.release", "Advance, approve, abort, roll back and show releases."),
     "adopt": _Room("recflow.cli.release", "Make the model that serves today the first stable."),
     "watch": _Room("recflow.cli.release", "Probe what serves now; a breach rolls back."),
