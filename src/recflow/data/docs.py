@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any
 
 _KEPT = frozenset(
-    "a b br code div em h1 h2 h3 h4 h5 h6 hr i li nav ol p pre small span strong table tbody td th thead tr ul".split()
+    "a b br code div em h1 h2 h3 h4 h5 h6 i li nav ol p pre small span strong table tbody td th thead tr ul".split()
 )
 _ATTRIBUTES = frozenset({"class", "colspan", "hidden", "id", "rowspan"})
 # Left out with all that is in them; the labels are buttons of a script.
 _LEFT_OUT = frozenset({"button", "footer", "head", "label", "script", "style", "svg", "title"})
-_EMPTY = frozenset({"br", "hr"})
 
 _STYLE = """
 body{font:15px/1.45 system-ui,sans-serif;color:#1d2730;background:#fff;margin:1.5rem auto;max-width:75rem;
 padding:0 1rem}
-a{color:#0b5cad}h1,h2,h3,h4,h5,h6{margin:.8rem 0 .3rem}h5{font-size:1.1rem}
+a{color:#0b5cad}h1,h2,h3,h4,h5,h6{margin:.8rem 0 .3rem}h5{font-size:1.1rem}h6{font-size:1rem}
+ul{list-style:none;padding-left:1rem}
 table{border-collapse:collapse;margin:.5rem 0 1rem}th,td{border:1px solid #cfd8df;padding:.3rem .6rem;text-align:left;
 vertical-align:top;overflow-wrap:anywhere}th{background:#eef3f6}table table{font-size:.9em}
 .alert{background:#eef3f6;padding:.4rem .8rem;border-left:4px solid #7b93a3}
@@ -89,7 +89,7 @@ class _Reader(HTMLParser):
         if self._inside:
             if tag == self._inside[-1]:
                 self._inside.pop()
-        elif tag in _KEPT - _EMPTY and (tag != "a" or (self._links and self._links.pop())):
+        elif tag in _KEPT - {"br"} and (tag != "a" or (self._links and self._links.pop())):
             self.parts.append(f"</{tag}>")
 
     def handle_data(self, data: str) -> None:
@@ -108,7 +108,7 @@ def _at_home(link: str) -> bool:
 def write_index(docs: Path, title: str, report: Mapping[str, Any]) -> None:
     """`index.html`: what the day's report says, and links to the other pages."""
     docs.mkdir(parents=True, exist_ok=True)
-    counts = [(name, report[name]) for name in _COUNTS if name in report]
+    counts = [(name.replace("_", " "), report[name]) for name in _COUNTS if name in report]
     checks = sorted(report.get("checks", ()), key=lambda check: (check["passed"], check["severity"]))
     parts = [
         f"<h1>{escape(title)}</h1>",

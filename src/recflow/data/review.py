@@ -53,7 +53,7 @@ class ReviewedDay:
 
     def rows(self, reason: str = "", limit: int | None = None) -> Iterator[dict[str, Any]]:
         """Rows in quarantine as they were delivered, masked; those with a reason when one is given."""
-        found = (row for batch in self.batches() for row in _with_reason(batch, reason).to_pylist())
+        found = (row for batch in self.batches() for row in _with_reason(batch, reason).slice(0, limit).to_pylist())
         return islice(found, limit)
 
     def counts(self) -> Counter[str]:
@@ -131,11 +131,11 @@ def choose_rows(day: ReviewedDay, places: Iterable[tuple[str, int]]) -> dict[str
     return {"rows": tuple(rows)}
 
 
-def _at(day: ReviewedDay, places: Iterable[tuple[str, int]]) -> Iterator[dict[str, Any]]:
+def _at(day: ReviewedDay, places: set[tuple[str, int]]) -> Iterator[dict[str, Any]]:
     numbers = pa.array({row for _, row in places}, pa.int64())
     for batch in day.batches():
         for row in batch.filter(pc.is_in(batch["source_row"], value_set=numbers)).to_pylist():
-            if (row["source_file"], row["source_row"]) in set(places):
+            if (row["source_file"], row["source_row"]) in places:
                 yield row
 
 
