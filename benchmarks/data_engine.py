@@ -102,6 +102,7 @@ def _named(prefix: str, numbers: np.ndarray) -> np.ndarray:
 def _ours(file: Path, folder: Path) -> Callable[[], object]:
     import great_expectations  # noqa: F401 - imported before the clock runs
 
+    from recflow.data.refusals import Findings
     from recflow.data.sources import Delivery
     from recflow.data.validate import validate_delivery
     from recflow.engine.duckdb_engine import open_duckdb
@@ -109,7 +110,7 @@ def _ours(file: Path, folder: Path) -> Callable[[], object]:
     def job() -> None:
         delivery = Delivery((file,), pq.read_metadata(file).num_rows, digest="")
         with open_duckdb(folder, memory_mb=MEMORY_MB) as engine:
-            validate_delivery(engine, delivery, RECIPE, DAY, folder)
+            validate_delivery(engine, delivery, RECIPE, DAY, folder, Findings())
 
     return job
 

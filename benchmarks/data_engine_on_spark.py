@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.data_engine import DAY, RECIPE, run_job, write_events
 from benchmarks.results import keep, render
+from recflow.data.refusals import Findings
 from recflow.data.sources import Delivery
 from recflow.data.validate import validate_delivery
 
@@ -34,7 +35,7 @@ def measure(millions: float) -> dict[str, Any]:
         with local_cluster(Path(folder), executor_mb=2048) as open_spark, open_spark(kept) as engine:
             delivery = Delivery((file,), pq.read_metadata(file).num_rows, digest="")
             started = time.monotonic()
-            validate_delivery(engine, delivery, RECIPE, DAY, output)
+            validate_delivery(engine, delivery, RECIPE, DAY, output, Findings())
             spark_s = time.monotonic() - started
     return {
         "name": f"data_engine_{millions:g}m_on_spark",

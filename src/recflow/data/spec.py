@@ -5,11 +5,13 @@ from recflow.stages import StageSpec
 
 VALIDATE_PARTITION = StageSpec(
     name="validate_partition",
-    version=3,
+    version=4,
     kind=RefKind.PARTITION,
     sections=("data", "outcomes", "labels"),
     inputs=("source",),
     heavy=True,
+    optional=("released",),
+    refused=RefKind.REFUSAL,
 )
 BUILD_DATASET = StageSpec(
     name="build_dataset",
