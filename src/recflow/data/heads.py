@@ -92,6 +92,9 @@ class HeadHistory:
         return Head.model_validate_json(data)
 
 
+_OTHER = {"source": "delivered again", "released": "released from quarantine by a person"}
+
+
 def why_current(artifacts: ArtifactStore, partition: Ref, before: Ref | None) -> str:
     """Why a partition takes another's place: who asked, and what it was made of and by that differs."""
     if before is None:
@@ -111,7 +114,7 @@ def _other_inputs(before: Manifest, made: Manifest) -> Iterator[str]:
     for name in sorted(before.inputs.keys() | made.inputs.keys()):
         then, now = (" ".join(ref.short for ref in one.inputs.get(name, ())) for one in (before, made))
         if then != now:
-            yield f"{'delivered again' if name == 'source' else name}: {then or 'none'} → {now or 'none'}"
+            yield f"{_OTHER.get(name, name)}: {then or 'none'} → {now or 'none'}"
 
 
 def _other_rules(artifacts: ArtifactStore, before: Ref, partition: Ref) -> Iterator[str]:
