@@ -15,6 +15,7 @@ from recflow.data.measures import Measure, Shape, measures, shapes
 from recflow.data.pins import pin_past
 from recflow.data.profile import PROFILE, Profile, profile_rows
 from recflow.data.recent import LEAST_DIVERGENCE, by_chance, limit_of, past_days, usual_divergence
+from recflow.data.rows import ROWS
 from recflow.domain.drift import departure_of_two, divergence, plainly
 from recflow.domain.intervals import day_interval
 from recflow.engine import Engine, Table, Value
@@ -137,7 +138,7 @@ def _open(engine: Engine, artifacts: ArtifactStore, recipe: Recipe, head: Head) 
     else:
         report = json.loads((folder / "validation.json").read_bytes())
         zone = recipe.schedule.timezone
-        profile = profile_rows(engine, folder / "rows.parquet", head.interval, zone, report)
+        profile = profile_rows(engine, folder / ROWS, head.interval, zone, report)
     return Day(f"{label}@{head.seq}", head.interval, folder, profile)
 
 
@@ -204,7 +205,7 @@ def _of_shapes(name: str, one: Shape, other: Shape, past: Sequence[tuple[str, Sh
 
 
 def _rows(engine: Engine, one: Day, other: Day, recipe: Recipe) -> RowsBetween:
-    paths = (one.folder / "rows.parquet", other.folder / "rows.parquet")
+    paths = (one.folder / ROWS, other.folder / ROWS)
     return rows_between(engine, *paths, recipe.data.identity or ("event_id",))
 
 

@@ -16,11 +16,13 @@ from recflow.protocols import EventLog
 def pin_source(recipe: Recipe, interval: Interval, root: Path, *, events: EventLog | None = None) -> Ref:
     """A reference to the interval's events: where the source is, the digest of the raw bytes.
 
-    `root` is where relative source paths start.
+    `root` is where relative source paths start. `numbers` has `events` and `stamp`, by which a later look tells whether
+    the day was delivered again; they are no part of the digest, so that a rerun finds its partition again.
     """
     uri = source_uri(recipe, root)
-    digest = open_source(recipe, uri, events).fingerprint(interval)
-    return Ref(kind=RefKind.SOURCE, uri=uri, digest=digest)
+    source = open_source(recipe, uri, events)
+    stamp, found = source.stamp(interval), source.fingerprint(interval)
+    return Ref(kind=RefKind.SOURCE, uri=uri, digest=found.digest, numbers={"events": found.events, "stamp": stamp})
 
 
 def deliver_pinned(source: Source, pinned: Ref, interval: Interval, folder: Path) -> Delivery:
@@ -28,7 +30,7 @@ def deliver_pinned(source: Source, pinned: Ref, interval: Interval, folder: Path
     try:
         delivery = source.deliver(interval, folder)
     except BadData:
-        _refuse_changed(source.fingerprint(interval), pinned, interval)
+        _refuse_changed(source.fingerprint(interval).digest, pinned, interval)
         raise
     _refuse_changed(delivery.digest, pinned, interval)
     return delivery

@@ -5,11 +5,14 @@ from recflow.stages import StageSpec
 
 VALIDATE_PARTITION = StageSpec(
     name="validate_partition",
-    version=4,
+    version=5,
     kind=RefKind.PARTITION,
     sections=("data", "outcomes", "labels"),
     inputs=("source",),
+    heavy=True,
+    optional=("released",),
     beside=("past",),
+    refused=RefKind.REFUSAL,
 )
 BUILD_DATASET = StageSpec(
     name="build_dataset",
@@ -17,4 +20,5 @@ BUILD_DATASET = StageSpec(
     kind=RefKind.DATASET,
     sections=("outcomes", "labels", "split"),
     inputs=("parent", "partitions"),
+    heavy=True,
 )

@@ -1,7 +1,7 @@
 """What a day looks like, on both engines, and what is found of a day that is unlike those before it."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pyarrow.parquet as pq
@@ -15,6 +15,7 @@ from recflow.data.compare import RowsBetween, rows_between
 from recflow.data.heads import HeadHistory
 from recflow.data.pins import pin_past, pin_source
 from recflow.data.profile import Counts, Profile, Values, profile_rows
+from recflow.data.review import review_day
 from recflow.data.spec import VALIDATE_PARTITION
 from recflow.data.validate import run
 from recflow.domain.intervals import day_interval
@@ -23,6 +24,7 @@ from recflow.errors import BadData
 # A cluster of four Java processes gets on slowly beside other work.
 pytestmark = pytest.mark.timeout(900)
 
+NOW = datetime(2011, 2, 1, tzinfo=UTC)
 REPORT = {"rows_in": 9, "rows": 7, "quarantined": 1, "duplicates": 1, "checks": []}
 BOUGHT = {"kind": "purchase", "request_id": "r1", "user_key": "ann@example.com", "position": "2"}
 
@@ -140,7 +142,7 @@ class Line:
         inputs = {"source": (source,), "past": pin_past(self.recipe, day(number), self.heads)}
         stage = partial(run, engine=duckdb_engine)
         ref = self.bench.runner.run(VALIDATE_PARTITION, stage, self.recipe, day(number), inputs)
-        self.heads.record(day(number), ref)
+        self.heads.record(day(number), ref, at=NOW)
         return ref
 
     def report(self, ref):
@@ -176,10 +178,10 @@ def test_the_report_has_each_number_beside_what_is_usual(line):
 
 
 def test_a_rerun_finds_its_partition_although_the_past_has_changed_since(line):
-    line.heads.record(day(1), line.refs[1].model_copy(update={"digest": "0" * 64}))
+    line.heads.record(day(1), line.refs[1].model_copy(update={"digest": "0" * 64}), at=NOW)
     assert line.validate(3) == line.refs[3]
     assert "past" not in line.bench.artifacts.manifest(line.refs[3]).inputs
-    line.heads.record(day(1), line.refs[1])
+    line.heads.record(day(1), line.refs[1], at=NOW)
 
 
 def test_an_unusual_day_is_told_in_its_warnings_and_its_log(line, caplog):
@@ -196,10 +198,15 @@ def test_an_unusual_day_is_told_in_its_warnings_and_its_log(line, caplog):
 def test_a_day_without_a_kind_that_every_day_had_is_refused(line):
     with pytest.raises(BadData, match=r"unlike every day before it: click rows.*data\.recent\.severity\.kinds"):
         line.validate(5, searches(5, kinds=("impression",)))
+    kept = review_day(line.bench.artifacts, "search", day(5).label)
+    assert [refusal["name"] for refusal in kept.report["refusals"]] == ["unlike_the_past"]
+    assert (kept.folder / "profile.json").exists()
+    assert not (kept.folder / "rows.parquet").exists()
+    assert "click rows" in (kept.folder / "data_docs" / "index.html").read_text()
 
 
 def test_a_past_partition_that_is_gone_is_left_out_and_told(line, caplog):
-    line.heads.record(day(0), line.refs[0].model_copy(update={"digest": "1" * 64}))
+    line.heads.record(day(0), line.refs[0].model_copy(update={"digest": "1" * 64}), at=NOW)
     recent = line.report(line.validate(6))["recent"]
     assert day(0).label not in recent["days"]
     assert "left out of the comparison" in caplog.text

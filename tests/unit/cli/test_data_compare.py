@@ -43,7 +43,7 @@ class World(Services):
             (folder / "profile.json").write_text(found.model_dump_json())
             (folder / "engine.duckdb").unlink()
         ref = self.bench.publish(RefKind.PARTITION, folder, numbers=counts)
-        self.heads.record(day(number), ref)
+        self.heads.record(day(number), ref, at=self.bench.clock.now())
 
 
 def shown(number, count=30, **changes):
