@@ -8,7 +8,7 @@ from fakes.fake_clock import FakeClock
 from fakes.memory_store import MemoryStore
 from recflow.artifacts.manifests import Interval, Manifest
 from recflow.artifacts.parents import Parent
-from recflow.artifacts.refs import Ref, RefKind
+from recflow.artifacts.refs import Numbers, Ref, RefKind
 from recflow.config.recipe import Recipe
 from recflow.stages import StageOutput, StageRunner, StageSpec
 from recflow.storage import ArtifactStore, list_files
@@ -26,7 +26,7 @@ class StageBench:
         self.artifacts = ArtifactStore(self.store, root / "cache")
         self.runner = StageRunner(self.artifacts, self.clock, root / "scratch")
 
-    def publish(self, kind: RefKind, folder: Path, *, recipe: str = "search") -> Ref:
+    def publish(self, kind: RefKind, folder: Path, *, recipe: str = "search", numbers: Numbers | None = None) -> Ref:
         """A folder as a published artifact."""
         manifest = Manifest(
             kind=kind,
@@ -38,7 +38,7 @@ class StageBench:
             interval=DAY,
             inputs={},
             files=list_files(folder),
-            numbers={},
+            numbers=numbers or {},
             reusable=True,
             created_at=self.clock.now(),
         )

@@ -1,5 +1,9 @@
 """`recflow data`: what is kept of each day, and why."""
 
+import json
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -34,3 +38,23 @@ def history(
         since = f"{head.at:%Y-%m-%d %H:%M:%S}" if head.at else "unknown time".ljust(19)
         reason = head.reason or "unknown reason"
         print(f"{head.interval.label}  {head.seq:>3}  {since}  {head.partition.short}  {reason}")
+
+
+@app.command()
+def compare(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or path of its file.")],
+    first: Annotated[str, typer.Argument(metavar="DAY", help="As 2011-01-04; 2011-01-04@1 is its first delivery.")],
+    second: Annotated[str, typer.Argument(metavar="DAY", help="Another day, or another delivery of it.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="All numbers, for programs.")] = False,
+) -> None:
+    """Say what differs between two days, or two deliveries of one, and whether it is more than chance and habit."""
+    from recflow.data.compare import compare_days, tables
+    from recflow.data.heads import HeadHistory
+
+    services = build_services()
+    line = services.recipe(recipe)
+    heads = HeadHistory(services.store, line.name)
+    with TemporaryDirectory(prefix="compare-") as folder, services.engine(Path(folder)) as engine:
+        found = compare_days(engine, services.artifacts, line, heads, (first, second))
+    print(json.dumps(asdict(found), ensure_ascii=False, indent=1) if as_json else "\n".join(tables(found)))

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from recflow.artifacts.manifests import Manifest
 from recflow.artifacts.parents import Parent
 from recflow.data.labels import label_partitions
-from recflow.data.rows import DATASET
+from recflow.data.rows import DATASET, ROWS
 from recflow.data.samples import replayed, splits, with_frequency
 from recflow.engine import Engine, OpenEngine, Table, parquet_files
 from recflow.engine.expressions import nearest_whole
@@ -81,7 +81,7 @@ def _splits(
 
 def _labelled(context: StageContext, engine: Engine, partitions: Sequence[Partition]) -> tuple[Table, Table]:
     """Labelled pairs with their split, and how often each query was searched."""
-    files = [(manifest.interval.label, folder / "rows.parquet") for manifest, folder in partitions]
+    files = [(manifest.interval.label, folder / ROWS) for manifest, folder in partitions]
     recipe = context.recipe
     pairs, searches = label_partitions(engine, files, recipe.labels, recipe.outcomes)
     return engine.keep(pairs.mutate(split=splits(pairs.query_id, recipe.split))), searches
