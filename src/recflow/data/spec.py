@@ -7,12 +7,12 @@ VALIDATE_PARTITION = StageSpec(
     name="validate_partition",
     version=3,
     kind=RefKind.PARTITION,
-    sections=("data", "outcomes", "labels"),
+    sections=("data", "outcomes", "labels.attribution_minutes"),
     inputs=("source",),
 )
 BUILD_DATASET = StageSpec(
     name="build_dataset",
-    version=3,
+    version=4,
     kind=RefKind.DATASET,
     sections=("outcomes", "labels", "split"),
     inputs=("parent", "partitions"),

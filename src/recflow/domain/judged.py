@@ -8,12 +8,15 @@ from typing import Any
 
 from recflow.errors import BadData
 
-COLUMNS = ("query_id", "query", "title", "description", "grade", "weight", "frequency")
+COLUMNS = ("query_id", "query", "item_id", "title", "description", "grade", "weight", "frequency")
 
 
 @dataclass(frozen=True)
 class JudgedQuery:
-    """One query with its items in the data set's order. Grades are 0 … 3; `frequency` is head, torso or tail."""
+    """One query with its items in the data set's order. Grades are 0 … 3; `frequency` is head, torso or tail.
+
+    `items` are their ids, where they are known.
+    """
 
     query_id: str
     query: str
@@ -22,6 +25,7 @@ class JudgedQuery:
     grades: tuple[float, ...]
     weights: tuple[float, ...]
     frequency: str
+    items: tuple[str, ...] = ()
 
     def only(self, indices: Iterable[int]) -> "JudgedQuery":
         """The same query with some of its items."""
@@ -34,6 +38,7 @@ class JudgedQuery:
             tuple(self.grades[index] for index in kept),
             tuple(self.weights[index] for index in kept),
             self.frequency,
+            tuple(self.items[index] for index in kept) if self.items else (),
         )
 
 
@@ -94,4 +99,5 @@ def _query(columns: Mapping[str, Sequence[Any]], query_id: str, rows: list[int])
         tuple(map(float, column("grade"))),
         tuple(map(float, column("weight"))),
         columns["frequency"][rows[0]] or "",
+        column("item_id"),
     )
