@@ -26,6 +26,7 @@ _ROOMS = {
     "stage": _Room("recflow.cli.stage", "Run one stage of the loop in this process."),
     "recipe": _Room("recflow.cli.recipe", "Check recipes, and print their schema."),
     "plan": _Room("recflow.cli.recipe", "Say how long an experiment takes, and who would pass, before it starts."),
+    "data": _Room("recflow.cli.days", "What is kept of each day, and why."),
     "sample-data": _Room("recflow.cli.data", "Generate a shop with planted faults."),
     "shuffle-grades": _Room("recflow.cli.data", "Copy judged pairs with one day's grades on the wrong products."),
     "release": _Room("recflow.cli.release", "Advance, approve, abort, roll back and show releases."),
