@@ -12,7 +12,15 @@ from benchmarks.results import keep, kept, render, rows
 from host.own_process import end_like_ctrl_c, forget_settings
 from recflow.errors import RecflowError
 
-MODULES = ("data_engine", "training_speed", "serving_speed", "signing_speed", "retrain", "experiment_looks")
+MODULES = (
+    "data_engine",
+    "long_history",
+    "training_speed",
+    "serving_speed",
+    "signing_speed",
+    "retrain",
+    "experiment_looks",
+)
 
 
 def main(

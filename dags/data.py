@@ -4,7 +4,9 @@
 recipe's `schedule` calls closed are skipped, and say so.
 
 **What**: `validate_partition` cleans and checks the day, puts bad rows aside with their reasons, and makes the day's
-partition the current one.
+partition the current one. `validate_redelivered` does so for those of the days before (`schedule.lookback_days`) that
+were delivered anew; a delivery that is refused leaves the old partition current and sends a card. Both compute in jobs
+beside Airflow.
 
 **If it is red**: the message says what happened, what happens next and what to do, and ends with its runbook. The days
 before stay as they are. After mending the cause, clear the task.
@@ -14,7 +16,7 @@ from airflow.sdk import DAG
 
 from recflow_airflow.daily import daily, every_day
 from recflow_airflow.recipes import data_lines
-from recflow_airflow.stage_operators import StageOperator
+from recflow_airflow.stage_operators import RedeliveredOperator, StageOperator
 
 
 def data(recipe):
@@ -28,6 +30,7 @@ def data(recipe):
         **daily(recipe),
     ) as dag:
         StageOperator(stage="validate_partition")
+        RedeliveredOperator()
     return dag
 
 

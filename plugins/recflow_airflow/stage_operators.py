@@ -100,6 +100,71 @@ class StageOperator(RecflowOperator):
         return dict(ref.model_dump(mode="json"))
 
 
+class RedeliveredOperator(RecflowOperator):
+    """Validates the days before the run's own again that were delivered again, one job after the other.
+
+    Mapped tasks would run them all at once: Airflow's limits do not count a task that waits deferred.
+    A delivery that is refused leaves the partition before current: a person is told, and the run goes on. So does one
+    that could not be validated for another reason, once all tries are used up; the next run looks at it again.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(task_id="validate_redelivered", **kwargs)
+
+    @explained
+    def execute(self, context: Mapping[str, Any]) -> list[str]:
+        """What became of each day that was delivered again, or is gone; a backfill's days look at themselves alone."""
+        from recflow.wiring import build_services, look_at_days_before
+
+        services = build_services()
+        recipe = services.recipe(self.recipe)
+        interval = _open_day(context, recipe)
+        if context["dag_run"].run_type == "backfill":
+            return []
+        look = look_at_days_before(services, recipe, interval)
+        told = [f"{day} is gone from its source: its partition stays" for day in look.gone]
+        for line in told:
+            self.log.warning("%s", line)
+        return self._validate(context, list(look.again), told)
+
+    @explained
+    def collect(self, context: Mapping[str, Any], event: str, days: list[str], told: list[str]) -> list[str]:
+        """Go on after the job of the first of `days` has ended; `told` is what became of those before."""
+        return self._validate(context, days, told, ended=event)
+
+    def _validate(self, context: Mapping[str, Any], days: list[str], told: list[str], ended: str = "") -> list[str]:
+        from recflow.errors import RecflowError, TemporaryError
+        from recflow.wiring import build_services, collect_job, tell_of_delivery
+
+        services = build_services()
+        recipe = services.recipe(self.recipe)
+        for number, day in enumerate(days):
+            try:
+                ref = collect_job(services, ended) if ended else self._found(services, recipe, days[number:], told)
+                told.append(f"{day} was validated again: {ref.numbers['rows']} rows")
+            except RecflowError as error:
+                if isinstance(error, TemporaryError) and context["ti"].try_number <= context["ti"].max_tries:
+                    raise
+                tell_of_delivery(services, recipe, day, error)
+                told.append(f"{day} keeps the partition before: {error.what}")
+            self.log.info("%s", told[-1])
+            ended = ""
+        return told
+
+    def _found(self, services: Any, recipe: Recipe, days: list[str], told: list[str]) -> Any:
+        """The partition of the first of `days` when it was made before; else the task waits for its job."""
+        from recflow.domain.intervals import day_interval
+        from recflow.wiring import find_result, finish_stage, stage_call, submit_stage
+
+        interval = day_interval(days[0], recipe.schedule.timezone)
+        call = stage_call(services, "validate_partition", recipe, interval, {})
+        if found := find_result(services, call):
+            return finish_stage(services, call, found)
+        submit_stage(services, call)
+        waiting = {"days": days, "told": told}
+        return self.defer(trigger=JobTrigger(call.job_name), method_name="collect", kwargs=waiting)
+
+
 class RecordCandidateOperator(RecflowOperator):
     """Writes a candidate that passed the offline gate into the ledger; a backfill and a red gate record nothing.
 

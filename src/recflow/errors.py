@@ -12,6 +12,7 @@ RecflowError
 └── PermanentError            exit 1    trying again changes nothing
     ├── BadData               exit 65   the events of the interval are refused
     ├── BadConfiguration      exit 78   recipe or settings are wrong
+    ├── RowsNotReleased       a person asked for rows of the quarantine that cannot be kept, or are not there
     ├── JudgeFailed           a data check could not be evaluated: nothing is known about the data
     ├── ArtifactCorrupt       bytes differ from their digest
     ├── TrainingDiverged      the loss is no number any more
@@ -152,6 +153,14 @@ class BadConfiguration(PermanentError):
     runbook = "bad-configuration"
     next_step = "nothing was started"
     action = "mend the recipe (`recflow recipe check recipes/RECIPE.yaml`) or the setting"
+
+
+class RowsNotReleased(PermanentError):
+    """What a person asked to release from quarantine is not there, is released already, or cannot be kept."""
+
+    runbook = "bad-data"
+    next_step = "nothing was released"
+    action = "look at `recflow quarantine show RECIPE DAY`"
 
 
 class JudgeFailed(PermanentError):

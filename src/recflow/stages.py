@@ -4,7 +4,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from recflow.artifacts.digests import digest_json
 from recflow.artifacts.manifests import Interval, Manifest
 from recflow.artifacts.refs import Numbers, Ref, RefKind
 from recflow.config.recipe import Recipe
-from recflow.errors import PermanentError
+from recflow.errors import BadData, PermanentError, RecflowError
 from recflow.protocols import Clock
 from recflow.storage import ArtifactStore, list_files
 
@@ -29,6 +29,7 @@ class StageSpec:
     import closure. `sections` are the recipe sections that enter the key, or single options of one by
     their dotted names; `inputs` the names it must be given.
     `heavy` stages run through the JobLauncher, with the recipe's number of training processes when `gang` is set.
+    An `optional` input may be left out. What a stage finds that refuses its input is kept as `refused`.
     """
 
     name: str
@@ -38,6 +39,8 @@ class StageSpec:
     inputs: tuple[str, ...]
     heavy: bool = False
     gang: bool = False
+    optional: tuple[str, ...] = ()
+    refused: RefKind | None = None
 
 
 @dataclass(frozen=True)
@@ -70,10 +73,15 @@ class StageContext:
 
 @dataclass(frozen=True)
 class StageOutput:
-    """What a stage gives back beside the files in its output folder. `reusable=False`: never taken for a later run."""
+    """What a stage gives back beside the files in its output folder.
+
+    `reusable=False`: never taken for a later run. With `refused` the files are what was found of an input that is
+    refused: they are kept as the kind that the spec names, and the error is raised.
+    """
 
     numbers: Numbers = field(default_factory=dict)
     reusable: bool = True
+    refused: BadData | None = None
 
 
 StageFunction = Callable[[StageContext], StageOutput]
@@ -135,13 +143,32 @@ class StageRunner:
         with tempfile.TemporaryDirectory(dir=self._scratch, prefix=f"{spec.name}-") as scratch:
             context = StageContext(recipe, interval, inputs, self._artifacts, Path(scratch), key)
             output = function(context)
+            if output.refused is not None:
+                raise self._keep_refused(spec, context, output, output.refused)
             if not publish:
                 return None
-            ref = self._publish(spec, context, output, fresh)
+            supersede = bool(fresh) or self._superseded(context, spec)
+            ref = self._publish(spec, context, output, fresh, supersede=supersede)
             shutil.rmtree(context.scratch, ignore_errors=True)
             return ref
 
-    def _publish(self, spec: StageSpec, context: StageContext, output: StageOutput, fresh: str) -> Ref:
+    def _keep_refused(self, spec: StageSpec, context: StageContext, output: StageOutput, error: BadData) -> BadData:
+        """The error, which says whether what was found is kept; equal refusals of one key are kept once."""
+        assert spec.refused is not None
+        try:
+            found = self._artifacts.find(context.recipe.name, spec.refused, context.key)
+            if found is None or found[1].numbers != output.numbers:
+                kept = replace(spec, kind=spec.refused)
+                self._publish(kept, context, output, "", supersede=found is not None)
+            then = f"{error.then}; what was found is kept"
+        except (RecflowError, OSError) as lost:
+            why = lost.what if isinstance(lost, RecflowError) else lost
+            then = f"{error.then}; what was found could not be kept: {why}"
+        return BadData(error.what, expected=error.expected, seen=error.seen, then=then, action=error.what_to_do)
+
+    def _publish(
+        self, spec: StageSpec, context: StageContext, output: StageOutput, fresh: str, *, supersede: bool
+    ) -> Ref:
         (context.output / "recipe.json").write_text(context.recipe.model_dump_json(indent=1))
         manifest = Manifest(
             kind=spec.kind,
@@ -158,8 +185,7 @@ class StageRunner:
             created_at=self._clock.now(),
             fresh_reason=fresh,
         )
-        replace = bool(fresh) or self._superseded(context, spec)
-        return self._artifacts.publish(manifest, context.output, replace=replace)
+        return self._artifacts.publish(manifest, context.output, replace=supersede)
 
     def _superseded(self, context: StageContext, spec: StageSpec) -> bool:
         found = self._artifacts.find(context.recipe.name, spec.kind, context.key)
@@ -168,7 +194,7 @@ class StageRunner:
 
 def _refuse_missing(spec: StageSpec, inputs: Inputs) -> None:
     missing = sorted(set(spec.inputs) - set(inputs))
-    unknown = sorted(set(inputs) - set(spec.inputs))
+    unknown = sorted(set(inputs) - {*spec.inputs, *spec.optional})
     if missing or unknown:
         raise PermanentError(
             f"stage {spec.name} was given other inputs",

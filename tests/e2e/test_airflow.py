@@ -261,6 +261,43 @@ def test_a_candidate_recorded_while_the_release_dag_is_paused_waits_and_gets_one
     assert len(unknown(runs, known)) == 2
 
 
+def test_a_release_whose_run_is_deleted_and_one_recorded_while_its_run_is_cleared_get_one_run_each(
+    runs: Runs, first_release: str
+):
+    known = {run["dag_run_id"] for run in runs.of(RELEASE)}
+    version = record_stable_again(runs)
+    (first,) = watched_until_carried(runs, known, version)
+    runs.mark(RELEASE, first, "failed")  # Airflow deletes no run that goes on
+    runs.api("DELETE", f"/dags/{RELEASE}/dagRuns/{first}")
+    assert runs.state.release.candidate.version == version, "the ledger knows it, whatever becomes of its run"
+    (second,) = watched_until_carried(runs, known, version)
+    assert second != first
+    runs.clear(RELEASE, second)
+    newer = record_stable_again(runs)
+    runs.clear(RELEASE, second)
+    operations.abort(RECIPE, runs.services.ledger, person="ada", reason="seen enough")
+    carried = watched_until_carried(runs, known, newer)
+    assert second in carried
+    operations.abort(RECIPE, runs.services.ledger, person="ada", reason="seen enough")
+    assert runs.finish_all(RELEASE, carried) == {"success"}
+    assert {run["dag_run_id"] for run in unknown(runs, known)} == set(carried)
+
+
+def watched_until_carried(runs: Runs, known: set[str], version: str) -> list[str]:
+    """The watch looks until the version is in shadow; the runs that are not known, of which at most one is queued."""
+
+    def carried() -> list[str]:
+        if run_wanted_for(runs.services, RECIPE):
+            assert runs.finish("watch", runs.trigger("watch")) == "success"
+        found = unknown(runs, known)
+        assert [run["state"] for run in found].count("queued") <= 1
+        release = runs.state.release
+        shadowed = release is not None and release.candidate.version == version and release.state is S.SHADOW
+        return [run["dag_run_id"] for run in found] if shadowed else []
+
+    return wait_for(f"{version} in shadow, carried by a run", carried)
+
+
 def unknown(runs: Runs, known: set[str]):
     return [run for run in runs.of(RELEASE) if run["dag_run_id"] not in known]
 
@@ -279,6 +316,16 @@ def test_a_line_of_data_alone_that_is_added_runs_its_days_and_skips_those_that_a
     heads = HeadHistory(runs.services.store, "retail")
     assert [heads.current(f"{day}") is not None for day in days] == [True, False, True]
     assert not runs.api("GET", "/dags?dag_id_pattern=retail__re")["dags"], "neither retrain nor release"
+
+    delivered = stack.source_root / "retail" / "2010-12-03.csv"
+    delivered.write_text("".join(delivered.read_text().splitlines(keepends=True)[:-1]))
+    again = runs.trigger("retail__data", days[-1])
+    assert runs.finish("retail__data", again) == "success"
+    (told,) = runs.returned("retail__data", again, "validate_redelivered")
+    assert told.startswith("2010-12-03 was validated again: ")
+    first, second = heads.history("2010-12-03")
+    assert second.reason.startswith("delivered again: ")
+    assert second.partition.numbers["rows_in"] == first.partition.numbers["rows_in"] - 1
     recipe.unlink()
 
 

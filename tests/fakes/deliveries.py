@@ -43,7 +43,7 @@ class Read:
     def rows(self, interval: Interval) -> pa.Table:
         with TemporaryDirectory() as scratch:
             delivery = self.source.deliver(interval, Path(scratch))
-            assert delivery.digest == self.source.fingerprint(interval)
+            assert delivery.digest == self.source.fingerprint(interval).digest
             table = pa.concat_tables([pq.read_table(path) for path in delivery.files])
         assert table.num_rows == delivery.records
         return table.sort_by([("source_file", "ascending"), ("source_row", "ascending")])

@@ -1,4 +1,4 @@
-"""The embedded engine as tests open it, one that loses a row, and one that lets queries leak."""
+"""The embedded engine as tests open it, and doubles: it loses a row, lets a query leak, has a full disk."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from recflow.engine import Table
+from recflow.engine import CannotCompute, Table
 from recflow.engine.duckdb_engine import DuckEngine, open_duckdb
 from recflow.engine.expressions import when
 
@@ -55,3 +55,17 @@ class LeakingEngine:
 def leaking_engine(folder: Path, *, item: str) -> Iterator[LeakingEngine]:
     with duckdb_engine(folder) as engine:
         yield LeakingEngine(engine, item)
+
+
+class FullEngine(LosingEngine):
+    """A double: the embedded engine on a disk that is full in the middle of each file that it writes."""
+
+    def write(self, table: Table, path: Path) -> None:
+        path.write_bytes(b"PAR1 half of it")
+        raise CannotCompute("no space left on the device")
+
+
+@contextmanager
+def full_engine(folder: Path) -> Iterator[FullEngine]:
+    with duckdb_engine(folder) as engine:
+        yield FullEngine(engine)

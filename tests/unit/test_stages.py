@@ -199,3 +199,39 @@ def test_other_inputs_than_the_stages_own_are_refused(runner, inputs):
 def test_an_input_that_must_be_one_is_not_two(runner):
     with pytest.raises(PermanentError, match="one reference"):
         bake(runner, lambda context: context.one("flour"))
+
+
+REFUSING = replace(SPEC, refused=RefKind.REFUSAL, optional=("salt",))
+
+
+def refuse(context):
+    (context.output / "mould").write_text("green")
+    error = BadData("the flour is mouldy", expected="flour", seen="mould", action="buy flour")
+    return StageOutput(numbers={"spots": 3}, refused=error)
+
+
+def test_what_is_found_of_a_refused_input_is_kept_once_and_the_error_says_so(runner, store, tmp_path):
+    for _ in range(2):
+        with pytest.raises(BadData, match=r"mouldy\. Expected flour, seen mould\. .*found is kept\. Do: buy flour"):
+            runner.run(REFUSING, refuse, RECIPE, DAY, INPUTS)
+    artifacts = ArtifactStore(store, tmp_path / "cache")
+    ref, manifest = artifacts.find("shop", RefKind.REFUSAL, KEY)
+    assert (manifest.kind, manifest.numbers, manifest.inputs) == (RefKind.REFUSAL, {"spots": 3}, INPUTS)
+    assert (artifacts.fetch(ref) / "mould").read_text() == "green"
+    assert len(store.list("shop/refusals/")) == 4  # a file, the recipe, and the manifest under both its names
+    assert runner.find(REFUSING, RECIPE, DAY, INPUTS) is None
+
+
+def test_a_refusal_that_cannot_be_kept_is_told_all_the_same(runner, store):
+    store.capacity = 10
+    with pytest.raises(BadData, match=r"mouldy.*could not be kept: shop/refusals/.* was not stored"):
+        runner.run(REFUSING, refuse, RECIPE, DAY, INPUTS)
+    assert manifests(store) == []
+
+
+def test_an_optional_input_may_be_left_out_and_is_part_of_the_key_when_it_is_there(runner):
+    baker = Baker()
+    plain = runner.run(REFUSING, baker, RECIPE, DAY, INPUTS)
+    salted = runner.run(REFUSING, baker, RECIPE, DAY, {**INPUTS, "salt": (ref(b"s"),)})
+    assert (baker.runs, plain == salted) == (2, False)
+    assert stage_key(REFUSING, RECIPE, DAY, INPUTS) == KEY

@@ -15,7 +15,9 @@ class RefKind(StrEnum):
 
     SOURCE = "source"
     PARENT = "parent"
+    RELEASED = "released"
     PARTITION = "partition"
+    REFUSAL = "refusal"
     DATASET = "dataset"
     CHECKPOINT = "checkpoint"
     MODEL = "model"

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from recflow.errors import BadConfiguration
 from recflow.wiring import build_services
 
 app = typer.Typer(help="What is kept of each day, and why.", no_args_is_help=True)
@@ -33,8 +34,28 @@ def propensity(
     heads = islice(HeadHistory(services.store, line.name).newest_first(datetime.max.replace(tzinfo=UTC)), days)
     files = [(head.interval.label, services.artifacts.fetch(head.partition) / "rows.parquet") for head in heads]
     if not files:
-        print(f"{line.name} has no validated day yet")
-        raise typer.Exit(1)
+        raise BadConfiguration(f"{line.name} has no partition", expected="a validated day", seen="none")
     with TemporaryDirectory(prefix="propensity-") as folder, services.engine(Path(folder)) as engine:
         found = estimate_examination(engine, read_events(engine, files), line.labels, line.outcomes)
     print("\n".join(told(found, line.labels.position_bias_eta)))
+
+
+@app.command()
+def history(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="The recipe's name.")],
+    day: Annotated[str, typer.Argument(metavar="[DAY]", help="As 2011-01-04; none: every day.")] = "",
+) -> None:
+    """The partitions that were current for each day, oldest first, since when and why."""
+    from recflow.data.heads import HeadHistory
+
+    heads = HeadHistory(build_services().store, recipe)
+    labels = [day] if day else heads.labels()
+    found = [head for label in labels for head in heads.history(label)]
+    if not found:
+        raise BadConfiguration(
+            f"{recipe} has no partition of {day or 'any day'}", expected="a recipe and a day of it", seen="none"
+        )
+    for head in found:
+        since = f"{head.at:%Y-%m-%d %H:%M:%S}" if head.at else "unknown time".ljust(19)
+        reason = head.reason or "unknown reason"
+        print(f"{head.interval.label}  {head.seq:>3}  {since}  {head.partition.short}  {reason}")

@@ -29,6 +29,7 @@ _ROOMS = {
     "data": _Room("recflow.cli.days", "What is kept of each day, and why."),
     "sample-data": _Room("recflow.cli.data", "Generate a shop with planted faults."),
     "shuffle-grades": _Room("recflow.cli.data", "Copy judged pairs with one day's grades on the wrong products."),
+    "quarantine": _Room("recflow.cli.quarantine", "Show what refuses a day's rows, and release rows or the day."),
     "release": _Room("recflow.cli.release", "Advance, approve, abort, roll back and show releases."),
     "adopt": _Room("recflow.cli.release", "Make the model that serves today the first stable."),
     "watch": _Room("recflow.cli.release", "Probe what serves now; a breach rolls back."),

@@ -77,8 +77,8 @@ def plan(
 
 def _plan(recipe: Recipe, *, short: bool = False, change: bool = False) -> list[str]:
     """The lines of an experiment that would start now; `short`: without each guardrail's."""
-    from recflow.experiments.forecast import plan_lines
     from recflow.experiments.planning import plan_online
+    from recflow.experiments.power import plan_lines
     from recflow.experiments.traffic import read_traffic
     from recflow.wiring import build_services
 

@@ -18,8 +18,16 @@ from recflow.artifacts.ledger import (
     ReleaseState,
 )
 from recflow.artifacts.refs import Ref
-from recflow.errors import BadConfiguration, TemporaryError
-from recflow.wiring import Services, adopt_package, advance_release, build_services, standstill_of, watch_recipe
+from recflow.errors import BadConfiguration, PermanentError, TemporaryError
+from recflow.wiring import (
+    Services,
+    adopt_package,
+    advance_release,
+    build_services,
+    replaced_since,
+    standstill_of,
+    watch_recipe,
+)
 
 app = typer.Typer(help="Advance, approve, abort, roll back and show releases.", no_args_is_help=True)
 
@@ -162,6 +170,8 @@ def status(recipe: RecipeName) -> None:
     recipe = _known(services, recipe)
     head = services.ledger.head(recipe)
     _say(recipe, head.state if head else LedgerState())
+    if head:
+        _say_replaced(services, recipe, head.state)
     if head and head.state.refused and (stop := standstill_of(services, services.recipe(recipe))):
         print(f"  {stop}")
     if head is None or head.state.release is None:
@@ -275,6 +285,21 @@ def _say(recipe: str, state: LedgerState) -> None:
         print(f"  frozen: {state.frozen}")
     if state.refused:
         _say_refused(state.refused)
+
+
+def _say_replaced(services: Services, recipe: str, state: LedgerState) -> None:
+    """The days of what serves, and of what is to, that were delivered or made again since its data set was built."""
+    candidates = [state.release.candidate if state.release else None, state.waiting]
+    models = {model.version: model.checkpoint for model in (state.stable, *candidates) if model}
+    for version, checkpoint in models.items():
+        try:
+            heads = replaced_since(services, recipe, checkpoint) if checkpoint else []
+        except PermanentError as error:
+            print(f"  what {version} was trained on cannot be read: {error.what}")
+            continue
+        if heads:
+            days = ", ".join(head.interval.label for head in heads)
+            print(f"  {version} rests on older deliveries of {days} (recflow data history {recipe})")
 
 
 def _say_refused(refused: RefusedChange) -> None:

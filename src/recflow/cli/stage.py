@@ -43,12 +43,14 @@ def stage(
     call = StageCall(name, plan, day_interval(interval, plan.schedule.timezone), _read_inputs(inputs), fresh)
     try:
         ref = run_rank(services, call, publish=process_rank() == 0)
+        if ref is not None:
+            finish_stage(services, call, ref)
     except RecflowError as error:
         _leave_word(error, out.with_name("error.json"))
         raise
     if ref is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(finish_stage(services, call, ref).model_dump_json(indent=1) + "\n")
+        out.write_text(ref.model_dump_json(indent=1) + "\n")
         print(ref.uri)
 
 

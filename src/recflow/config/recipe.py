@@ -65,6 +65,13 @@ class ScheduleSection(Frozen):
         le=168,
         description="Hours that a stage may take; a training goes on from its saved state when its task is cleared.",
     )
+    lookback_days: int = Field(
+        default=7,
+        ge=0,
+        le=365,
+        description="Days before the run's own whose source is looked at again; what was delivered anew is validated"
+        " anew. 0: none.",
+    )
     closed_weekdays: tuple[Weekday, ...] = Field(default=(), max_length=6)
     closed: tuple[Closed, ...] = Field(default=(), description="Holidays and other days without events.")
 

@@ -19,7 +19,20 @@ _OUTLIER_FACTOR = 10
 _MAX_QUERY_CHARACTERS = 512
 _MAX_POSITION = 100_000  # above it are the marks that some shops write for "none"
 
-_MAX_VALUE = 1e12  # the largest bound a recipe may set; a partition's float32 would make 1e308 infinite
+MAX_VALUE = 1e12  # the largest bound a recipe may set; a partition's float32 would make 1e308 infinite
+
+# What no partition can hold: a row that breaks one of these is never released from quarantine.
+NEVER_RELEASED = (
+    "record_whole",
+    *(f"{name}_present" for name in ("event_id", "kind", "query", "item_id", "request_id", "user_key")),
+    "item_known",
+    "kind_known",
+    *(f"{name}_is_a_number" for name in ("value", "grade", "position")),
+    "at_is_a_time",
+    "grade_0_to_3",
+    "position_from_1",
+    "value_within_reach",
+)
 
 _JUDGED = ("judgement",)
 _SHOWN = ("impression",)
@@ -48,7 +61,7 @@ def day_facts(engine: Engine, rows: Table, recipe: Recipe) -> DayFacts:
     """The facts of a day's typed rows."""
     counted = engine.fetch(rows.group_by("kind").aggregate(rows=rows.count())).to_pydict()
     largest = {kind.name: kind.max_value for kind in recipe.acts if kind.max_value}
-    largest |= dict.fromkeys(recipe.data.other_kinds, _MAX_VALUE)
+    largest |= dict.fromkeys(recipe.data.other_kinds, MAX_VALUE)
     possible = {
         name: when((rows.kind == name) & (rows.value > 0) & (rows.value <= limit), rows.value)
         for name, limit in largest.items()
@@ -193,7 +206,7 @@ def _value_checks(facts: DayFacts, kinds: Sequence[OutcomeKind], others: Sequenc
         name = kind.name
         yield _between(f"{name}_value_at_most", "value", None, kind.max_value, (name,))
     for name, usual in facts.usual_values.items():
-        yield _between(f"{name}_value_typical", "value", None, min(usual, _MAX_VALUE), (name,), "warning")
+        yield _between(f"{name}_value_typical", "value", None, min(usual, MAX_VALUE), (name,), "warning")
     without = (*_JUDGED, *_SHOWN, *(kind.name for kind in kinds if not kind.max_value))
-    yield _between("value_within_reach", "value", None, _MAX_VALUE, (*without, *others))
+    yield _between("value_within_reach", "value", None, MAX_VALUE, (*without, *others))
     yield _between("value_where_one_belongs", "value", None, 0, without, "warning")

@@ -14,6 +14,7 @@ from typing import Any
 from recflow.artifacts.cleaning import RuleReport
 from recflow.config.sections.cleaning import CleaningSection
 from recflow.config.sections.data import DataSection
+from recflow.data.refusals import Refusal
 from recflow.data.rows import CARRIED, COLUMNS, DAMAGE, FREE, IDS, NUMBERS, OF_PEOPLE, PLACE
 from recflow.domain.free_text import MASK, TextRule, report, rules_for_catalogue, rules_for_people
 from recflow.engine import Engine, Table, Value
@@ -42,7 +43,7 @@ _TYPED = {**dict.fromkeys(NUMBERS, "numbers"), "at": "ISO 8601 times"}
 class Cleaned:
     """Typed rows, each with the place it was delivered at, counts of what was merged and mended, and by which rule.
 
-    `at` is in UTC without saying so, numbers are float64.
+    `at` is in UTC without saying so, numbers are float64. `refusals` are what speaks against the day as a whole.
     """
 
     rows: Table
@@ -50,27 +51,28 @@ class Cleaned:
     duplicates: int
     mended: Mapping[str, int]
     rules: tuple[RuleReport, ...]
+    refusals: tuple[Refusal, ...]
 
 
 def clean(engine: Engine, delivered: Table, label: str, section: DataSection) -> Cleaned:
     """Typed, de-duplicated rows of the day `label`.
 
-    Raises BadData for an empty day, a missing column, a column of another type and too many duplicates.
+    Raises BadData for an empty day and a missing column: then nothing can be told of its rows.
     """
     rows_in = engine.count(delivered)
     _refuse_empty(delivered, rows_in, label)
     whole_rows = delivered.filter(delivered.damage.isnull())
     again = engine.keep(_told_again(whole_rows, section))
     duplicates = engine.count(again)
-    _refuse_replay(duplicates, rows_in, label, section.max_duplicate_share)
     typed = engine.keep(_typed(delivered.anti_join(again, PLACE), section.cleaning))
     counts = _counts(engine, typed)
-    for name, expected in _TYPED.items():
-        _refuse_other_type(engine, delivered, typed, name, label, expected, counts)
+    refusals = [_replayed(duplicates, rows_in, label, section.max_duplicate_share)]
+    refusals += [_other_type(engine, delivered, typed, name, label, counts) for name in _TYPED]
     mended = {name: counts[f"mended_{name}"] for name in FREE}
     names = dict.fromkeys(rule.name for rules in _rules(section.cleaning).values() for rule in rules)
     rules = tuple(_rule_report(engine, delivered, typed, name, counts) for name in names)
-    return Cleaned(typed.select(*PLACE, *COLUMNS, DAMAGE, *CARRIED), rows_in, duplicates, mended, rules)
+    found = tuple(refusal for refusal in refusals if refusal)
+    return Cleaned(typed.select(*PLACE, *COLUMNS, DAMAGE, *CARRIED), rows_in, duplicates, mended, rules, found)
 
 
 def as_kept(delivered: Table, cleaning: CleaningSection) -> Table:
@@ -122,14 +124,16 @@ def _columns(names: list[str]) -> str:
     return f"the column {names[0]}" if len(names) == 1 else f"{len(names)} columns"
 
 
-def _refuse_replay(duplicates: int, rows: int, label: str, max_share: float) -> None:
-    if duplicates > max_share * rows:
-        raise BadData(
-            f"{label} repeats {duplicates} of {rows} rows",
-            expected=f"at most {max_share:.0%} exact duplicates",
-            seen=f"{duplicates / rows:.0%}",
-            action="look for a feed that was replayed or joined twice, mend it, then clear the task",
-        )
+def _replayed(duplicates: int, rows: int, label: str, max_share: float) -> Refusal | None:
+    if duplicates <= max_share * rows:
+        return None
+    error = BadData(
+        f"{label} repeats {duplicates} of {rows} rows",
+        expected=f"at most {max_share:.0%} exact duplicates",
+        seen=f"{duplicates / rows:.0%}",
+        action="look for a feed that was replayed or joined twice, mend it, then clear the task",
+    )
+    return Refusal("duplicates", error)
 
 
 def _rules(cleaning: CleaningSection) -> dict[str, tuple[TextRule, ...]]:
@@ -183,19 +187,21 @@ def _counts(engine: Engine, typed: Table) -> dict[str, int]:
     return {name: int(count) for name, count in engine.fetch(sums).to_pylist()[0].items()}
 
 
-def _refuse_other_type(
-    engine: Engine, delivered: Table, typed: Table, name: str, label: str, expected: str, counts: Mapping[str, int]
-) -> None:
+def _other_type(
+    engine: Engine, delivered: Table, typed: Table, name: str, label: str, counts: Mapping[str, int]
+) -> Refusal | None:
     given, unreadable = counts[f"given_{name}"], counts[f"unreadable_{name}"]
-    if given and unreadable / given > _MAX_UNREADABLE_SHARE:
-        raise BadData(
-            f"the column {name} of {label} is of another type",
-            expected=expected,
-            seen=f"{unreadable} of {given} values such as {str(_example(engine, delivered, typed, name))[:40]!r}",
-        )
+    if not given or unreadable / given <= _MAX_UNREADABLE_SHARE:
+        return None
+    error = BadData(
+        f"the column {name} of {label} is of another type",
+        expected=_TYPED[name],
+        seen=f"{unreadable} of {given} values such as {str(_example(engine, delivered, typed, name))[:40]!r}",
+    )
+    return Refusal(f"{name}_of_another_type", error, acceptable=False)
 
 
 def _example(engine: Engine, delivered: Table, typed: Table, name: str) -> Any:
     unreadable = delivered.semi_join(typed.filter(typed[f"unreadable_{name}"]), PLACE)
     first = unreadable.order_by(list(PLACE)).limit(1)
-    return engine.fetch(first.select(name))[name][0].as_py()
+    return engine.fetch(first.select(example=told_of_nobody(first[name])))["example"][0].as_py()

@@ -2,8 +2,6 @@
 
 import logging
 import os
-import re
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,10 +12,10 @@ from typing import Any
 import pyarrow as pa
 
 from recflow.data.checks import Check
+from recflow.data.docs import copy_pages
 from recflow.errors import BadConfiguration, JudgeFailed
 
 EXAMPLES = 5
-_COUNTED_LOGO = re.compile(r"https://great-expectations-web-assets[^\"')]*")
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ class Judge:
 
 @contextmanager
 def open_judge(docs: Path) -> Iterator[Judge]:
-    """A judge whose Data Docs are in the folder `docs` at the end, static HTML."""
+    """A judge whose Data Docs are in the folder `docs` at the end: HTML that stands alone."""
     # Imported beside Airflow it prints hundreds of lines about its own decorators; and it would tell its makers of use.
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
@@ -80,16 +78,7 @@ def open_judge(docs: Path) -> Iterator[Judge]:
         context = gx.get_context(mode="file", project_root_dir=scratch)
         context.variables.progress_bars = ProgressBarsConfig(globally=False)
         yield Judge(context)
-        shutil.copytree(Path(scratch) / "gx" / "uncommitted" / "data_docs" / "local_site", docs)
-    _keep_at_home(docs)
-
-
-def _keep_at_home(docs: Path) -> None:
-    """Point the pages' logo, by which each reader's visit would be counted elsewhere, at the copy beside them."""
-    for page in docs.rglob("*.html"):
-        root = "../" * (len(page.relative_to(docs).parts) - 1)
-        text = page.read_text(encoding="utf-8")
-        page.write_text(_COUNTED_LOGO.sub(f"{root}static/images/logo-long.png", text), encoding="utf-8")
+        copy_pages(Path(scratch) / "gx" / "uncommitted" / "data_docs" / "local_site", docs)
 
 
 def _expectation(check: Check, rows: pa.Table, notes: str) -> Any:

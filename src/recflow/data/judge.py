@@ -18,7 +18,7 @@ from recflow.data.checks import Check
 from recflow.data.expectations import EXAMPLES, Found, Judge, open_judge
 from recflow.data.rows import PLACE
 from recflow.engine import CannotCompute, Engine, Table, Value
-from recflow.engine.expressions import constant, first_of_each, sorted_texts, when
+from recflow.engine.expressions import constant, first_of_each, when
 from recflow.errors import BadConfiguration, JudgeFailed
 
 # Great Expectations holds a day in memory as pandas, and takes 0.4 ms for each row that breaks a check.
@@ -51,10 +51,10 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Results in the order of the checks, and the rows that blocking checks refuse: their places and `reasons`."""
+    """Results in the order of the checks, and what blocking checks refuse: a row's place and one `reason` a row."""
 
     results: tuple[CheckResult, ...]
-    refused: Table
+    broken: Table
 
 
 def judge(
@@ -93,7 +93,7 @@ def _row_by_row(engine: Engine, rows: Table, checks: Sequence[Check], title: str
         for check, result in zip(checks, found, strict=True)
         if check.severity == "blocking"
     ]
-    return Verdict(results, engine.keep(_reasons(engine.load(pa.concat_tables([_NO_REASON, *broken])))))
+    return Verdict(results, engine.load(pa.concat_tables([_NO_REASON, *broken])))
 
 
 def _repeat(check: Check, result: Found) -> pa.Array:
@@ -113,10 +113,6 @@ def _result(check: Check, found: Found, broken: int) -> CheckResult:
     )
 
 
-def _reasons(broken: Table) -> Table:
-    return broken.group_by(list(PLACE)).aggregate(reasons=sorted_texts(broken.reason))
-
-
 def _by_expressions(engine: Engine, rows: Table, checks: Sequence[Check], title: str, judge_of_rows: Judge) -> Verdict:
     _refuse_untold(checks)
     of_rows = [check for check in checks if offending.tells_rows(check)]
@@ -133,7 +129,7 @@ def _by_expressions(engine: Engine, rows: Table, checks: Sequence[Check], title:
     refusing = [check for check in of_rows if check.severity == "blocking" and results[check.name].broken]
     reasons = [_offenders(table, check).select(*PLACE, reason=constant(check.name)) for check in refusing]
     reasons = reasons or [engine.load(_NO_REASON)]
-    return Verdict(tuple(results[check.name] for check in checks), engine.keep(_reasons(_union(reasons))))
+    return Verdict(tuple(results[check.name] for check in checks), engine.keep(_union(reasons)))
 
 
 def _refuse_untold(checks: Sequence[Check]) -> None:

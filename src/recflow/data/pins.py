@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import median
 
 from recflow.artifacts.manifests import Interval
-from recflow.artifacts.refs import Ref, RefKind
+from recflow.artifacts.refs import Numbers, Ref, RefKind
 from recflow.config.recipe import Recipe
 from recflow.data.heads import HeadHistory
 from recflow.data.sources import Delivery, Source, open_source, source_uri
@@ -22,13 +22,18 @@ def pin_source(
     """A reference to the interval's events: where the source is, the digest of the raw bytes.
 
     `root` is where relative source paths start. `numbers` has `usual_rows`, the median of the rows delivered on the
-    seven days before (absent without any); it is no part of the digest, so that a rerun finds its partition again.
+    seven days before (absent without any), and `events` and `stamp`, by which a later look tells whether the day was
+    delivered again; they are no part of the digest, so that a rerun finds its partition again.
     """
     uri = source_uri(recipe, root)
-    digest = open_source(recipe, uri, events).fingerprint(interval)
+    source = open_source(recipe, uri, events)
+    stamp, found = source.stamp(interval), source.fingerprint(interval)
     before = islice(heads.newest_first(interval.start), _USUAL_DAYS)
     rows = [count for head in before if isinstance(count := head.partition.numbers.get("rows_in"), int)]
-    return Ref(kind=RefKind.SOURCE, uri=uri, digest=digest, numbers={"usual_rows": median(rows)} if rows else {})
+    usual: Numbers = {"usual_rows": median(rows)} if rows else {}
+    return Ref(
+        kind=RefKind.SOURCE, uri=uri, digest=found.digest, numbers={**usual, "events": found.events, "stamp": stamp}
+    )
 
 
 def deliver_pinned(source: Source, pinned: Ref, interval: Interval, folder: Path) -> Delivery:
@@ -36,7 +41,7 @@ def deliver_pinned(source: Source, pinned: Ref, interval: Interval, folder: Path
     try:
         delivery = source.deliver(interval, folder)
     except BadData:
-        _refuse_changed(source.fingerprint(interval), pinned, interval)
+        _refuse_changed(source.fingerprint(interval).digest, pinned, interval)
         raise
     _refuse_changed(delivery.digest, pinned, interval)
     return delivery

@@ -20,7 +20,9 @@ PLACE = ("source_file", "source_row")
 DAMAGE = "damage"
 
 # As delivered: every value is the text that the source gave, null where it gave none. quarantine.parquet holds such
-# rows with their PLACE, DAMAGE and `reasons`, a list of the names of the checks they broke.
+# rows with their PLACE, DAMAGE, `reasons`, a list of the names of the checks they broke, and `releasable`: whether a
+# partition could hold them, should a person release them.
+QUARANTINE = "quarantine.parquet"
 DELIVERED = pa.schema([(name, pa.string()) for name in (*COLUMNS, *CARRIED)])
 
 # `kind` is judgement, impression, an outcome that the recipe names or one of its `data.other_kinds`. `position` counts

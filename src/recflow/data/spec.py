@@ -5,10 +5,13 @@ from recflow.stages import StageSpec
 
 VALIDATE_PARTITION = StageSpec(
     name="validate_partition",
-    version=3,
+    version=4,
     kind=RefKind.PARTITION,
     sections=("data", "outcomes", "labels.attribution_minutes"),
     inputs=("source",),
+    heavy=True,
+    optional=("released",),
+    refused=RefKind.REFUSAL,
 )
 BUILD_DATASET = StageSpec(
     name="build_dataset",
@@ -16,4 +19,5 @@ BUILD_DATASET = StageSpec(
     kind=RefKind.DATASET,
     sections=("outcomes", "labels", "split"),
     inputs=("parent", "partitions"),
+    heavy=True,
 )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
+from recflow.data.refusals import Refusal
 from recflow.data.rows import PLACE
 from recflow.engine import Engine, Table
 from recflow.engine.expressions import hour
@@ -66,20 +67,22 @@ def _counted(engine: Engine, rows: Table, column: str, bad: Mapping[Any, Counter
             yield Counted(column, name, count, reasons.total(), next((top for top, _ in reasons.most_common(1)), ""))
 
 
-def refuse_systematic_loss(counts: Sequence[Counted], rows: int, label: str) -> None:
-    """BadData when nearly all rows of a value are in quarantine, which names what would mend it.
+def systematic_loss(counts: Sequence[Counted], rows: int, label: str) -> Refusal | None:
+    """The refusal of a day that has nearly all rows of a value in quarantine, which names what would mend it.
 
     `counts` is what `count_loss` gives, `rows` is what the whole day has.
     """
     found = sorted(_systematic(counts, rows), key=lambda group: -group.quarantined)
-    if found:
-        worst = found[0]
-        raise BadData(
-            f"{label} loses {worst.quarantined} of {worst.rows} rows with {worst.column} {worst.value}",
-            expected="bad rows here and there",
-            seen="; ".join(f"{group.column} {group.value}: {group.reason} {group.quarantined}" for group in found[:5]),
-            action=_mend(worst, counts),
-        )
+    if not found:
+        return None
+    worst = found[0]
+    error = BadData(
+        f"{label} loses {worst.quarantined} of {worst.rows} rows with {worst.column} {worst.value}",
+        expected="bad rows here and there",
+        seen="; ".join(f"{group.column} {group.value}: {group.reason} {group.quarantined}" for group in found[:5]),
+        action=_mend(worst, counts),
+    )
+    return Refusal("systematic_loss", error)
 
 
 def _systematic(counts: Sequence[Counted], rows: int) -> Iterator[Counted]:

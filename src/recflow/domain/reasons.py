@@ -14,3 +14,14 @@ def refuse_long(reason: str, where: str, error: type[PermanentError]) -> None:
             seen=f"{len(reason):,}",
             action="say it in short, and where the rest can be read",
         )
+
+
+def refuse_unreadable(text: str, what: str, error: type[PermanentError]) -> None:
+    """`error` for a text of a person that is empty, or has signs that a terminal would obey instead of showing."""
+    if not text.strip() or not text.isprintable():
+        raise error(
+            f"{what} cannot be shown",
+            expected="one line of text",
+            seen=ascii(text[:80]) if text.strip() else "nothing",
+            action=f"say {what} in plain words on one line",
+        )

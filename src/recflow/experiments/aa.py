@@ -9,7 +9,7 @@ from recflow.artifacts.frozen import Frozen
 from recflow.experiments.evidence import Evidence
 from recflow.experiments.gate import judge_online
 from recflow.experiments.group_sequential import look_users
-from recflow.experiments.planning import OnlinePlan, noise_of
+from recflow.experiments.planning import OnlinePlan, coefficient_of_variation
 from recflow.experiments.sample_ratio import sample_ratio_p
 from recflow.experiments.sequential import ConfidenceSequence
 
@@ -85,7 +85,7 @@ def _judged(plan: OnlinePlan) -> tuple[str, ...]:
 
 
 def _noise(plan: OnlinePlan, evidence: Evidence, name: str) -> MetricNoise:
-    noise = noise_of(evidence, plan, name)
+    noise = coefficient_of_variation(evidence, plan, name)
     if noise is None:
         return MetricNoise(metric=name, relative_error=None, margin=None)
     error = 2 * noise / evidence.users**0.5

@@ -37,7 +37,7 @@ class Design:
 
 
 @dataclass(frozen=True)
-class Heavy:
+class HeavyUnit:
     """One of the units with the most searches of an experiment, and its share of its arm's searches."""
 
     user_key: str
@@ -69,7 +69,7 @@ class Evidence:
     searches: Mapping[Arm, int] = field(default_factory=dict)
     in_both: int = 0
     programs: Mapping[Arm, int] = field(default_factory=dict)
-    heaviest: tuple[Heavy, ...] = ()
+    heaviest: tuple[HeavyUnit, ...] = ()
     matched: int = 0
     unmatched: Mapping[str, int] = field(default_factory=dict)
     collisions: int = 0

@@ -19,9 +19,9 @@ from recflow.config.recipe import Recipe
 from recflow.config.sections.gate import OnlineGateSection
 from recflow.experiments.evidence import Design, Evidence
 from recflow.experiments.planning import OnlinePlan, plan_online
-from recflow.experiments.ratio import Pair
+from recflow.experiments.ratio import ArmEstimates
 from recflow.experiments.readers import read_evidence
-from recflow.experiments.rules import judge_guardrail, judge_slice, judge_success, pair_of, unreported
+from recflow.experiments.rules import estimate_arms, judge_guardrail, judge_slice, judge_success, unreported
 from recflow.experiments.sample_ratio import sample_ratio_p
 from recflow.experiments.traffic import read_traffic
 from recflow.protocols import EventLog
@@ -73,9 +73,9 @@ def judge_online(plan: OnlinePlan, evidence: Evidence) -> Decision:
     section, told = plan.section, _told(plan.section, evidence)
     if hold := _reason_to_hold(section, evidence, told[0]):
         return _held(hold, told)
-    pairs = {name: pair_of(plan, evidence, name) for name in _metrics(section)}
-    parts: dict[str, Pair] = {
-        part.name: pair_of(plan, evidence, section.success_metric, part.name) for part in section.slices
+    pairs = {name: estimate_arms(plan, evidence, name) for name in _metrics(section)}
+    parts: dict[str, ArmEstimates] = {
+        part.name: estimate_arms(plan, evidence, section.success_metric, part.name) for part in section.slices
     }
     success = pairs[section.success_metric]
     if success.events < section.min_events_per_arm or min(success.treatment.users, success.control.users) < 2:
@@ -96,7 +96,7 @@ def _metrics(section: OnlineGateSection) -> tuple[str, ...]:
     return section.success_metric, *(rule.metric for rule in section.guardrails)
 
 
-def _not_a_number(pairs: Mapping[str, Pair]) -> tuple[str, ...]:
+def _not_a_number(pairs: Mapping[str, ArmEstimates]) -> tuple[str, ...]:
     """What more than one user an arm took part in, and is still no number."""
     return tuple(
         name for name, pair in pairs.items() if pair.treatment.known and pair.control.known and not pair.finite

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from recflow.config.sections.outcomes import OutcomeMetric
 from recflow.experiments.evidence import Evidence, Totals
-from recflow.experiments.ratio import Pair, estimate, explain, weights, winsorise
+from recflow.experiments.ratio import ArmEstimates, covariate_prediction, estimate, winsor_weights, winsorise
 
 SLOW_SHARE = 0.05
 FALLBACK_FLOOR = 0.005
@@ -13,7 +13,7 @@ _SERVING = {"fallback_rate": "fallbacks", "p95_ms": "slow"}
 Values = NDArray[np.float64]
 
 
-def measure(evidence: Evidence, metric: OutcomeMetric | str, quantile: float, *, part: str = "") -> Pair:
+def measure(evidence: Evidence, metric: OutcomeMetric | str, quantile: float, *, part: str = "") -> ArmEstimates:
     """A metric in both arms, of all searches or of those in the slice `part`; users outside it do not count.
 
     Both arms are cut at one bound: a unit's weight where it has more searches than the quantile of them, then its
@@ -26,13 +26,13 @@ def measure(evidence: Evidence, metric: OutcomeMetric | str, quantile: float, *,
         above, below = _cut(totals, metric, quantile, evidence.users)
         above, below, treated = above[inside], below[inside], evidence.treated[inside]
         earlier = None if isinstance(metric, str) else _earlier(evidence.before, metric, quantile, evidence.users)
-        explained = None if earlier is None else explain(above, below, earlier[inside])
+        predicted = None if earlier is None else covariate_prediction(above, below, earlier[inside])
         events = winsorise(_column(totals, _events(metric), evidence.users)[inside], quantile)
         arms = (
-            estimate(above[arm], below[arm], None if explained is None else explained[arm], float(events[arm].sum()))
+            estimate(above[arm], below[arm], None if predicted is None else predicted[arm], float(events[arm].sum()))
             for arm in (treated, ~treated)
         )
-        return Pair(*arms)
+        return ArmEstimates(*arms)
 
 
 def _events(metric: OutcomeMetric | str) -> str:
@@ -49,7 +49,7 @@ def _cut(totals: Totals, metric: OutcomeMetric | str, quantile: float, users: in
     name = _SERVING[metric] if isinstance(metric, str) else f"{metric.of}:{metric.kind}"
     if not isinstance(metric, str) and metric.per == "user":
         return winsorise(_column(totals, name, users), quantile), np.ones(users)
-    weight = weights(searches, quantile)
+    weight = winsor_weights(searches, quantile)
     return winsorise(_column(totals, name, users) * weight, quantile), searches * weight
 
 

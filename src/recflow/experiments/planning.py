@@ -37,7 +37,7 @@ class Traffic:
 
 
 @dataclass(frozen=True)
-class Mode:
+class GuardrailMode:
     """How a guardrail is judged; `why` for people. None as its name: known at the first look at `mode_users`."""
 
     name: Literal["shown_to_hold", "not_shown_worse"] | None
@@ -58,7 +58,7 @@ class OnlinePlan:
     kind: Kind
     planned_users: int
     harm_users: int
-    modes: Mapping[str, Mode]
+    modes: Mapping[str, GuardrailMode]
     noise: Mapping[str, float] = field(default_factory=dict)
     users_an_hour: float | None = None
 
@@ -104,7 +104,7 @@ class OnlinePlan:
         if evidence.users < self.mode_users or all(mode.name for mode in self.modes.values()):
             return self
         first = evidence.first(self.mode_users)
-        noise = {rule.metric: noise_of(first, self, rule.metric) for rule in self.section.guardrails}
+        noise = {rule.metric: coefficient_of_variation(first, self, rule.metric) for rule in self.section.guardrails}
         chosen = {
             rule.metric: _mode(rule, noise[rule.metric], self) for rule in self.section.guardrails
             if self.modes[rule.metric].name is None
@@ -122,7 +122,9 @@ def plan_online(
     noise: dict[str, float] = {}
     if traffic and traffic.users:
         names = (metric.name for metric in outcomes.metrics)
-        noise = {name: seen for name in names if (seen := noise_of(traffic.sample, plan, name)) is not None}
+        noise = {
+            name: seen for name in names if (seen := coefficient_of_variation(traffic.sample, plan, name)) is not None
+        }
     if section.planned_users is None and noise:
         users = max(_FEWEST_USERS, min(users, _needed(section, kind, noise, users)))
     plan = replace(
@@ -135,7 +137,7 @@ def plan_online(
     return replace(plan, modes={rule.metric: _planned_mode(rule, plan) for rule in section.guardrails})
 
 
-def noise_of(evidence: Evidence, plan: OnlinePlan, name: str) -> float | None:
+def coefficient_of_variation(evidence: Evidence, plan: OnlinePlan, name: str) -> float | None:
     """A metric's standard deviation a user over its mean, both arms together; None where there is nothing to see."""
     together = replace(evidence, treated=np.zeros(evidence.users, dtype=np.bool_))
     seen = measure(together, plan.made_of(name), plan.section.winsorise_quantile).control
@@ -166,22 +168,24 @@ def _needed(section: OnlineGateSection, kind: Kind, noise: Mapping[str, float], 
     return max(needed)
 
 
-def _planned_mode(rule: Guardrail, plan: OnlinePlan) -> Mode:
+def _planned_mode(rule: Guardrail, plan: OnlinePlan) -> GuardrailMode:
     if rule.mode != "auto":
-        return Mode(rule.mode, "as the recipe says")
+        return GuardrailMode(rule.mode, "as the recipe says")
     if rule.metric in SERVING_METRICS:
-        return Mode("shown_to_hold", "made of every search")
+        return GuardrailMode("shown_to_hold", "made of every search")
     if plan.users_an_hour is None:
-        return Mode(None, f"chosen by both arms together at {plan.mode_users:,} users: there is no earlier traffic")
+        return GuardrailMode(
+            None, f"chosen by both arms together at {plan.mode_users:,} users: there is no earlier traffic"
+        )
     return _mode(rule, plan.noise.get(rule.metric), plan)
 
 
-def _mode(rule: Guardrail, noise: float | None, plan: OnlinePlan) -> Mode:
+def _mode(rule: Guardrail, noise: float | None, plan: OnlinePlan) -> GuardrailMode:
     if noise is None:
-        return Mode("not_shown_worse", "nobody has reported it yet")
+        return GuardrailMode("not_shown_worse", "nobody has reported it yet")
     needed = users_to_show(noise, rule.max_relative_drop, plan.section.alpha)
     if needed <= plan.planned_users:
-        return Mode("shown_to_hold", f"{needed:,} users can show the margin of {rule.max_relative_drop:.0%}")
-    return Mode(
+        return GuardrailMode("shown_to_hold", f"{needed:,} users can show the margin of {rule.max_relative_drop:.0%}")
+    return GuardrailMode(
         "not_shown_worse", f"{needed:,} users would be needed to show the margin of {rule.max_relative_drop:.0%}"
     )

@@ -32,7 +32,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Pair:
+class ArmEstimates:
     """A metric in both arms."""
 
     treatment: Estimate
@@ -65,23 +65,23 @@ class Contrast:
     users: int
 
 
-def estimate(numerators: Totals, denominators: Totals, explained: Totals | None = None, events: float = 0) -> Estimate:
+def estimate(numerators: Totals, denominators: Totals, predicted: Totals | None = None, events: float = 0) -> Estimate:
     """The ratio of an arm's user totals.
 
-    `explained` is the part of each user's residual that covariates foretell, about 0 over both arms.
+    `predicted` is the part of each user's residual that covariates predict, about 0 over both arms.
     """
     users, shown = len(numerators), float(denominators.sum())
     if users < 2 or shown == 0:
         return Estimate(0.0, 0.0, math.inf, users, 0.0, known=False)
     value = float(numerators.sum()) / shown
     residuals = (numerators - value * denominators) / (shown / users)
-    shift = 0.0 if explained is None else float(explained.mean())
-    left = residuals if explained is None else residuals - explained
+    shift = 0.0 if predicted is None else float(predicted.mean())
+    left = residuals if predicted is None else residuals - predicted
     return Estimate(value, value - shift, float(left.var(ddof=1)) / users, users, events)
 
 
-def explain(numerators: Totals, denominators: Totals, covariates: Totals) -> Totals | None:
-    """What the covariates (users by columns) foretell of each user's residual over both arms; None where nothing.
+def covariate_prediction(numerators: Totals, denominators: Totals, covariates: Totals) -> Totals | None:
+    """What the covariates (users by columns) predict of each user's residual over both arms; None where nothing.
 
     Columns that are constant, not finite or made of others add nothing.
     """
@@ -97,8 +97,8 @@ def explain(numerators: Totals, denominators: Totals, covariates: Totals) -> Tot
     moments, shared = columns.T @ columns, columns.T @ residuals
     if not (np.isfinite(moments).all() and np.isfinite(shared).all()):
         return None
-    explained: Totals = columns @ (np.linalg.pinv(moments, rcond=1e-9, hermitian=True) @ shared)
-    return explained
+    predicted: Totals = columns @ (np.linalg.pinv(moments, rcond=1e-9, hermitian=True) @ shared)
+    return predicted
 
 
 def contrast(treatment: Estimate, control: Estimate, factor: float = 1.0) -> Contrast:
@@ -117,7 +117,7 @@ def winsorise(totals: Totals, quantile: float) -> Totals:
     return totals if bound is None else np.minimum(totals, bound)
 
 
-def weights(searches: Totals, quantile: float) -> Totals:
+def winsor_weights(searches: Totals, quantile: float) -> Totals:
     """How much of each unit counts: 1, less for those with more searches than the quantile, as if they had so many."""
     bound = _bound(searches, quantile)
     return np.ones(len(searches)) if bound is None else bound / np.maximum(searches, bound)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from recflow.artifacts.events import Arm, Fallback
 from recflow.config.sections.gate import OnlineSlice
 from recflow.domain.matching import microseconds, moment
-from recflow.experiments.evidence import Design, Evidence, Heavy, Totals
+from recflow.experiments.evidence import Design, Evidence, HeavyUnit, Totals
 from recflow.protocols import EventLog
 
 # Latencies are read to a thousandth of themselves.
@@ -237,13 +237,13 @@ class _Look:
             self._ask(_HEAD)
         return self._totals(_SLICES[part.name].format(items=part.items))
 
-    def _heaviest(self) -> tuple[Heavy, ...]:
+    def _heaviest(self) -> tuple[HeavyUnit, ...]:
         found = self._ask(_HEAVY).fetchall()
         users, firsts = [user for user, *_ in found], [moment(first) for _, first, *_ in found]
         keys = dict(self._ask(_KEYS, users=users, firsts=firsts).fetchall())
         of_arm = [self._searched[self._treated == treated].sum() for treated in (False, True)]
         return tuple(
-            Heavy(keys.get(user, ""), _arm(treated), searches, searches / int(of_arm[treated]), program)
+            HeavyUnit(keys.get(user, ""), _arm(treated), searches, searches / int(of_arm[treated]), program)
             for user, _, treated, searches, program in found
         )
 

@@ -5,11 +5,11 @@ import math
 from recflow.artifacts.decisions import Finding
 from recflow.artifacts.events import Arm
 from recflow.artifacts.frozen import Frozen
-from recflow.experiments.evidence import Evidence, Heavy
+from recflow.experiments.evidence import Evidence, HeavyUnit
 from recflow.experiments.gate import judge_online
 from recflow.experiments.planning import OnlinePlan
 from recflow.experiments.ratio import Estimate
-from recflow.experiments.rules import pair_of, relative
+from recflow.experiments.rules import estimate_arms, relative_difference
 from recflow.experiments.sequential import ConfidenceSequence
 
 
@@ -41,16 +41,16 @@ class ExperimentReport(Frozen):
     relative_high: float | None
     findings: tuple[Finding, ...] = ()
     held: str = ""
-    heaviest: tuple[Heavy, ...] = ()
+    heaviest: tuple[HeavyUnit, ...] = ()
     collisions: int = 0
 
 
 def summarise(plan: OnlinePlan, evidence: Evidence) -> ExperimentReport | None:
     """The report of the evidence so far; None before each arm has two users."""
-    pair = pair_of(plan, evidence, plan.section.success_metric)
+    pair = estimate_arms(plan, evidence, plan.section.success_metric)
     if not (pair.treatment.known and pair.control.known):
         return None
-    _, low, high = relative(plan, pair)
+    _, low, high = relative_difference(plan, pair)
     decision = judge_online(plan, evidence)
     return ExperimentReport(
         metric=plan.section.success_metric,
@@ -101,6 +101,6 @@ def _number(value: float | None, form: str = ".4f") -> str:
     return "no number" if value is None else format(value, form)
 
 
-def _heavy(unit: Heavy) -> str:
+def _heavy(unit: HeavyUnit) -> str:
     left_out = ", left out as a program" if unit.program else ""
     return f"{unit.user_key} {unit.searches:,} ({unit.share:.1%} of {unit.arm}{left_out})"

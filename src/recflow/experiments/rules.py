@@ -16,18 +16,18 @@ from recflow.experiments.evidence import Evidence
 from recflow.experiments.group_sequential import boundaries, look_users
 from recflow.experiments.metrics import FALLBACK_FLOOR, SLOW_SHARE, measure
 from recflow.experiments.planning import LOOKS_SHARE, MARGINS, SURE, OnlinePlan
-from recflow.experiments.ratio import Contrast, Pair, contrast
+from recflow.experiments.ratio import ArmEstimates, Contrast, contrast
 from recflow.experiments.sequential import ConfidenceSequence
 
 V = Verdict
 
 
-def pair_of(plan: OnlinePlan, evidence: Evidence, metric: str, part: str = "") -> Pair:
+def estimate_arms(plan: OnlinePlan, evidence: Evidence, metric: str, part: str = "") -> ArmEstimates:
     """A metric in both arms as the plan measures it."""
     return measure(evidence, plan.made_of(metric), plan.section.winsorise_quantile, part=part)
 
 
-def room(plan: OnlinePlan, metric: str, pair: Pair, margin: float) -> Contrast:
+def noninferiority(plan: OnlinePlan, metric: str, pair: ArmEstimates, margin: float) -> Contrast:
     """How far treatment is from being worse by the margin (a share of control): above 0 is inside it.
 
     p95 is judged by the share of searches slower than the limit, which must be at most 5 %. A rise of the fallback rate
@@ -46,7 +46,7 @@ def room(plan: OnlinePlan, metric: str, pair: Pair, margin: float) -> Contrast:
     return contrast(treatment, control, max(0.0, 1 - margin))
 
 
-def judge_success(plan: OnlinePlan, evidence: Evidence, pair: Pair) -> Finding:
+def judge_success(plan: OnlinePlan, evidence: Evidence, pair: ArmEstimates) -> Finding:
     """A refresh must be shown to hold the margin, a change to be better; each fails when shown to be worse at all."""
     name = plan.section.success_metric
     for users in look_users(plan.harm_users):
@@ -54,34 +54,36 @@ def judge_success(plan: OnlinePlan, evidence: Evidence, pair: Pair) -> Finding:
             said = f"is worse at the look for harm at {users:,} users"
             return _finding(plan, name, looked, V.FAIL, said, 0.0)
     margin = plan.section.max_relative_drop if plan.kind == "refresh" else 0.0
-    verdict = _at_any_look(plan, enough=room(plan, name, pair, margin), harm=room(plan, name, pair, 0.0))
+    verdict = _at_any_look(
+        plan, enough=noninferiority(plan, name, pair, margin), harm=noninferiority(plan, name, pair, 0.0)
+    )
     aim = f"margin {margin:.1%}" if margin else "must be better"
     return _finding(plan, name, pair, verdict, f"{_SAID[verdict]} ({aim})", margin)
 
 
-def _worse_at_look(plan: OnlinePlan, evidence: Evidence, users: int) -> Pair | None:
+def _worse_at_look(plan: OnlinePlan, evidence: Evidence, users: int) -> ArmEstimates | None:
     name = plan.section.success_metric
-    pair = pair_of(plan, evidence.first(users), name)
+    pair = estimate_arms(plan, evidence.first(users), name)
     if pair.events < plan.section.min_events_per_arm or not pair.finite:
         return None
     bound = boundaries(LOOKS_SHARE * plan.section.alpha)[look_users(plan.harm_users).index(users)]
-    seen = room(plan, name, pair, 0.0)
+    seen = noninferiority(plan, name, pair, 0.0)
     return pair if seen.difference < -bound * seen.standard_error else None
 
 
-def judge_slice(plan: OnlinePlan, part: str, pair: Pair) -> Finding:
+def judge_slice(plan: OnlinePlan, part: str, pair: ArmEstimates) -> Finding:
     """A slice of the success metric can stop a candidate, and need not be shown to hold."""
     name, least = plan.section.success_metric, plan.section.min_events_per_arm
     if pair.events < least:
         reason = f"{name} of {part} is not evaluated: {pair.events:.0f} events an arm, a look needs {least}"
         return Finding(rule=f"{name}:{part}", verdict=V.NOT_EVALUATED, reason=reason, blocking=False, n=pair.users)
-    harmed = _above(room(plan, name, pair, 0.0), plan.harm_alpha, plan) < 0
+    harmed = _above(noninferiority(plan, name, pair, 0.0), plan.harm_alpha, plan) < 0
     verdict = V.FAIL if harmed else V.PASS
     said = f"of {part} {'is worse' if harmed else 'is not shown to be worse'}"
     return _finding(plan, name, pair, verdict, said, 0.0).model_copy(update={"rule": f"{name}:{part}"})
 
 
-def judge_guardrail(plan: OnlinePlan, rule: Guardrail, evidence: Evidence, pair: Pair) -> Finding:
+def judge_guardrail(plan: OnlinePlan, rule: Guardrail, evidence: Evidence, pair: ArmEstimates) -> Finding:
     """A guardrail in its mode; one whose outcomes nobody reports is said to be so."""
     mode = plan.modes[rule.metric]
     if silent := unreported(plan, evidence, rule.metric):
@@ -94,13 +96,13 @@ def judge_guardrail(plan: OnlinePlan, rule: Guardrail, evidence: Evidence, pair:
     if rare:
         needs = f"a look needs {plan.section.min_events_per_arm}"
         return _undecided(rule, f"{rule.metric} is undecided: {pair.events:.0f} events an arm, {needs}", pair)
-    left = room(plan, rule.metric, pair, rule.max_relative_drop)
+    left = noninferiority(plan, rule.metric, pair, rule.max_relative_drop)
     verdict = _at_any_look(plan, enough=left, harm=left)
     said = f"{_SAID[verdict]} (margin {rule.max_relative_drop:.1%})"
     return _finding(plan, rule.metric, pair, verdict, said, rule.max_relative_drop)
 
 
-def _judge_once(plan: OnlinePlan, rule: Guardrail, evidence: Evidence, pair: Pair) -> Finding:
+def _judge_once(plan: OnlinePlan, rule: Guardrail, evidence: Evidence, pair: ArmEstimates) -> Finding:
     """At the planned end: not shown to be worse than control, and shown not to be worse by three margins.
 
     The second is what chooses the level of the first: three margins worse pass in one case of twenty, however rare
@@ -110,9 +112,9 @@ def _judge_once(plan: OnlinePlan, rule: Guardrail, evidence: Evidence, pair: Pai
     if evidence.users < planned:
         waits = f"{rule.metric} is judged once, at {planned:,} users ({evidence.users:,} so far)"
         return _undecided(rule, waits, pair)
-    pair = pair_of(plan, evidence.first(planned), rule.metric)
-    equal = room(plan, rule.metric, pair, 0.0)
-    far = room(plan, rule.metric, pair, MARGINS * rule.max_relative_drop)
+    pair = estimate_arms(plan, evidence.first(planned), rule.metric)
+    equal = noninferiority(plan, rule.metric, pair, 0.0)
+    far = noninferiority(plan, rule.metric, pair, MARGINS * rule.max_relative_drop)
     not_worse = equal.difference + NormalDist().inv_cdf(1 - plan.section.alpha) * equal.standard_error >= 0
     passed = not_worse and far.difference - SURE * far.standard_error > 0
     said = "is not shown to be worse" if passed else "may be worse, which keeps stable"
@@ -150,13 +152,13 @@ def _above(seen: Contrast, alpha: float, plan: OnlinePlan) -> float:
     return seen.difference + ConfidenceSequence(alpha, plan.planned_users).margin(seen.users, seen.standard_error)
 
 
-def _undecided(rule: Guardrail, reason: str, pair: Pair) -> Finding:
+def _undecided(rule: Guardrail, reason: str, pair: ArmEstimates) -> Finding:
     return Finding(rule=rule.metric, verdict=V.INCONCLUSIVE, reason=reason, limit=-rule.max_relative_drop, n=pair.users)
 
 
-def _finding(plan: OnlinePlan, metric: str, pair: Pair, verdict: Verdict, said: str, margin: float) -> Finding:
+def _finding(plan: OnlinePlan, metric: str, pair: ArmEstimates, verdict: Verdict, said: str, margin: float) -> Finding:
     """What was seen as it was, and the adjusted difference, which decides, with its interval."""
-    change, low, high = relative(plan, pair)
+    change, low, high = relative_difference(plan, pair)
     span = f", adjusted {change:+.1%} ({low:+.1%} … {high:+.1%})" if None not in (change, low, high) else ""
     seen = f"{pair.treatment.value:.4g} against {pair.control.value:.4g}"
     reason = f"{metric} {said}: {seen}{span}, {pair.users:,} users"
@@ -165,7 +167,7 @@ def _finding(plan: OnlinePlan, metric: str, pair: Pair, verdict: Verdict, said: 
     )
 
 
-def relative(plan: OnlinePlan, pair: Pair) -> tuple[float | None, float | None, float | None]:
+def relative_difference(plan: OnlinePlan, pair: ArmEstimates) -> tuple[float | None, float | None, float | None]:
     """The adjusted difference as a share of control with its two-sided interval at any look; None where it has none."""
     plain = contrast(pair.treatment, pair.control)
     if not (pair.control.value > 0 and math.isfinite(plain.standard_error)):

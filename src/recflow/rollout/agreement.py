@@ -39,7 +39,7 @@ class ComparedRequest:
     erased: bool
 
     @property
-    def tells(self) -> bool:
+    def is_comparable(self) -> bool:
         """Whether the two lists could have differed."""
         return self.tau is not None
 
@@ -88,7 +88,7 @@ def judge_agreement(plan: Plan, compared: Sequence[ComparedRequest], *, accepted
 
     A change is meant to order otherwise, and a difference may have been accepted: then the figures are only told.
     """
-    told = [row for row in compared if row.tells]
+    told = [row for row in compared if row.is_comparable]
     fewest = max(1, min(FEWEST_REQUESTS, plan.shadow.min_requests))
     if len(told) < fewest:
         return Decision(gate="agreement", verdict=V.NOT_EVALUATED, reasons=(_too_few(compared, told, fewest),))
@@ -106,7 +106,7 @@ def judge_agreement(plan: Plan, compared: Sequence[ComparedRequest], *, accepted
 def most_different(compared: Sequence[ComparedRequest], count: int = 10) -> list[ComparedRequest]:
     """The requests that agree least, the least first; one that was made several times stands once, erased ones not."""
     order = sorted(
-        (row for row in compared if row.tells and not row.erased),
+        (row for row in compared if row.is_comparable and not row.erased),
         key=lambda row: (row.tau, 1.0 if row.overlap is None else row.overlap, -row.score_difference, row.at),
     )
     once = {(row.query, row.length, row.tau, row.score_difference): row for row in reversed(order)}

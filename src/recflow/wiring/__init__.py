@@ -1,5 +1,6 @@
 """Builds the clients from the settings and hands them to the stages; the only place that knows both."""
 
+from recflow.wiring.deliveries import look_at_days_before, replaced_since, tell_of_delivery
 from recflow.wiring.housekeeping import clean_store
 from recflow.wiring.releases import (
     adopt_package,
@@ -49,10 +50,12 @@ __all__ = [
     "finish_stage",
     "held_out_queries",
     "load_inputs",
+    "look_at_days_before",
     "pin_parent_of",
     "read_parent",
     "record_candidate_of",
     "release_progress",
+    "replaced_since",
     "run_rank",
     "run_stage",
     "run_wanted_for",
@@ -60,6 +63,7 @@ __all__ = [
     "stages_computed_again",
     "standstill_of",
     "submit_stage",
+    "tell_of_delivery",
     "watch_recipe",
     "watch_recipes_gone",
 ]

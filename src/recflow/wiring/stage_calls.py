@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,12 +98,12 @@ def stage_call(
 ) -> StageCall:
     """The call of a stage with the references of earlier tasks, completed by what the stage must have pinned.
 
-    `validate_partition` gets its source; `build_dataset` gets, instead of the day's one `partition`, every partition
-    that the retrain reads.
+    `validate_partition` gets its source, and what a person released of this delivery; `build_dataset` gets, instead
+    of the day's one `partition`, every partition that the retrain reads.
     """
     inputs: dict[str, tuple[Ref, ...]] = {name: (ref,) for name, ref in upstream.items()}
     if stage == "validate_partition":
-        inputs["source"] = (_pin_source(services, recipe, interval),)
+        inputs |= _pin_source(services, recipe, interval)
     if "partition" in inputs:
         parent = read_parent(services, upstream["parent"])
         del inputs["partition"]
@@ -111,11 +112,13 @@ def stage_call(
 
 
 def finish_stage(services: Services, call: StageCall, ref: Ref) -> Ref:
-    """What follows a stage's result: a partition becomes the current one of its interval."""
+    """What follows a stage's result: a partition becomes the current one of its interval, and it is said why."""
     if call.stage == "validate_partition":
-        from recflow.data.heads import HeadHistory
+        from recflow.data.heads import HeadHistory, why_current
 
-        HeadHistory(services.store, call.recipe.name).record(call.interval, ref)
+        heads = HeadHistory(services.store, call.recipe.name)
+        why = partial(why_current, services.artifacts, ref)
+        heads.record(call.interval, ref, at=services.clock.now(), why=why)
     return ref
 
 
@@ -133,12 +136,14 @@ def read_parent(services: Services, ref: Ref) -> Parent:
     return Parent.model_validate_json((services.artifacts.fetch(ref) / "parent.json").read_bytes())
 
 
-def _pin_source(services: Services, recipe: Recipe, interval: Interval) -> Ref:
+def _pin_source(services: Services, recipe: Recipe, interval: Interval) -> Inputs:
     from recflow.data.heads import HeadHistory
     from recflow.data.pins import pin_source
+    from recflow.data.released import ReleasedHistory
 
     heads = HeadHistory(services.store, recipe.name)
-    return pin_source(recipe, interval, services.settings.source_root, heads, events=services.events)
+    source = pin_source(recipe, interval, services.settings.source_root, heads, events=services.events)
+    return ReleasedHistory(services.store, recipe.name).pin(interval.label, source)
 
 
 def _pin_partitions(

@@ -54,7 +54,7 @@ def judged(opened, shop, folder, rules, **options):
     evidence = with_evidence(opened, rows, day(), settings)
     docs = folder / f"docs-{len(list(folder.iterdir()))}"
     verdict = judge(opened, evidence, checks, "day", docs, **options)
-    return verdict.results, opened.fetch(verdict.refused.order_by(list(PLACE))).to_pylist(), docs
+    return verdict.results, opened.fetch(verdict.broken.order_by([*PLACE, "reason"])).to_pylist(), docs
 
 
 def test_the_same_day_has_the_same_verdict_reasons_and_examples_both_ways(shop, engine, tmp_path):

@@ -106,6 +106,13 @@ def test_the_fingerprint_is_that_of_the_rows_in_whatever_order_they_lie(url, tmp
     assert len(set(seen)) == 3
 
 
+def test_only_reading_tells_whether_rows_are_others_and_a_day_without_any_is_told_as_empty(url, tmp_path):
+    fill(url, [event(0)])
+    table = Read(source(tmp_path, url), tmp_path).source
+    assert table.stamp(day()) == ""
+    assert [table.fingerprint(day(number)).empty for number in range(2)] == [False, True]
+
+
 def test_a_table_or_column_that_is_not_there_is_named(url, tmp_path):
     fill(url, [event(0)])
     with pytest.raises(BadConfiguration, match="orders"):

@@ -98,7 +98,6 @@ def test_data_docs_show_the_check_that_failed_and_work_from_any_folder(bench, tm
     pages = [path.read_text(encoding="utf-8") for path in docs.rglob("*.html")]
     assert (docs / "index.html").exists()
     assert not any(str(tmp_path) in text or gettempdir() + "/" in text for text in pages)
-    assert not any("great-expectations-web-assets" in text for text in pages)
 
 
 def test_the_recipes_own_checks_are_judged_beside_the_built_in_ones(bench, tmp_path):
@@ -208,7 +207,7 @@ def test_a_blocking_check_of_the_whole_day_refuses_the_day(bench, tmp_path):
         "expectation": "expect_column_mean_to_be_between",
         "kwargs": {"column": "grade", "max_value": 1},
     }
-    with pytest.raises(BadData, match=r"fails 1 checks of the whole day.*half_are_good"):
+    with pytest.raises(BadData, match="fails half_are_good, a check of the whole day"):
         validate(bench, write_csv(tmp_path / "pairs", pairs(20)), checks=[rule])
 
 

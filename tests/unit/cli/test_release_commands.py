@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -6,10 +7,13 @@ from typer.testing import CliRunner
 from fakes.release_world import NAME, ReleaseWorld, interval
 from recflow.artifacts.decisions import Decision, Finding, Verdict
 from recflow.artifacts.ledger import EventKind, LedgerEvent, ReleaseState
+from recflow.artifacts.manifests import Manifest
+from recflow.artifacts.refs import RefKind
 from recflow.cli import release as cli
 from recflow.cli.main import run
 from recflow.config.sections.training import TrainingSection
 from recflow.config.settings import Settings
+from recflow.data.heads import HeadHistory
 from recflow.errors import BadConfiguration, ReleaseRefused, StoreFull
 from recflow.rollout.candidates import record_candidate
 from recflow.rollout.moves import as_candidate
@@ -24,7 +28,7 @@ class WorldServices(Services):
 
     def __init__(self, world):
         self.world = world
-        for name in ("clock", "artifacts", "ledger", "server", "router", "metrics", "registry", "notifier"):
+        for name in ("clock", "store", "artifacts", "ledger", "server", "router", "metrics", "registry", "notifier"):
             setattr(self, name, getattr(world, name))
         self.events = world.metrics.events
         self.settings = Settings(base_models=world.folder)
@@ -60,6 +64,39 @@ def test_status_says_what_serves_and_why_nothing_does(world, call):
     assert "no stable yet" in call("status", NAME)
     version = world.stable(1)
     assert f"stable {version} since 2011-01-05" in call("status", NAME)
+
+
+def test_status_says_which_days_of_the_serving_model_were_delivered_again_since(world, call):
+    heads = HeadHistory(world.store, NAME)
+    partitions = [artifact(world, RefKind.PARTITION, f"p{number}", number) for number in (1, 2)]
+    for number, ref in enumerate(partitions, start=1):
+        heads.record(interval(number), ref, at=world.clock.now())
+    dataset = artifact(world, RefKind.DATASET, "d", 2, partitions=tuple(partitions))
+    checkpoint = artifact(world, RefKind.CHECKPOINT, "c", 2, dataset=(dataset,))
+    served = world.stable(1)
+    trained_on(world, checkpoint)
+    assert "older deliveries" not in call("status", NAME)
+    heads.record(interval(2), artifact(world, RefKind.PARTITION, "p2-again", 2), at=world.clock.now())
+    assert f"{served} rests on older deliveries of 2011-01-02 (recflow data history {NAME})" in call("status", NAME)
+    world.store.delete(f"{NAME}/datasets/d/manifests/{dataset.digest}.json")
+    assert f"what {served} was trained on cannot be read: " in call("status", NAME)
+
+
+def artifact(world, kind, key, number, **inputs):
+    """A published artifact of a day without files."""
+    manifest = Manifest(
+        kind=kind, recipe=NAME, stage="fixture", stage_version=1, key=key, attempt="a", interval=interval(number),
+        inputs=inputs, files=(), numbers={}, reusable=True, created_at=world.clock.now(),
+    )  # fmt: skip
+    return world.artifacts.publish(manifest, world.folder)
+
+
+def trained_on(world, checkpoint):
+    """From now on the ledger's head says that stable was made of this checkpoint."""
+    head = world.true_ledger.head(NAME)
+    stable = head.state.stable.model_copy(update={"checkpoint": checkpoint})
+    state = head.state.model_copy(update={"stable": stable})
+    world.ledger = SimpleNamespace(head=lambda _: head.model_copy(update={"state": state}), entries=lambda _: [])
 
 
 def test_advance_says_what_it_did_and_when_it_is_due_again(world, call):

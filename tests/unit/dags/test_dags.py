@@ -73,6 +73,7 @@ def test_the_retrain_dag_is_the_loop(parsed):
     assert parsed["dags"]["search_relevance__retrain"]["edges"] == {
         "pin_parent": ["build_dataset", "fine_tune", "offline_gate"],
         "validate_partition": ["build_dataset"],
+        "validate_redelivered": ["build_dataset"],
         "build_dataset": ["compress", "fine_tune", "offline_gate"],
         "fine_tune": ["compress", "record_candidate"],
         "compress": ["package"],
@@ -118,4 +119,4 @@ def test_a_line_of_data_alone_has_the_dag_of_its_data_and_nothing_more(tmp_path)
     found = parse(RECFLOW_RECIPES=str(tmp_path))
     assert found["errors"] == {}
     assert sorted(found["dags"]) == ["housekeeping", "retail__data", "watch"]
-    assert found["dags"]["retail__data"]["edges"] == {"validate_partition": []}
+    assert found["dags"]["retail__data"]["edges"] == {"validate_partition": [], "validate_redelivered": []}

@@ -64,3 +64,13 @@ def test_a_bucket_that_does_not_answer_is_tried_again(monkeypatch):
     gone = "s3://feed/shop?scheme=http&endpoint_override=127.0.0.1:9&region=us-east-1"
     with pytest.raises(SourceUnavailable, match="could not be read"):
         Read(settings(gone), gone).fingerprint(day())
+
+
+def test_what_changed_in_a_bucket_is_seen_without_reading_it(bucket, in_bucket):
+    for name, data in FILES.items():
+        bucket.put_object(Bucket="feed", Key=f"shop/{name}", Body=data)
+    source = Read(settings(in_bucket), in_bucket).source
+    before = [source.stamp(day(number)) for number in range(2)]
+    assert [source.stamp(day(number)) for number in range(2)] == before
+    bucket.put_object(Bucket="feed", Key="shop/2011-01-02/a.csv", Body=b"id,sku\n3,y\n4,x\n")
+    assert [source.stamp(day(number)) == before[number] for number in range(2)] == [True, False]

@@ -69,7 +69,7 @@ class TestCrowdFlower:
     def test_a_file_in_another_encoding_is_bad_data_and_has_a_fingerprint(self, tmp_path):
         (tmp_path / "1-test.csv").write_bytes(CSV_HEADER.encode() + b"\n1,caf\xe9\n")
         source = crowdflower(tmp_path)
-        assert len(source.fingerprint(day())) == 64
+        assert len(source.fingerprint(day()).digest) == 64
         with pytest.raises(BadData, match=r"1-test.csv is not UTF-8.*0xe9"):
             source.rows(day())
 
@@ -105,7 +105,7 @@ class TestShop:
 
     def test_a_day_without_a_file_is_bad_data_and_has_a_fingerprint(self, tmp_path):
         shop = shop_of(write_shop_day(tmp_path, [EVENT]))
-        assert len(shop.fingerprint(day(5))) == 64
+        assert len(shop.fingerprint(day(5)).digest) == 64
         with pytest.raises(BadData, match="no events of 2011-01-06"):
             shop.rows(day(5))
 
@@ -258,6 +258,11 @@ class TestGatewayLog:
     def test_the_fingerprint_moves_with_an_outcome(self, tmp_path):
         without = self.gateway_log(tmp_path, exposure("r1")).fingerprint(day())
         assert self.gateway_log(tmp_path, exposure("r1"), outcome("r1")).fingerprint(day()) != without
+
+    def test_a_log_that_has_nothing_of_a_day_is_empty_and_only_reading_tells(self, tmp_path):
+        log = self.gateway_log(tmp_path, exposure("r1")).source
+        assert [log.fingerprint(day(number)).empty for number in range(2)] == [False, True]
+        assert log.stamp(day()) == ""
 
     def test_the_catalogue_may_be_a_table_of_judged_pairs(self, tmp_path):
         item = text_id("Red Shoe")

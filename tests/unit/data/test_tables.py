@@ -147,7 +147,7 @@ class TestWhichFiles:
 
     def test_a_day_without_files_is_bad_data_and_has_a_fingerprint(self, tmp_path):
         source = Read(settings(), tmp_path)
-        assert len(source.fingerprint(day())) == 64
+        assert len(source.fingerprint(day()).digest) == 64
         with pytest.raises(BadData, match=r"there are no events of 2011-01-01.*\{date:%Y-%m-%d\}/\*"):
             source.rows(day())
 

@@ -6,8 +6,8 @@ import pytest
 from fakes.made_evidence import made, with_totals
 from recflow.config.sections.gate import Guardrail, OnlineGateSection
 from recflow.config.sections.outcomes import OutcomesSection
-from recflow.experiments.forecast import chances, plan_lines
 from recflow.experiments.planning import Traffic, plan_online
+from recflow.experiments.power import pass_probabilities, plan_lines
 
 RULES = tuple(Guardrail(metric=name) for name in ("purchase_rate", "fallback_rate", "cart_rate"))
 
@@ -36,7 +36,7 @@ def test_the_smallest_and_largest_numbers_of_a_recipe_have_a_plan_with_chances(s
 def test_shoppers_who_all_do_the_same_have_a_plan_that_surely_promotes_an_equal_candidate():
     same = with_totals(made(4000), searches=np.ones(4000), count_click=np.ones(4000))
     certain = plan_online(OnlineGateSection(), OutcomesSection(), "refresh", Traffic(4000, 72.0, same))
-    assert [chance.promoted for chance in chances(certain)] == [1, 0, 0]
+    assert [chance.promoted for chance in pass_probabilities(certain)] == [1, 0, 0]
 
 
 def test_a_busy_line_plans_for_no_more_than_the_margins_need():
@@ -78,7 +78,7 @@ def test_the_harm_looks_end_with_the_experiment_when_that_is_short():
 
 
 def test_an_equal_candidate_is_foretold_better_chances_than_a_worse_one():
-    told = {chance.drop: chance for chance in chances(plan(40_000, rules=RULES[:2]))}
+    told = {chance.drop: chance for chance in pass_probabilities(plan(40_000, rules=RULES[:2]))}
     assert told[0.0].promoted > 0.8
     assert told[0.0].rolled_back < 0.05 < told[0.1].rolled_back
     assert told[0.1].promoted < 0.05

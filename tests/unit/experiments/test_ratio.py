@@ -7,8 +7,8 @@ import pytest
 import tea_tasting as tt
 
 from fakes.made_evidence import made, planned, with_totals
-from recflow.experiments.ratio import contrast, estimate, explain, weights, winsorise
-from recflow.experiments.rules import pair_of
+from recflow.experiments.ratio import contrast, covariate_prediction, estimate, winsor_weights, winsorise
+from recflow.experiments.rules import estimate_arms
 
 
 def totals(seed, users, rate):
@@ -41,9 +41,9 @@ def test_the_adjusted_difference_equals_an_independent_implementation():
     theirs = tt.Experiment(ctr=metric).analyze(frame)["ctr"]
     rate = before["count:click"].sum() / before["searches"].sum()
     residual = before["count:click"] - rate * before["searches"]
-    explained = explain(now["count:click"], now["searches"], residual[:, None])
+    predicted = covariate_prediction(now["count:click"], now["searches"], residual[:, None])
     treatment, control = (
-        estimate(now["count:click"][arm], now["searches"][arm], explained[arm])
+        estimate(now["count:click"][arm], now["searches"][arm], predicted[arm])
         for arm in (evidence.treated, ~evidence.treated)
     )
     ours = contrast(treatment, control)
@@ -54,7 +54,7 @@ def test_the_adjusted_difference_equals_an_independent_implementation():
 
 
 def spread(evidence):
-    pair = pair_of(planned(), evidence, "ctr")
+    pair = estimate_arms(planned(), evidence, "ctr")
     return contrast(pair.treatment, pair.control).standard_error
 
 
@@ -83,7 +83,7 @@ def test_one_program_of_before_takes_nothing_from_what_others_did():
 )
 def test_covariates_that_tell_nothing_change_nothing(before):
     evidence = replace(made(2000), before=before)
-    pair = pair_of(planned(), evidence, "ctr")
+    pair = estimate_arms(planned(), evidence, "ctr")
     assert pair.finite
     assert pair.treatment.adjusted == pair.treatment.value
 
@@ -91,8 +91,8 @@ def test_covariates_that_tell_nothing_change_nothing(before):
 def test_a_covariate_told_twice_is_as_good_as_told_once():
     evidence = made(2000)
     clicks, searches = evidence.totals["count:click"], evidence.totals["searches"]
-    once = explain(clicks, searches, evidence.before["count:click"][:, None])
-    twice = explain(clicks, searches, np.column_stack([evidence.before["count:click"]] * 2))
+    once = covariate_prediction(clicks, searches, evidence.before["count:click"][:, None])
+    twice = covariate_prediction(clicks, searches, np.column_stack([evidence.before["count:click"]] * 2))
     assert twice == pytest.approx(once)
 
 
@@ -108,7 +108,7 @@ def test_the_largest_of_few_is_cut_to_another_users_total():
 
 def test_a_unit_with_very_many_searches_keeps_its_ratio_and_weighs_no_more_than_others():
     searches = np.array([2.0] * 200 + [12_000])
-    assert (weights(searches, 0.99) * searches)[-1] == 2
+    assert (winsor_weights(searches, 0.99) * searches)[-1] == 2
 
 
 def test_quantile_one_cuts_nothing():
@@ -118,4 +118,4 @@ def test_quantile_one_cuts_nothing():
 def test_an_effect_on_everybody_is_not_hidden_by_the_cut():
     evidence = made(2000)
     fallen = with_totals(evidence, fallbacks=np.where(evidence.treated, evidence.totals["searches"], 0.0))
-    assert pair_of(planned(), fallen, "fallback_rate").treatment.value > 0.9
+    assert estimate_arms(planned(), fallen, "fallback_rate").treatment.value > 0.9

@@ -14,7 +14,7 @@ from recflow.artifacts.events import Arm, Fallback, ShownItem
 from recflow.clients.event_log import DuckEventLog
 from recflow.config.sections.gate import OnlineSlice
 from recflow.config.sections.outcomes import OutcomeKind, OutcomeMetric, OutcomesSection
-from recflow.experiments.evidence import Design, Heavy
+from recflow.experiments.evidence import Design, HeavyUnit
 from recflow.experiments.gate import judge_online
 from recflow.experiments.readers import read_evidence
 
@@ -245,9 +245,9 @@ def test_the_heaviest_units_are_named_with_their_share_of_their_arm():
     program = [shown("program", T, second) for second in range(30)]
     evidence = read(*program, shown("u", T, 0), shown("u", T, 9), *(shown("v", C, at) for at in range(4)))
     assert evidence.heaviest == (
-        Heavy("program", T, 30, 30 / 32, True),
-        Heavy("v", C, 4, 1.0, False),
-        Heavy("u", T, 2, 2 / 32, False),
+        HeavyUnit("program", T, 30, 30 / 32, True),
+        HeavyUnit("v", C, 4, 1.0, False),
+        HeavyUnit("u", T, 2, 2 / 32, False),
     )
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from fakes.made_evidence import made, planned
 from recflow.artifacts.events import Arm
-from recflow.experiments.evidence import Evidence, Heavy
+from recflow.experiments.evidence import Evidence, HeavyUnit
 from recflow.experiments.report import as_text, summarise
 
 PLAN = planned(planned_users=2000)
@@ -22,7 +22,7 @@ def test_the_table_has_a_row_an_arm_with_its_interval():
 def test_a_person_reads_each_rule_who_is_heaviest_who_was_left_out_and_which_outcomes_belong_nowhere():
     evidence = replace(
         made(2000),
-        heaviest=(Heavy("u7", Arm.CONTROL, 6000, 0.7, program=True),),
+        heaviest=(HeavyUnit("u7", Arm.CONTROL, 6000, 0.7, program=True),),
         programs={Arm.CONTROL: 1},
         matched=90,
         unmatched={"not_shown": 10},

@@ -6,7 +6,7 @@ from gbstats.models import statistics
 
 from fakes.made_evidence import made, planned
 from recflow.experiments.ratio import contrast
-from recflow.experiments.rules import pair_of
+from recflow.experiments.rules import estimate_arms
 from recflow.experiments.sequential import ConfidenceSequence
 
 
@@ -24,7 +24,7 @@ def test_the_two_sided_bound_equals_an_independent_implementation():
     ]
     config = gbstats.SequentialConfig(difference_type="absolute", alpha=0.05, sequential_tuning_parameter=3000)
     low, high = gbstats.SequentialTwoSidedTTest(*theirs, config).compute_result().ci
-    pair = pair_of(planned(winsorise_quantile=1), replace(evidence, before={}), "ctr")
+    pair = estimate_arms(planned(winsorise_quantile=1), replace(evidence, before={}), "ctr")
     ours = contrast(pair.treatment, pair.control)
     half = ConfidenceSequence(0.05, 3000).half_width(ours.users, ours.standard_error)
     assert (ours.difference - half, ours.difference + half) == pytest.approx((low, high), rel=1e-6)

@@ -1,7 +1,12 @@
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from types import SimpleNamespace
+from zoneinfo import ZoneInfo
 
+import pendulum
 import pytest
+from airflow.timetables.base import TimeRestriction
+from airflow.timetables.interval import CronDataIntervalTimetable as SchedulersTimetable
 
 from recflow.config.recipe import Recipe, ScheduleSection
 from recflow.errors import BadConfiguration
@@ -56,3 +61,29 @@ def test_a_backfill_that_begins_before_the_first_day_is_refused_with_the_day_to_
     assert interval_of(context(**day, run_type="manual"), late).label == "2011-03-02"
     first = {name: moment + timedelta(days=1) for name, moment in day.items()}
     assert interval_of(context(**first, run_type="backfill"), late).label == "2011-03-03"
+
+
+CHANGES = {  # of clocks, each with the first of six days around it
+    ("Europe/Berlin", "2011-03-25"): 23,
+    ("Europe/Berlin", "2011-10-28"): 25,
+    ("America/Sao_Paulo", "2010-10-15"): 23,  # midnight itself is left out
+    ("America/Sao_Paulo", "2011-02-17"): 25,  # the hour before midnight comes twice
+}
+
+
+@pytest.mark.parametrize("cron", ["0 2 * * *", "30 2 * * *", "0 0 * * *"])
+@pytest.mark.parametrize(("zone", "first"), CHANGES)
+def test_each_local_day_has_one_run_after_its_end_whatever_the_clocks_do(zone, first, cron):
+    recipe = Recipe(name="shop_search", owner="search", schedule=ScheduleSection(timezone=zone, cron=cron))
+    start = datetime.combine(date.fromisoformat(first), datetime.min.time(), ZoneInfo(zone))
+    timetable = SchedulersTimetable(cron, timezone=zone)
+    since, last, days = TimeRestriction(pendulum.instance(start), None, catchup=True), None, []
+    for _ in range(6):
+        run = timetable.next_dagrun_info(last_automated_data_interval=last, restriction=since)
+        last = run.data_interval
+        days.append(interval_of(context(start=last.start, end=last.end, after=run.run_after), recipe))
+        assert run.run_after >= days[-1].end
+    assert [day.label for day in days] == [f"{start.date() + timedelta(days=n)}" for n in range(6)]
+    assert all(before.end == after.start for before, after in pairwise(days))
+    hours = [(day.end - day.start) / timedelta(hours=1) for day in days]
+    assert sorted(hours) == sorted([24] * 5 + [CHANGES[zone, first]])

@@ -225,3 +225,16 @@ def test_the_clock_decides_what_is_old(world):
     assert world.clock.now() < datetime.now(UTC) - timedelta(days=1000)
     make(world, RefKind.DATASET)
     assert clean_for_good(world) == Cleaned(deleted=0, suspected=0)
+
+
+def test_a_refused_day_is_kept_as_long_as_other_artifacts_and_what_people_released_for_ever(world):
+    act = f"{NAME}/quarantine/released/2011-01-01/000001.json"
+    world.store.put(act, b"{}")
+    old = make(world, RefKind.REFUSAL)
+    pass_days(world, 31)
+    recent = make(world, RefKind.REFUSAL)
+    clean_for_good(world)
+    assert exists(world, recent)
+    assert not exists(world, old)
+    assert not [key for key in world.store.objects if key.startswith(old.uri.removeprefix(f"{world.store.root}/"))]
+    assert act in world.store.objects

@@ -12,7 +12,7 @@ from recflow.protocols import EventLog
 
 @dataclass(frozen=True)
 class Delivery:
-    """The records of an interval in Parquet files, how many they are, and the `fingerprint` of what was read.
+    """The records of an interval in Parquet files, how many they are, and the `Fingerprint.digest` of what was read.
 
     Columns: those of `rows.DELIVERED`, all text, null where a record has no value; `source_file` (text) and
     `source_row` (int64, unique in its file) say where a record comes from; `damage` (text) why it could not be read.
@@ -23,6 +23,19 @@ class Delivery:
     digest: str
 
 
+@dataclass(frozen=True)
+class Fingerprint:
+    """What tells one delivery of a day from another.
+
+    `digest` is of all that the day's rows are made of, `events` without a catalogue that all days share: its every
+    change would tell every day anew. Both are SHA-256. `empty`: the source has nothing of the day.
+    """
+
+    digest: str
+    events: str
+    empty: bool
+
+
 class Source(Protocol):
     """Events of any interval, as text and unjudged."""
 
@@ -30,8 +43,14 @@ class Source(Protocol):
     def note(self) -> str:
         """What a reader of the report must know about this source; empty when there is nothing to say."""
 
-    def fingerprint(self, interval: Interval) -> str:
-        """SHA-256 of the interval's raw bytes: another digest, other events. Never fails on bad events."""
+    def fingerprint(self, interval: Interval) -> Fingerprint:
+        """The fingerprint of the interval's raw bytes: another one, other events. Never fails on bad events."""
+
+    def stamp(self, interval: Interval) -> str:
+        """What a look without reading tells of the interval's own files: an equal stamp, equal events.
+
+        SHA-256 of names, sizes and times of change; empty where only reading tells, as in a database.
+        """
 
     def deliver(self, interval: Interval, folder: Path) -> Delivery:
         """The interval's rows as Parquet files in `folder`, which is used for scratch too.

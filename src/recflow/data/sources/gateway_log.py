@@ -12,7 +12,7 @@ from recflow.artifacts.digests import digest_json
 from recflow.artifacts.events import UNIDENTIFIED
 from recflow.artifacts.manifests import Interval
 from recflow.config.sections.sources import DELIVERY_COLUMNS
-from recflow.data.sources import Delivery, Source
+from recflow.data.sources import Delivery, Fingerprint, Source
 from recflow.data.sources.batches import RECORDS_A_BATCH, RowsDigest
 from recflow.data.sources.catalogue import database
 from recflow.data.sources.places import full_disk_is_told
@@ -71,13 +71,18 @@ class GatewayLog(Source):
             "from the gateway's log; requests marked as bot, employee or forced are left out, and so are erased people"
         )
 
-    def fingerprint(self, interval: Interval) -> str:
+    def fingerprint(self, interval: Interval) -> Fingerprint:
         """The digest of the interval's exposures and outcomes and of the catalogue."""
         with TemporaryDirectory(prefix="source-") as scratch, full_disk_is_told():
             folder = Path(scratch)
             written = self._write_events(interval, folder)
             texts = self._catalogue.on(interval, folder)
-            return digest_json([_digest(written), *texts.fingerprint()])
+            return texts.fingerprint([_digest(written)])
+
+    def stamp(self, interval: Interval) -> str:
+        """None: the log's segments hold more than a day, and are written anew without a change when it is compacted."""
+        del interval
+        return ""
 
     def deliver(self, interval: Interval, folder: Path) -> Delivery:
         """Impressions and outcomes with the texts of their items."""

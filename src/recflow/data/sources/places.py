@@ -63,6 +63,12 @@ class Place:
         chosen = max((dated for dated in found if dated <= day), default=min(found, default=""))
         return sorted(found.get(chosen, []))
 
+    def stamps(self, names: Sequence[str]) -> list[list[str | int | None]]:
+        """Name, size in bytes and time of change in nanoseconds of each file."""
+        with _answering(self._root):
+            found = self._files.get_file_info([f"{self._root}/{name}" for name in names])
+        return [[name, info.size, info.mtime_ns] for name, info in zip(names, found, strict=True)]
+
     def digest(self, name: str) -> str:
         """SHA-256 of a file."""
         return self._read(name, None)

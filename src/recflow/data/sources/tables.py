@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from recflow.artifacts.digests import digest_json
 from recflow.artifacts.manifests import Interval
 from recflow.config.sections.sources import DELIVERY_COLUMNS, ITEM_COLUMNS, ColumnRule, SourceSection, SqlTable, Table
-from recflow.data.sources import Delivery, Source
+from recflow.data.sources import Delivery, Fingerprint, Source
 from recflow.data.sources.batches import Batch, RowsDigest
 from recflow.data.sources.catalogue import with_catalogue
 from recflow.data.sources.columns import make_column, refuse_wall_times
@@ -25,6 +25,10 @@ from recflow.data.sources.sql_rows import read_sql
 from recflow.errors import BadData
 
 # `source_file` and `source_row` say where a record comes from; `damage` why it could not be read, null when it could.
+_NOTHING: tuple[object, ...] = (
+    [],
+    RowsDigest().hexdigest,
+)  # of no files, and of files and tables without a row of the day
 ABOUT = (("source_file", pa.string()), ("source_row", pa.int64()), ("damage", pa.string()))
 
 
@@ -62,10 +66,15 @@ class Tables(Source):
         ]
         return "; ".join(spread + only)
 
-    def fingerprint(self, interval: Interval) -> str:
+    def fingerprint(self, interval: Interval) -> Fingerprint:
         """The digest of the day's files by name, or of its rows where a file or table holds more than the day."""
         with TemporaryDirectory(prefix="source-") as scratch, full_disk_is_told():
-            return digest_json(self._reader.on(interval, Path(scratch)).fingerprint())
+            return self._reader.on(interval, Path(scratch)).fingerprint()
+
+    def stamp(self, interval: Interval) -> str:
+        """Names, sizes and times of the files that give the day's rows and texts; empty with a database's table."""
+        with TemporaryDirectory(prefix="source-") as scratch:
+            return self._reader.on(interval, Path(scratch)).stamp()
 
     def deliver(self, interval: Interval, folder: Path) -> Delivery:
         """The day's rows in one Parquet file; BadData for files that are missing, cut, or no tables of records."""
@@ -112,10 +121,24 @@ class Reading:
                 self.digests.append(digest.hexdigest if _counts_rows(table) else self._files.digests(names))
         return records
 
-    def fingerprint(self) -> list[object]:
-        """What `digests` has when all tables were read."""
-        catalogue = [self._reader.catalogue] if self._reader.catalogue else []
-        return [self._fingerprint(table) for table in (*self._reader.events, *catalogue)]
+    def fingerprint(self, events: Sequence[object] = ()) -> Fingerprint:
+        """What `digests` tell when all tables were read, after those of `events` that another reader has read."""
+        own = [*events, *(self._fingerprint(table) for table in self._reader.events)]
+        catalogue = self._reader.catalogue
+        everything = [*own, self._fingerprint(catalogue)] if catalogue else own
+        return Fingerprint(
+            digest=digest_json(everything),
+            events=digest_json(everything if catalogue and catalogue.dated else own),
+            empty=all(digest in _NOTHING for digest in own),
+        )
+
+    def stamp(self) -> str:
+        """The stamp of all files but those of a catalogue that all days share; empty with a database's table."""
+        catalogue = self._reader.catalogue
+        tables = [*self._reader.events, *([catalogue] if catalogue and catalogue.dated else [])]
+        if any(table.sql for table in tables):
+            return ""
+        return digest_json([self._place.stamps(self._names(table)) for table in tables])
 
     def _fingerprint(self, table: Table) -> object:
         names = self._names(table)

@@ -1,4 +1,4 @@
-"""What an experiment will probably end with, before anything starts: hours, users, and who passes.
+"""The power of an experiment: what it will probably end with, before anything starts: hours, users, and who passes.
 
 The rules of the gate on random walks: each metric's difference is taken as normal with the noise that the line's own
 shoppers have, metrics as independent of each other, and looks at every twentieth of the planned users.
@@ -20,7 +20,7 @@ DROPS = (0.0, 0.05, 0.1)
 Runs = NDArray[np.bool_]
 
 
-class Chance(Frozen):
+class PassProbability(Frozen):
     """The chances of a candidate that is worse by `drop` in every metric: promoted, rolled back by the judge."""
 
     drop: float
@@ -28,15 +28,15 @@ class Chance(Frozen):
     rolled_back: float
 
 
-def chances(plan: OnlinePlan) -> tuple[Chance, ...]:
+def pass_probabilities(plan: OnlinePlan) -> tuple[PassProbability, ...]:
     """Of an equal, a 5 % and a 10 % worse candidate, for shares in percent; none where the noise is not known."""
     rules = {rule.metric for rule in plan.section.guardrails if plan.made_of(rule.metric) != rule.metric}
     if not {plan.section.success_metric, *rules} <= set(plan.noise):
         return ()
-    return tuple(_chance(plan, drop) for drop in DROPS)
+    return tuple(_pass_probability(plan, drop) for drop in DROPS)
 
 
-def _chance(plan: OnlinePlan, drop: float) -> Chance:
+def _pass_probability(plan: OnlinePlan, drop: float) -> PassProbability:
     section, random = plan.section, np.random.default_rng(_SEED)
     looks = look_users(plan.harm_users)
     users = np.union1d(np.ceil(np.linspace(plan.planned_users / _STEPS, plan.planned_users, _STEPS)), looks)
@@ -53,7 +53,7 @@ def _chance(plan: OnlinePlan, drop: float) -> Chance:
                 passed &= walk.holds(rule.max_relative_drop)
     promoted = (passed & ~np.maximum.accumulate(harmed, axis=1)).any(axis=1)
     rolled_back = harmed.any(axis=1) & ~promoted
-    return Chance(drop=drop, promoted=float(promoted.mean()), rolled_back=float(rolled_back.mean()))
+    return PassProbability(drop=drop, promoted=float(promoted.mean()), rolled_back=float(rolled_back.mean()))
 
 
 class _Walk:
@@ -90,7 +90,7 @@ class _Walk:
         return np.array([sequence.margin(int(n), error) for n, error in zip(self._users, self._errors, strict=True)])
 
 
-def level(plan: OnlinePlan, metric: str, margin: float) -> float:
+def significance_level(plan: OnlinePlan, metric: str, margin: float) -> float:
     """The level at which a guardrail is judged once, as far as the noise before the start tells it."""
     error = 2 * plan.noise[metric] / math.sqrt(plan.planned_users)
     return max(plan.section.alpha, NormalDist().cdf(SURE - MARGINS * margin / error) if error else 0.0)
@@ -105,7 +105,7 @@ def plan_lines(plan: OnlinePlan, *, short: bool = False) -> list[str]:
     if not short:
         lines += [_guardrail(plan, rule.metric, rule.max_relative_drop) for rule in plan.section.guardrails]
     lines += [f"nobody reported {kind} before: let the shop send it, or judge by others" for kind in plan.unreported]
-    told = chances(plan)
+    told = pass_probabilities(plan)
     if told:
         promoted = ", ".join(f"{chance.promoted:.0%} of {_candidates(chance.drop)}" for chance in told)
         rolled_back = ", ".join(f"{chance.rolled_back:.0%}" for chance in told)
@@ -135,5 +135,5 @@ def _guardrail(plan: OnlinePlan, metric: str, margin: float) -> str:
         return f"{metric}: {mode.why}"
     if mode.name == "shown_to_hold":
         return f"{metric}: to be shown to hold {margin:.0%} at any look ({mode.why})"
-    at = f" at a level of {level(plan, metric, margin):.0%}" if metric in plan.noise else ""
+    at = f" at a level of {significance_level(plan, metric, margin):.0%}" if metric in plan.noise else ""
     return f"{metric}: judged once, not to be shown worse{at}, at {plan.planned_users:,} users ({mode.why})"
