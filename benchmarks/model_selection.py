@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.results import machine
@@ -30,11 +31,13 @@ from recflow.config.recipe import Recipe
 from recflow.config.sections.training import TrainingSection
 from recflow.data.rows import DATASET
 from recflow.data.sources import open_source
+from recflow.data.titles import count_words, write_counted
 from recflow.domain.intervals import day_interval
 from recflow.domain.judged import read_judged
 from recflow.domain.queries import query_id
 from recflow.domain.text import normalise, query_key
-from recflow.evaluation.floors import Bm25, cosines, floor_texts
+from recflow.engine.duckdb_engine import open_duckdb
+from recflow.evaluation.floors import cosines, floor_texts, read_bm25
 from recflow.evaluation.metrics import by_query
 from recflow.evaluation.paired import bootstrap
 from recflow.stages import Inputs, StageContext, StageFunction, StageOutput, StageRunner, StageSpec
@@ -81,7 +84,8 @@ class Fold:
         self._runner = StageRunner(self._artifacts, SystemClock(), root / "scratch")
         self._registry = MlflowRegistry(f"sqlite:///{root}/mlflow.db")
         self._dataset = self._publish(RefKind.DATASET, write)
-        self.train, self.test = (read_judged(self._artifacts.fetch(self._dataset), name) for name in ("train", "test"))
+        self.folder = self._artifacts.fetch(self._dataset)
+        self.train, self.test = (read_judged(self.folder, name) for name in ("train", "test"))
 
     def fine_tune(self, section: TrainingSection) -> Path:
         """The checkpoint of the product's stage, started from the base model."""
@@ -110,7 +114,7 @@ class Fold:
 
 
 def _bm25(fold: Fold) -> Scores:
-    floor = Bm25([title for query in fold.train for title in query.titles])
+    floor = read_bm25(fold.folder, fold.test)
     return [floor.score(query.query, query.titles) for query in fold.test]
 
 
@@ -152,7 +156,7 @@ def _read(data: Path) -> list[Row]:
         (written,) = open_source(recipe, data.resolve().as_uri()).deliver(_DAY, Path(scratch)).files
         delivered = pq.read_table(written).to_pylist()
     delivered.sort(key=lambda row: hashlib.sha256(row["event_id"].encode()).digest())
-    same = {"weight": 1.0, "day": _DAY.label, "frequency": ""}
+    same = {"weight": 1.0, "day": _DAY.label, "frequency": "", "negative": ""}
     return [
         {name: normalise(row[name] or "") for name in ("query", "item_id", "title", "description")}
         | {"query_id": query_id(row["query"]), "grade": float(row["grade"]), **same}
@@ -176,6 +180,9 @@ def _write_dataset(folder: Path, rows: Sequence[Row], number: int, folds: int) -
         kept = [row for row in rows if _split(row, number, folds) == name]
         columns.update({column: [row[column] for row in kept] for column in DATASET.names})
     datasets.DatasetDict({name: datasets.Dataset.from_dict(part) for name, part in parts.items()}).save_to_disk(folder)
+    with tempfile.TemporaryDirectory() as scratch, open_duckdb(Path(scratch), memory_mb=512) as engine:
+        titles = {name: parts["train"][name] for name in ("query_id", "item_id", "title")}
+        write_counted(engine, count_words(engine, engine.load(pa.table(titles)), ["query_id", "item_id"]), folder)
 
 
 def measure(data: Path, folds: int, only: Sequence[str]) -> dict[str, Any]:

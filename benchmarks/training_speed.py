@@ -74,7 +74,7 @@ def _ours(train: list[JudgedQuery], validation: list[JudgedQuery], test: list[Ju
     began = time.perf_counter()
     weights = training.learn_blend(train, section, encoders)
     scaled = training.loss_scaled(weights, section)
-    tokenised = [training.tokenise(part, section, tokenizer, scaled) for part in (train, validation)]
+    tokenised = [list(training.tokenise(part, section, tokenizer, scaled)) for part in (train, validation)]
     with tempfile.TemporaryDirectory() as scratch, join_gang() as gang:
         state = Path(scratch) / "state"
         fitted = fit(encoder, section, *tokenised, base=anchor, scales=[scaled["cosine_title"]], gang=gang, state=state)

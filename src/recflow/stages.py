@@ -6,6 +6,9 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
 
 from recflow.artifacts.digests import digest_json
 from recflow.artifacts.manifests import Interval, Manifest
@@ -23,7 +26,8 @@ class StageSpec:
     """A stage's public shape.
 
     `version` is raised whenever the result for equal inputs may change; a test ties it to the source of the stage's
-    import closure. `sections` are the recipe sections that enter the key; `inputs` the names it must be given.
+    import closure. `sections` are the recipe sections that enter the key, or single options of one by
+    their dotted names; `inputs` the names it must be given.
     `heavy` stages run through the JobLauncher, with the recipe's number of training processes when `gang` is set.
     An `optional` input may be left out. So may one of `beside`, which a result is judged by and not made of: it is no
     part of the key nor of the manifest, so that a rerun finds its result whatever that has become. What a stage finds
@@ -93,11 +97,18 @@ def stage_key(spec: StageSpec, recipe: Recipe, interval: Interval, inputs: Input
             "stage": spec.name,
             "version": spec.version,
             "recipe": recipe.name,
-            "sections": {name: getattr(recipe, name).model_dump(mode="json") for name in spec.sections},
+            "sections": {name: _dumped(recipe, name) for name in spec.sections},
             "interval": interval.model_dump(mode="json"),
             "inputs": {name: [ref.digest for ref in inputs[name]] for name in sorted({*inputs} - {*spec.beside})},
         }
     )
+
+
+def _dumped(recipe: Recipe, name: str) -> Any:
+    found: Any = recipe
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found.model_dump(mode="json") if isinstance(found, BaseModel) else found
 
 
 class StageRunner:

@@ -1,4 +1,4 @@
-"""The embedded engine as tests open it, one that loses a row, and one whose disk is full."""
+"""The embedded engine as tests open it, and doubles: it loses a row, lets a query leak, has a full disk."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from recflow.engine import CannotCompute, Table
 from recflow.engine.duckdb_engine import DuckEngine, open_duckdb
+from recflow.engine.expressions import when
 
 duckdb_engine = partial(open_duckdb, memory_mb=512)
 
@@ -32,6 +33,28 @@ class LosingEngine:
 def losing_engine(folder: Path) -> Iterator[LosingEngine]:
     with duckdb_engine(folder) as engine:
         yield LosingEngine(engine)
+
+
+class LeakingEngine:
+    """A double: the embedded engine, but for one item, whose pairs are held out whatever their query's split is."""
+
+    def __init__(self, engine: DuckEngine, item: str) -> None:
+        self._engine, self._item = engine, item
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._engine, name)
+
+    def keep(self, table: Table) -> Table:
+        kept = self._engine.keep(table)
+        if not {"split", "item_id"} <= {*kept.columns}:
+            return kept
+        return self._engine.keep(kept.mutate(split=when(kept.item_id == self._item, "test", kept.split)))
+
+
+@contextmanager
+def leaking_engine(folder: Path, *, item: str) -> Iterator[LeakingEngine]:
+    with duckdb_engine(folder) as engine:
+        yield LeakingEngine(engine, item)
 
 
 class FullEngine(LosingEngine):

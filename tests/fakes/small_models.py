@@ -4,11 +4,19 @@ import hashlib
 import random
 from collections.abc import Iterable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fakes.engines import duckdb_engine
+from recflow.data.titles import count_words, write_counted
 
 COLOURS = ("red", "blue", "green", "black", "white", "pink")
 THINGS = ("shoe", "phone", "lamp", "chair", "kettle", "guitar", "tent", "watch")
 _ROW = ("query_id", "query", "item_id", "title", "description", "grade", "weight", "day", "frequency")
+_TITLES = pa.schema([("title", pa.string()), ("row", pa.int64())])
 
 
 def shop_rows(queries: int, *, items: int = 8, seed: int = 0, shuffled: bool = False) -> list[dict[str, Any]]:
@@ -47,6 +55,14 @@ def write_dataset(folder: Path, splits: dict[str, list[dict[str, Any]]]) -> Path
     columns = {name: {key: [row[key] for row in rows] for key in _ROW} for name, rows in splits.items()}
     datasets.DatasetDict({name: datasets.Dataset.from_dict(data) for name, data in columns.items()}).save_to_disk(
         folder
+    )
+    titles = [row["title"] for row in splits.get("train", [])]
+    with TemporaryDirectory() as scratch, duckdb_engine(Path(scratch)) as engine:
+        loaded = engine.load(pa.table({"title": titles, "row": range(len(titles))}, schema=_TITLES))
+        write_counted(engine, count_words(engine, loaded, ["row"]), folder)
+    pq.write_table(
+        pa.table({"item_id": pa.array([], pa.string()), "acts": pa.array([], pa.int64())}),
+        folder / "popularity.parquet",
     )
     (folder / "dataset.json").write_text("{}")
     return folder

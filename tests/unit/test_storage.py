@@ -1,3 +1,7 @@
+import json
+import os
+import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -192,3 +196,156 @@ def test_what_is_erased_is_gone_from_the_store_and_from_this_host_and_may_be_era
     assert artifacts.find("shop", RefKind.MODEL, "k" * 64) is None
     assert {key.split("/")[2] for key in store.list("shop/")} == {"o" * 64}
     assert artifacts.fetch(other).exists()
+
+
+@pytest.fixture
+def settled(store, tmp_path):
+    """A store whose copies are settled as soon as they are there."""
+    return ArtifactStore(store, tmp_path / "cache", settled_s=0)
+
+
+@pytest.fixture
+def data(settled, folder):
+    """A data set that this host has verified, with its copy and the record of that."""
+    ref = settled.publish(manifest_of(folder, kind=RefKind.DATASET), folder)
+    copy = settled.fetch(ref)
+    settled.fetch(ref)
+    return ref, copy, copy.with_name(f"{ref.digest}.verified.json")
+
+
+def believe(record, copy, path):
+    """Make the record say that what stands at `path` now is what was verified."""
+    seen, told = (copy / path).stat(), json.loads(record.read_text())
+    told[path][1:] = [seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns]
+    record.write_text(json.dumps(told))
+
+
+def spoil(path):
+    """Other bytes in the same file, of the same size, with the time of before."""
+    before = path.stat()
+    with path.open("r+b") as file:
+        file.write(b"\xff")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_ino, path.stat().st_size) == (before.st_ino, before.st_size)
+    assert path.stat().st_mtime_ns == before.st_mtime_ns
+
+
+def replace(path):
+    """Another file of the same size and time."""
+    before = path.stat()
+    other = path.with_name("other")
+    other.write_bytes(b"\xff" * before.st_size)
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    other.replace(path)
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def test_data_that_was_verified_and_not_touched_is_believed_without_hashing(settled, data):
+    ref, copy, record = data
+    spoil(copy / "weights.bin")
+    believe(record, copy, "weights.bin")
+    assert settled.fetch(ref) == copy
+
+
+@pytest.mark.parametrize("kind", [kind for kind in RefKind if kind not in (RefKind.PARTITION, RefKind.DATASET)])
+def test_what_is_loaded_and_run_is_hashed_whatever_a_record_says(settled, folder, data, kind):
+    _, _, record = data
+    ref = settled.publish(manifest_of(folder, kind=kind), folder)
+    copy = settled.fetch(ref)
+    own = copy.with_name(f"{ref.digest}.verified.json")
+    assert not own.exists()
+    shutil.copy(record, own)
+    spoil(copy / "weights.bin")
+    believe(own, copy, "weights.bin")
+    with pytest.raises(ArtifactCorrupt, match="local cache"):
+        settled.fetch(ref)
+
+
+@pytest.mark.parametrize("damage", [spoil, replace, truncate, Path.unlink])
+def test_verified_data_that_changed_in_any_way_is_found(settled, folder, data, damage):
+    ref, copy, _ = data
+    damage(copy / "weights.bin")
+    with pytest.raises(ArtifactCorrupt, match="local cache"):
+        settled.fetch(ref)
+    assert list_files(settled.fetch(ref)) == list_files(folder)
+
+
+def test_a_copy_that_is_restored_from_a_backup_is_hashed_again(settled, data, tmp_path):
+    ref, copy, _ = data
+    shutil.copytree(copy, tmp_path / "backup")
+    spoil(tmp_path / "backup" / "weights.bin")
+    shutil.rmtree(copy)
+    shutil.copytree(tmp_path / "backup", copy)
+    with pytest.raises(ArtifactCorrupt, match="local cache"):
+        settled.fetch(ref)
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        "",
+        "[]",
+        '{"weights.bin": 1}',
+        '{"weights.bin": ["", 0, 0, 0, 0, 0]}',
+        '{"weights.bin": [1, 2, 3, 4, 5, 6]}',
+        '{"../../passwd": ["a", 0, 0, 0, 0, 0]}',
+        "\ud800",
+    ],
+)
+def test_a_record_that_cannot_be_right_is_not_believed(settled, data, lie):
+    ref, copy, record = data
+    spoil(copy / "weights.bin")
+    record.write_text(lie, errors="surrogatepass")
+    with pytest.raises(ArtifactCorrupt, match="local cache"):
+        settled.fetch(ref)
+
+
+def test_a_record_of_another_artifact_says_nothing_of_this_one(settled, folder, data):
+    _, _, record = data
+    (folder / "weights.bin").write_bytes(b"\x00\x01\x03" * 100)
+    other = settled.publish(manifest_of(folder, key="o" * 64, kind=RefKind.DATASET), folder)
+    copy = settled.fetch(other)
+    own = copy.with_name(f"{other.digest}.verified.json")
+    shutil.copy(record, own)
+    spoil(copy / "weights.bin")
+    believe(own, copy, "weights.bin")
+    with pytest.raises(ArtifactCorrupt, match="local cache"):
+        settled.fetch(other)
+
+
+def test_a_file_that_changed_just_now_is_hashed_again(artifacts, folder, data):
+    ref, copy, record = data
+    record.unlink()
+    artifacts.fetch(ref)
+    assert not record.exists() or json.loads(record.read_text()) == {}
+    assert copy.exists()
+
+
+def test_two_fetches_at_once_leave_one_whole_record(settled, data):
+    ref, copy, record = data
+    expected = record.read_text()
+    record.unlink()
+    threads = [threading.Thread(target=settled.fetch, args=(ref,)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert record.read_text() == expected
+    assert not list(copy.parent.glob(".verified-*"))
+
+
+def test_a_record_that_cannot_be_written_costs_nothing_but_hashing(settled, data):
+    ref, copy, record = data
+    record.unlink()
+    record.mkdir()
+    assert settled.fetch(ref) == copy
+    assert not list(copy.parent.glob(".verified-*"))
+
+
+def test_what_is_erased_leaves_no_record(settled, data):
+    ref, _, record = data
+    settled.erase(ref)
+    assert not record.exists()

@@ -22,6 +22,13 @@ def sample_data(  # noqa: PLR0913, PLR0917 - one parameter an option
         list[datetime] | None, typer.Option(formats=["%Y-%m-%d"], help="A day whose outcomes hit the wrong items.")
     ] = None,
     faults: Annotated[bool, typer.Option(help="Plant the twelve faults.")] = True,
+    swaps: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Share of searches that try another item first; else a fixed order."),
+    ] = None,
+    eta: Annotated[
+        float, typer.Option(min=0, max=5, help="Shoppers look at position k with probability k**-eta.")
+    ] = 0.5,
 ) -> None:
     """Write a generated shop: catalogue, users, searches, clicks, carts and purchases, with faults planted."""
     from recflow.data.sample.shop import SampleShop, write_shop
@@ -35,6 +42,8 @@ def sample_data(  # noqa: PLR0913, PLR0917 - one parameter an option
         first_day=first_day.date(),
         shuffled_days=frozenset(day.date() for day in shuffled_day or ()),
         faults=faults,
+        swaps=swaps,
+        eta=eta,
     )
     written = write_shop(shop, out)
     typer.echo(f"{sum(written.values())} events on {len(written)} days in {out}")

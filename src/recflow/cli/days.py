@@ -2,6 +2,8 @@
 
 import json
 from dataclasses import asdict
+from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -17,6 +19,28 @@ app = typer.Typer(help="What is kept of each day, and why.", no_args_is_help=Tru
 @app.callback()
 def _data() -> None:
     """What is kept of each day, and why."""
+
+
+@app.command()
+def propensity(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or path of its file.")],
+    days: Annotated[int, typer.Option(min=1, help="The newest days that are read.")] = 30,
+) -> None:
+    """Say how likely shoppers look at each position, from days on which ranks changed, and what the recipe has."""
+    from recflow.data.heads import HeadHistory
+    from recflow.data.labels import read_events
+    from recflow.data.propensity import estimate_examination, told
+    from recflow.data.rows import ROWS
+
+    services = build_services()
+    line = services.recipe(recipe)
+    heads = islice(HeadHistory(services.store, line.name).newest_first(datetime.max.replace(tzinfo=UTC)), days)
+    files = [(head.interval.label, services.artifacts.fetch(head.partition) / ROWS) for head in heads]
+    if not files:
+        raise BadConfiguration(f"{line.name} has no partition", expected="a validated day", seen="none")
+    with TemporaryDirectory(prefix="propensity-") as folder, services.engine(Path(folder)) as engine:
+        found = estimate_examination(engine, read_events(engine, files), line.labels, line.outcomes)
+    print("\n".join(told(found, line.labels.position_bias_eta)))
 
 
 @app.command()

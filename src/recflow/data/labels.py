@@ -6,6 +6,9 @@ that disagree on most rows); the weight is 1 / (1 + variance), so that a dispute
 **An act** belongs to a search that showed its item to the same user, from SKEW before it was shown to
 `attribution_minutes` after, on whichever day it is logged. Request ids alone do not tell: some start anew each morning.
 
+**A search** is labelled on the day on which that time is over: what is shown at ten to midnight may be
+clicked after it, where no row of its own day says so.
+
 **Behaviour** is read under the position-based model (Richardson, Dominowska and Ragno 2007; Craswell et al. 2008): an
 item at position k is examined with probability k**-eta, and acted on only if examined. For a pair with impressions i
 
@@ -20,6 +23,7 @@ examined / (examined + min_examined).
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from recflow.config.sections.data import LabelSection
@@ -35,6 +39,7 @@ from recflow.engine.expressions import (
     query_id,
     real,
     rounded,
+    seconds_after,
     seconds_between,
     when,
 )
@@ -48,18 +53,34 @@ _PAIR = ("query_id", "item_id")
 _SEARCH = ("request_id", "user_key", "day")
 
 
-def label_partitions(
-    engine: Engine,
-    partitions: Sequence[tuple[str, Path]],
-    section: LabelSection,
-    outcomes: OutcomesSection = _CUSTOMARY,
+def read_events(engine: Engine, partitions: Sequence[tuple[str, Path]]) -> Table:
+    """The rows of some partitions, given as (day, rows.parquet), with their day and the id of their query."""
+    rows = engine.read_each(dict(partitions), "day")
+    named = engine.keep(rows.group_by("query").aggregate().mutate(query_id=lambda names: query_id(names.query)))
+    return rows.mutate(at=naive(rows["at"])).inner_join(named, "query")
+
+
+def of_days(events: Table, days: Sequence[str], span: tuple[datetime, datetime], section: LabelSection) -> Table:
+    """The rows that label the `days`, which lie within `span`, out of theirs and of those of the days before.
+
+    A judgement is its own day's; a showing is of the day on which the time for acts on it is over.
+    """
+    own, shown, judged = events.day.isin(list(days)), events.kind == "impression", events.kind == "judgement"
+    start, end = span
+    wait_s = 60 * section.attribution_minutes
+    waits = shown & (seconds_after(end, events["at"]) >= -wait_s)
+    waited = ~judged & ~(shown & (seconds_after(start, events["at"]) < -wait_s))
+    return events.filter(when(own, ~waits, waited))
+
+
+def label_pairs(
+    engine: Engine, events: Table, section: LabelSection, outcomes: OutcomesSection = _CUSTOMARY
 ) -> tuple[Table, Table]:
-    """Labelled pairs of some partitions, given as (day, rows.parquet), and the searches of each query.
+    """Labelled pairs of the rows of some days, and the searches of each query.
 
     Rows of kinds that `outcomes` does not name teach nothing.
     Columns: query_id, query, item_id, title, description, grade, weight, day; one row a pair. And query_id, searches.
     """
-    events = _events(engine, partitions)
     judged, behaved = _judged(events), _behaved(events, section, outcomes)
     labelled = (
         _pairs(events).left_join(judged, _PAIR).drop(*_right(_PAIR)).left_join(behaved, _PAIR).drop(*_right(_PAIR))
@@ -76,13 +97,6 @@ def _right(names: Sequence[str]) -> list[str]:
     return [f"{name}_right" for name in names]
 
 
-def _events(engine: Engine, partitions: Sequence[tuple[str, Path]]) -> Table:
-    """The rows of all days with their day and the id of their query."""
-    rows = engine.read_each(dict(partitions), "day")
-    named = engine.keep(rows.group_by("query").aggregate().mutate(query_id=lambda names: query_id(names.query)))
-    return rows.mutate(at=naive(rows["at"])).inner_join(named, "query")
-
-
 def _pairs(events: Table) -> Table:
     newest = [events.day.desc(), events.event_id.desc(), events.query, events.title]
     return first_of_each(events, _PAIR, newest).select(*_PAIR, "query", "title", "description", "day")
@@ -96,14 +110,20 @@ def _judged(events: Table) -> Table:
     )
 
 
-def _behaved(events: Table, section: LabelSection, outcomes: OutcomesSection) -> Table:
+def showings(events: Table, section: LabelSection, outcomes: OutcomesSection) -> Table:
+    """Each item that a search showed, once: its highest position, and the strength of its strongest act, 0 for none."""
     shown = events.filter(events.kind == "impression").group_by([*_PAIR, *_SEARCH])
     shown = shown.aggregate(position=lambda same: same.position.min(), shown_at=lambda same: same["at"].min())
     known = shown.left_join(_strongest(events, shown, section, outcomes), [*_PAIR, *_SEARCH])
+    return known.select(*_PAIR, *_SEARCH, "position", strength=known.strength.fill_null(0.0))
+
+
+def _behaved(events: Table, section: LabelSection, outcomes: OutcomesSection) -> Table:
+    known = showings(events, section, outcomes)
     sums = known.group_by(list(_PAIR)).aggregate(
         # Sums are rounded: their order, and so their last digits, differ from run to run.
         examined=rounded((real(known.position) ** -section.position_bias_eta).sum()),
-        strength=rounded(known.strength.fill_null(0.0).sum()),
+        strength=rounded(known.strength.sum()),
     )
     seen = sums.filter(sums.examined >= section.min_examined)
     first, second, third = (when(seen.strength >= rate * seen.examined, 1.0, 0.0) for rate in GRADE_FROM_RATE)

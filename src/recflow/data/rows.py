@@ -38,7 +38,8 @@ PARTITION = pa.schema(
     ]
 )
 
-# One row a query and item; `day` is the newest day the pair was seen on.
+# One row a query and item; `day` is the newest day that the pair, or of a negative the item, was seen on. `negative` is
+# random, popular or bm25, and empty for a labelled pair.
 DATASET = pa.schema(
     [
         *[(name, pa.string()) for name in ("query_id", "query", "item_id", "title", "description")],
@@ -46,6 +47,7 @@ DATASET = pa.schema(
         ("weight", pa.float32()),
         ("day", pa.string()),
         ("frequency", pa.string()),
+        ("negative", pa.string()),
     ]
 )
-LABELLED = tuple(name for name in DATASET.names if name != "frequency")
+LABELLED = DATASET.names[:-2]

@@ -7,7 +7,7 @@ VALIDATE_PARTITION = StageSpec(
     name="validate_partition",
     version=5,
     kind=RefKind.PARTITION,
-    sections=("data", "outcomes", "labels"),
+    sections=("data", "outcomes", "labels.attribution_minutes"),
     inputs=("source",),
     heavy=True,
     optional=("released",),
@@ -16,7 +16,7 @@ VALIDATE_PARTITION = StageSpec(
 )
 BUILD_DATASET = StageSpec(
     name="build_dataset",
-    version=3,
+    version=4,
     kind=RefKind.DATASET,
     sections=("outcomes", "labels", "split"),
     inputs=("parent", "partitions"),

@@ -1,19 +1,23 @@
 """Judged queries: the rows of a data set, grouped as every ranking rule needs them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from itertools import accumulate
+from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from recflow.errors import BadData
 
-COLUMNS = ("query_id", "query", "title", "description", "grade", "weight", "frequency")
+COLUMNS = ("query_id", "query", "item_id", "title", "description", "grade", "weight", "frequency")
 
 
 @dataclass(frozen=True)
 class JudgedQuery:
-    """One query with its items in the data set's order. Grades are 0 … 3; `frequency` is head, torso or tail."""
+    """One query with its items in the data set's order. Grades are 0 … 3; `frequency` is head, torso or tail.
+
+    `items` are their ids, where they are known.
+    """
 
     query_id: str
     query: str
@@ -22,6 +26,7 @@ class JudgedQuery:
     grades: tuple[float, ...]
     weights: tuple[float, ...]
     frequency: str
+    items: tuple[str, ...] = ()
 
     def only(self, indices: Iterable[int]) -> "JudgedQuery":
         """The same query with some of its items."""
@@ -34,13 +39,73 @@ class JudgedQuery:
             tuple(self.grades[index] for index in kept),
             tuple(self.weights[index] for index in kept),
             self.frequency,
+            tuple(self.items[index] for index in kept) if self.items else (),
+        )
+
+
+class JudgedSplit(Sequence[JudgedQuery]):
+    """The queries of a split in order of first appearance, read from its mapped files when they are asked for.
+
+    What is held are numbers: which rows each query has.
+    """
+
+    def __init__(self, rows: Any, order: Any, ends: Any) -> None:
+        self._rows, self._order, self._ends = rows, order, ends
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    @overload
+    def __getitem__(self, index: int) -> JudgedQuery: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[JudgedQuery]: ...
+    def __getitem__(self, index: int | slice) -> JudgedQuery | list[JudgedQuery]:
+        places = range(len(self))[index]
+        return self._query(places) if isinstance(places, int) else [self._query(place) for place in places]
+
+    @property
+    def items(self) -> int:
+        """How many rows the queries have."""
+        return len(self._order)
+
+    def query_id(self, place: int) -> str:
+        """The id of a query, without its rows."""
+        return str(self._rows[int(self._order[self._start(place)])]["query_id"])
+
+    def only(self, places: Sequence[int]) -> "JudgedSplit":
+        """Some of the queries, in the order of `places`."""
+        parts = [self._order[self._start(place) : self._ends[place]] for place in places]
+        return JudgedSplit(
+            self._rows, [row for part in parts for row in part], list(accumulate(len(part) for part in parts))
+        )
+
+    def _start(self, place: int) -> int:
+        return int(self._ends[place - 1]) if place else 0
+
+    def _query(self, place: int) -> JudgedQuery:
+        places = [int(row) for row in self._order[self._start(place) : self._ends[place]]]
+        found = self._rows[places]
+        return JudgedQuery(
+            found["query_id"][0],
+            found["query"][0],
+            tuple(found["title"]),
+            tuple(text or "" for text in found["description"]),
+            tuple(map(float, found["grade"])),
+            tuple(map(float, found["weight"])),
+            found["frequency"][0] or "",
+            tuple(found["item_id"]),
         )
 
 
 def read_judged(dataset: Path, split: str, *, required: bool = True) -> list[JudgedQuery]:
+    """The queries of one split of a stored data set, all of them in memory: for those that are held out."""
+    return list(open_judged(dataset, split, required=required))
+
+
+def open_judged(dataset: Path, split: str, *, required: bool = True) -> JudgedSplit:
     """The queries of one split of a stored data set (`DatasetDict.save_to_disk`).
 
-    BadData when it cannot be used; an empty split is [] unless it is `required`.
+    BadData when it cannot be used; an empty split has no query unless it is `required`.
     """
     import datasets
 
@@ -48,50 +113,40 @@ def read_judged(dataset: Path, split: str, *, required: bool = True) -> list[Jud
     try:
         rows = datasets.load_from_disk(str(dataset / split)).with_format(None)
     except IndexError:  # what `datasets` makes of a split without a single row
-        return [] if not required else judged_queries({name: [] for name in COLUMNS}, split)
+        rows = datasets.Dataset.from_dict({name: [] for name in COLUMNS})
     except (OSError, ValueError) as error:
         raise BadData(f"no split {split} in the data set", expected="a DatasetDict", seen=str(error)) from error
     if len(rows) == 0 and not required:
-        return []
-    return judged_queries({name: rows[name][:] for name in rows.column_names}, split)
+        return JudgedSplit(rows, [], [])
+    return judged_split(rows, split)
 
 
-def judged_queries(columns: Mapping[str, Sequence[Any]], split: str) -> list[JudgedQuery]:
-    """The queries of a split, in order of first appearance; BadData when a column or every row is missing."""
-    missing = [name for name in COLUMNS if name not in columns]
+def judged_split(rows: Any, split: str) -> JudgedSplit:
+    """The queries of the rows of a split (`datasets.Dataset`); BadData when a column or every row is missing."""
+    missing = [name for name in COLUMNS if name not in rows.column_names]
     if missing:
         raise BadData(
             f"split {split} of the data set", expected=f"columns {', '.join(COLUMNS)}", seen=f"no {missing[0]}"
         )
-    _refuse_unlabelled(columns, split)
-    places: dict[str, list[int]] = {}
-    for index, query_id in enumerate(columns["query_id"]):
-        places.setdefault(query_id, []).append(index)
-    return [_query(columns, query_id, rows) for query_id, rows in places.items()]
-
-
-def _refuse_unlabelled(columns: Mapping[str, Sequence[Any]], split: str) -> None:
-    grades, weights = columns["grade"], columns["weight"]
-    if len(grades) == 0:
+    if len(rows) == 0:
         raise BadData(f"split {split} of the data set is empty", expected="at least one row", seen="none")
-    bad = next((index for index, grade in enumerate(grades) if grade is None or not 0 <= grade <= 3), None)
-    if bad is not None:
-        raise BadData(f"row {bad} of split {split}", expected="a grade from 0 to 3", seen=repr(grades[bad]))
-    bad = next((index for index, weight in enumerate(weights) if weight is None or not isfinite(weight)), None)
-    if bad is not None:
-        raise BadData(f"row {bad} of split {split}", expected="a weight", seen=repr(weights[bad]))
+    _refuse_unlabelled(rows, split)
+    import numpy as np
+
+    queries = rows.data["query_id"].dictionary_encode().unify_dictionaries()
+    codes = np.concatenate([chunk.indices.to_numpy() for chunk in queries.chunks])
+    return JudgedSplit(rows, np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes)))
 
 
-def _query(columns: Mapping[str, Sequence[Any]], query_id: str, rows: list[int]) -> JudgedQuery:
-    def column(name: str) -> tuple[Any, ...]:
-        return tuple(columns[name][row] for row in rows)
+def _refuse_unlabelled(rows: Any, split: str) -> None:
+    import numpy as np
 
-    return JudgedQuery(
-        query_id,
-        columns["query"][rows[0]],
-        column("title"),
-        tuple(text or "" for text in column("description")),
-        tuple(map(float, column("grade"))),
-        tuple(map(float, column("weight"))),
-        columns["frequency"][rows[0]] or "",
-    )
+    for name, expected, lowest, highest in (("grade", "a grade from 0 to 3", 0, 3), ("weight", "a weight", -inf, inf)):
+        first = 0
+        for chunk in rows.data[name].chunks:
+            values = chunk.to_numpy(zero_copy_only=False).astype(float)
+            bad = np.flatnonzero(~((values >= lowest) & (values <= highest) & np.isfinite(values)))
+            if len(bad):
+                seen = repr(chunk[int(bad[0])].as_py())
+                raise BadData(f"row {first + int(bad[0])} of split {split}", expected=expected, seen=seen)
+            first += len(chunk)

@@ -14,7 +14,7 @@ from operator import or_
 import ibis
 from ibis import udf
 
-from recflow.domain import assignment, free_text, masking, queries
+from recflow.domain import assignment, free_text, lexical, masking, queries
 from recflow.domain.near_duplicates import near_duplicate_key
 from recflow.engine import Table, Value
 
@@ -65,6 +65,16 @@ def _query_id(query: str) -> str:
 @udf.scalar.python
 def _bucket(salt: str, unit: str) -> int:
     return assignment.bucket(salt, unit)
+
+
+@udf.scalar.python
+def _drawn(salt: str, unit: str, below: int) -> int:
+    return assignment.drawn(salt, unit, below)
+
+
+@udf.scalar.python
+def _words(text: str) -> str:
+    return " ".join(lexical.words(text))
 
 
 @udf.scalar.python
@@ -130,6 +140,16 @@ def query_id(query: Value) -> Value:
 def bucket(salt: str, unit: Value) -> Value:
     """`domain.assignment.bucket` of texts that are not null."""
     return _bucket(ibis.literal(salt), unit)
+
+
+def drawn(salt: str, unit: Value, below: int) -> Value:
+    """`domain.assignment.drawn` of texts that are not null."""
+    return _drawn(ibis.literal(salt), unit, ibis.literal(below, "int64"))
+
+
+def words(text: Value) -> Value:
+    """`domain.lexical.words` of a text, each in a row of its own; a text without words, and none, have no row."""
+    return _words(text.fill_null("")).nullif("").split(" ").unnest()
 
 
 def shuffled(seed: str, query: Value) -> Value:
@@ -264,10 +284,10 @@ def computed_once(table: Table) -> Table:
     return table.view()
 
 
-def first_of_each(table: Table, by: Sequence[str], order: Sequence[Value]) -> Table:
-    """Whole rows: of those that agree in `by` (null agrees with null) the first in an order without ties."""
+def first_of_each(table: Table, by: Sequence[str], order: Sequence[Value], number: int = 1) -> Table:
+    """Whole rows: of those that agree in `by` (null agrees with null) the first ones in an order without ties."""
     place = ibis.row_number().over(group_by=list(by), order_by=list(order))
-    return table.mutate(place_of_row=place).filter(lambda row: row.place_of_row == 0).drop("place_of_row")
+    return table.mutate(place_of_row=place).filter(lambda row: row.place_of_row < number).drop("place_of_row")
 
 
 def repeats(table: Table, by: Sequence[str], order: Sequence[str]) -> Table:
@@ -282,6 +302,11 @@ def repeats(table: Table, by: Sequence[str], order: Sequence[str]) -> Table:
     place = ibis.row_number().over(group_by=list(by), order_by=[candidates[name] for name in order])
     numbered = candidates.mutate(place_of_row=place)
     return numbered.filter(numbered.place_of_row > 0).select(*order)
+
+
+def copies(table: Table, times: Value, name: str) -> Table:
+    """Each row as often as `times` says, a whole number, with the number of its copy from 0 in the column `name`."""
+    return table.mutate(**{name: ibis.range(0, times.cast("int64")).unnest()})
 
 
 def total(value: Value) -> Value:

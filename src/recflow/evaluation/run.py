@@ -1,8 +1,9 @@
 """Offline gate: answer the held-out queries as shoppers would see them, post-processing included, and decide."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -10,9 +11,10 @@ import numpy as np
 
 from recflow.artifacts.decisions import Decision, Verdict
 from recflow.artifacts.parents import Parent
+from recflow.config.sections.gate import Floor
 from recflow.domain.judged import JudgedQuery, read_judged
 from recflow.evaluation.evidence import Evidence
-from recflow.evaluation.floors import Bm25, cosines, floor_texts
+from recflow.evaluation.floors import cosines, floor_texts, popularity, read_bm25
 from recflow.evaluation.gate import decide
 from recflow.evaluation.metrics import ByQuery, best_threshold, by_query
 from recflow.evaluation.packaged import Package, open_package
@@ -89,16 +91,23 @@ def _only(scores: list[float] | None, items: Sequence[int]) -> list[float] | Non
 def _floors(
     context: StageContext, dataset: Path, test: Sequence[JudgedQuery], encoders: BaseEncoder
 ) -> dict[str, ByQuery]:
-    known = [title for query in read_judged(dataset, "train") for title in query.titles]
-    bm25 = Bm25(known)
-    section = context.recipe.training
-    texts = floor_texts(test)
-    vectors = encoders.encode(encoders.base_folder(section.base_model), texts, section.max_tokens)
-    scores = {
-        "bm25": [bm25.score(query.query, query.titles) for query in test],
-        "untrained": cosines(test, dict(zip(texts, vectors, strict=True))),
+    """The metrics of the floors that the recipe names."""
+
+    def bm25() -> list[list[float]]:
+        scorer = read_bm25(dataset, test)
+        return [scorer.score(query.query, query.titles) for query in test]
+
+    def untrained() -> list[list[float]]:
+        section, texts = context.recipe.training, floor_texts(test)
+        vectors = encoders.encode(encoders.base_folder(section.base_model), texts, section.max_tokens)
+        return cosines(test, dict(zip(texts, vectors, strict=True)))
+
+    scores: dict[Floor, Callable[[], list[list[float]]]] = {
+        "bm25": bm25,
+        "untrained": untrained,
+        "popularity": partial(popularity, dataset, test),
     }
-    return {name: by_query(test, given, None) for name, given in scores.items()}
+    return {name: by_query(test, scores[name](), None) for name in context.recipe.offline_gate.floors}
 
 
 def _write(context: StageContext, decision: Decision, evidence: Evidence, query_ids: Sequence[str]) -> None:

@@ -24,6 +24,8 @@ from recflow.training.progress import Point, Progress, Weights, load_progress, s
 
 log = logging.getLogger(__name__)
 
+_JUDGED_AT_ONCE = 256  # validation queries whose vectors are held beside each other
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -57,26 +59,23 @@ def fit(
     Raises TrainingDiverged for a loss that is no number and BadConfiguration when a batch does not fit into memory.
     """
     run = _Run(encoder.to(gang.device), base, section, scales, gang)
-    batches = [
-        (epoch, batch)
-        for epoch in range(section.epochs)
-        for batch in epoch_batches(train, section.token_budget, section.seed, epoch)
-    ]
-    stops = _evaluation_steps([epoch for epoch, _ in batches], section.evaluations_per_epoch)
-    run.plan(len(batches))
+    epochs = [epoch_batches(train, section.token_budget, section.seed, epoch) for epoch in range(section.epochs)]
+    places = [(epoch, place) for epoch, batches in enumerate(epochs) for place in range(len(batches))]
+    stops = _evaluation_steps([epoch for epoch, _ in places], section.evaluations_per_epoch)
+    run.plan(len(places))
     if not run.resume(state):
         run.evaluate(validation)  # where it starts from
-    for step in range(run.progress.step, len(batches)):
+    for epoch, place in places[run.progress.step :]:
         if run.progress.stale >= section.patience:
             break
-        run.step(batches[step][1])
+        run.step(epochs[epoch][place])
         if run.progress.step in stops:
             run.evaluate(validation)
         if gang.leads and run.progress.step % section.checkpoint_every_steps == 0:
             save_progress(state, run.progress, encoder, run.best, run.optimizer)
     encoder.load_state_dict(run.best, strict=False)
     encoder.eval()
-    return Fitted(run.progress, len(batches), gang.size)
+    return Fitted(run.progress, len(places), gang.size)
 
 
 class _Run:
@@ -217,11 +216,13 @@ class _Run:
                 parameter.copy_(weights[name])
 
     def _validation_ndcg(self, validation: Sequence[TokenisedQuery]) -> float:
-        share = validation[self.gang.rank :: self.gang.size]
         self.encoder.eval()
-        with torch.inference_mode():
-            scores = self._scores(share) if share else []
-        values = [ndcg(query.grades.tolist(), s.tolist()) for query, s in zip(share, scores, strict=True)]
+        values: list[float | None] = []
+        for start in range(self.gang.rank, len(validation), self.gang.size * _JUDGED_AT_ONCE):
+            share = validation[start : start + self.gang.size * _JUDGED_AT_ONCE : self.gang.size]
+            with torch.inference_mode():
+                scores = self._scores(share)
+            values += [ndcg(query.grades.tolist(), s.tolist()) for query, s in zip(share, scores, strict=True)]
         known = [value for value in values if value is not None]
         found = self.gang.total(torch.tensor([sum(known), len(known)], dtype=torch.float64, device=self.gang.device))
         return float(found[0] / found[1].clamp(min=1))

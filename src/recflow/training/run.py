@@ -2,9 +2,10 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from recflow.artifacts.parents import Parent
 from recflow.config.sections.training import TrainingSection
 from recflow.domain import lexical
-from recflow.domain.judged import JudgedQuery, read_judged
+from recflow.domain.judged import JudgedQuery, JudgedSplit, open_judged
 from recflow.errors import RecflowError
 from recflow.protocols import ModelRegistry
 from recflow.stages import StageContext, StageOutput
@@ -23,8 +24,12 @@ from recflow.training.encoder import Encoder, Encoders, Tokenizer
 from recflow.training.features import feature_names, features_of, texts_of, view_texts
 from recflow.training.gang import Gang, join_gang
 from recflow.training.loop import Fitted, fit
+from recflow.training.stored import store_queries
 
 log = logging.getLogger(__name__)
+
+_BLEND_ITEMS = 50_000
+_TOKENISED_AT_ONCE = 1_000  # queries
 
 
 def run(context: StageContext, *, registry: ModelRegistry, encoders: Encoders) -> StageOutput:
@@ -37,9 +42,12 @@ def run(context: StageContext, *, registry: ModelRegistry, encoders: Encoders) -
     dataset = context.folder("dataset")
     base = encoders.base_folder(section.base_model)
     refuse_too_long(section, base)
-    train, validation = _held_apart(read_judged(dataset, "train"), read_judged(dataset, "validation", required=False))
+    train, validation = _held_apart(open_judged(dataset, "train"), open_judged(dataset, "validation", required=False))
     start = starting_folder(context, encoders)
-    with join_gang(encoders.threads) as gang:
+    with (
+        join_gang(encoders.threads) as gang,
+        TemporaryDirectory(dir=context.output.parent, prefix="tokenised-") as folder,
+    ):
         tokenizer = encoders.tokenizer(start, section.max_tokens)
         weights = learn_blend(train, section, encoders)
         encoder = encoders.load(start, dropout=section.dropout)
@@ -47,8 +55,10 @@ def run(context: StageContext, *, registry: ModelRegistry, encoders: Encoders) -
         fitted = fit(
             encoder,
             section,
-            tokenise(train, section, tokenizer, scaled),
-            tokenise(validation, section, tokenizer, scaled),
+            *(
+                store_queries(tokenise(part, section, tokenizer, scaled), Path(folder) / name, views=len(section.views))
+                for name, part in (("train", train), ("validation", validation))
+            ),
             base=encoders.load(base),
             scales=[scaled[f"cosine_{view}"] for view in section.views],
             gang=gang,
@@ -58,12 +68,12 @@ def run(context: StageContext, *, registry: ModelRegistry, encoders: Encoders) -
     return replace(made, numbers={**made.numbers, "base_model": base_digest(base)})
 
 
-def _held_apart(train: list[JudgedQuery], validation: list[JudgedQuery]) -> tuple[list[JudgedQuery], list[JudgedQuery]]:
+def _held_apart(train: JudgedSplit, validation: JudgedSplit) -> tuple[JudgedSplit, JudgedSplit]:
     """A day too small to hold a validation query gives every tenth train query for it."""
-    if validation or len(train) < 2:
+    if len(validation) or len(train) < 2:
         return train, validation
-    ordered = sorted(train, key=lambda query: query.query_id)
-    return [query for index, query in enumerate(ordered) if index % 10], ordered[::10]
+    ordered = sorted(range(len(train)), key=train.query_id)
+    return train.only([place for index, place in enumerate(ordered) if index % 10]), train.only(ordered[::10])
 
 
 def starting_folder(context: StageContext, encoders: Encoders) -> Path:
@@ -83,8 +93,10 @@ def learn_blend(train: Sequence[JudgedQuery], section: TrainingSection, encoders
     """The weight of each feature, from train queries and the base model's cosines.
 
     The base and not the trained encoder: it has not seen the training labels, so its cosines are as good here as on
-    new queries, while a trained one looks too good on its own rows and would be given too much weight.
+    new queries, while a trained one looks too good on its own rows and would be given too much weight. A dozen weights
+    are learned from evenly chosen queries of about _BLEND_ITEMS items, which any number of rows has no more to tell of.
     """
+    train = _some(train)
     base = encoders.base_folder(section.base_model)
     texts = texts_of(train, section.views)
     vectors = dict(zip(texts, encoders.encode(base, texts, section.max_tokens), strict=True))
@@ -92,6 +104,12 @@ def learn_blend(train: Sequence[JudgedQuery], section: TrainingSection, encoders
     grades = [np.array(query.grades) for query in train]
     learned = fit_blend(features, grades, [np.array(query.weights) for query in train])
     return dict(zip(feature_names(section.views), map(float, learned), strict=True))
+
+
+def _some(train: Sequence[JudgedQuery]) -> list[JudgedQuery]:
+    """Every n-th query, so that about _BLEND_ITEMS items are left of more."""
+    items = train.items if isinstance(train, JudgedSplit) else sum(len(query.titles) for query in train)
+    return list(train[:: -(-items // _BLEND_ITEMS) or 1])
 
 
 def loss_scaled(weights: Mapping[str, float], section: TrainingSection) -> dict[str, float]:
@@ -108,8 +126,15 @@ def loss_scaled(weights: Mapping[str, float], section: TrainingSection) -> dict[
 
 def tokenise(
     queries: Sequence[JudgedQuery], section: TrainingSection, tokenizer: Tokenizer, weights: Mapping[str, float]
+) -> Iterator[TokenisedQuery]:
+    """Token ids of every text and the lexical part of each score, some queries at a time."""
+    for start in range(0, len(queries), _TOKENISED_AT_ONCE):
+        yield from _tokenised(queries[start : start + _TOKENISED_AT_ONCE], section, tokenizer, weights)
+
+
+def _tokenised(
+    queries: Sequence[JudgedQuery], section: TrainingSection, tokenizer: Tokenizer, weights: Mapping[str, float]
 ) -> list[TokenisedQuery]:
-    """Token ids of every text, each tokenised once, and the lexical part of each score."""
     texts = texts_of(queries, section.views)
     ids = dict(zip(texts, tokenizer(texts), strict=True))
     lexical_weights = np.array([weights[name] for name in lexical.NAMES])

@@ -10,7 +10,7 @@ from fakes.engines import duckdb_engine
 from recflow.config.sections.data import DataSection
 from recflow.data.checks import with_evidence
 from recflow.data.clean import clean
-from recflow.data.labels import label_partitions
+from recflow.data.labels import label_pairs, read_events
 from recflow.data.rows import COLUMNS, PLACE
 from recflow.data.sample.shop import SampleShop, write_shop
 from recflow.data.samples import replayed, splits, with_frequency
@@ -43,7 +43,9 @@ def build(open_engine, shop):
             path = Path(folder) / f"{number}" / "rows.parquet"
             opened.write(rows_of_day(opened, shop, number, path.parent).select(*COLUMNS), path)
             files.append((day(number).label, path))
-        labelled = [label_partitions(opened, [file], SETTINGS.labels, SETTINGS.outcomes) for file in files]
+        labelled = [
+            label_pairs(opened, read_events(opened, [file]), SETTINGS.labels, SETTINGS.outcomes) for file in files
+        ]
         past, fresh = (pairs.mutate(split=splits(pairs.query_id, SETTINGS.split)) for pairs, _ in labelled)
         replay = opened.keep(replayed(opened, opened.keep(fresh), opened.keep(past), SETTINGS.split, "seed"))
         rows = with_frequency(opened.keep(fresh.union(replay)), labelled[1][1])

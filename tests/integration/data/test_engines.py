@@ -12,8 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recflow.domain.assignment import bucket as bucket_rule
+from recflow.domain.assignment import drawn as drawn_rule
 from recflow.domain.free_text import MASK, NORMALISE, cleaned
 from recflow.domain.free_text import told_of_nobody as told_of_nobody_rule
+from recflow.domain.lexical import words
 from recflow.domain.near_duplicates import near_duplicate_key
 from recflow.domain.queries import query_id as query_id_rule
 from recflow.domain.text import normalise
@@ -149,6 +151,33 @@ def test_queries_are_named_and_dealt_by_the_rules_of_the_domain(opened):
     texts = [text for text in TEXTS if text is not None]
     assert column(opened, texts, own.query_id) == [query_id_rule(text) for text in texts]
     assert column(opened, texts, lambda text: own.bucket("s", text)) == [bucket_rule("s", text) for text in texts]
+
+
+def test_draws_are_those_of_the_domain_and_below_the_bound(opened):
+    texts = [text for text in TEXTS if text is not None]
+    for below in (1, 7, 2**40):
+        made = column(opened, texts, partial(lambda below, text: own.drawn("s", text, below), below))
+        assert made == [drawn_rule("s", text, below) for text in texts]
+
+
+def test_words_are_those_that_models_read_each_in_a_row(opened):
+    texts = [*TEXTS, "Shoes shoes", "电饭煲 XL", "!!"]
+    table = opened.load(pa.table({"row": range(len(texts)), "text": texts}))
+    rows = opened.fetch(table.select("row", word=own.words(table.text))).to_pylist()
+    found = sorted((row["row"], row["word"]) for row in rows)
+    assert found == sorted((number, word) for number, text in enumerate(texts) for word in words(text or ""))
+
+
+def test_rows_are_copied_as_often_as_they_say(opened):
+    table = opened.load(pa.table({"key": ["a", "b", "c"], "times": pa.array([2, 0, 1], pa.int64())}))
+    rows = opened.fetch(own.copies(table, table.times, "copy").order_by(["key", "copy"])).to_pylist()
+    assert [(row["key"], row["copy"]) for row in rows] == [("a", 0), ("a", 1), ("c", 0)]
+
+
+def test_the_first_rows_of_each_are_as_many_as_asked_for(opened):
+    table = opened.load(pa.table({"key": ["a", "a", "a", "b"], "order": [3, 1, 2, 9]}))
+    rows = opened.fetch(own.first_of_each(table, ["key"], [table.order], 2).order_by(["key", "order"])).to_pylist()
+    assert [(row["key"], row["order"]) for row in rows] == [("a", 1), ("a", 2), ("b", 9)]
 
 
 def test_patterns_are_pythons_and_found_anywhere(opened):

@@ -11,7 +11,7 @@ from fakes.deliveries import day, impression, judgement, partition_file
 from fakes.engines import duckdb_engine
 from recflow.config.sections.data import LabelSection
 from recflow.config.sections.outcomes import OutcomesSection
-from recflow.data.labels import label_partitions
+from recflow.data.labels import label_pairs, read_events
 from recflow.domain.matching import SKEW
 from recflow.domain.queries import query_id
 
@@ -53,7 +53,7 @@ def searches(count, position, acts=(), *, item=1, minutes=1.0, start=0, **change
 def label(folder, *days, section=SECTION, outcomes=OUTCOMES):
     files = [(day(n).label, partition_file(folder / f"{n}.parquet", rows)) for n, rows in enumerate(days)]
     with TemporaryDirectory() as scratch, duckdb_engine(Path(scratch)) as engine:
-        labelled, searches = label_partitions(engine, files, section, outcomes)
+        labelled, searches = label_pairs(engine, read_events(engine, files), section, outcomes)
         rows, counts = engine.fetch(labelled).to_pylist(), engine.fetch(searches).to_pylist()
     return {row["item_id"]: row for row in rows}, {row["query_id"]: row["searches"] for row in counts}
 

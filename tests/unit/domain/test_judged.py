@@ -1,12 +1,17 @@
+import datasets
 import pytest
 
 from fakes.small_models import judged_row, shop_rows, write_dataset
-from recflow.domain.judged import judged_queries, read_judged
+from recflow.domain.judged import judged_split, open_judged, read_judged
 from recflow.errors import BadData
 
 
 def columns(rows):
     return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def judged_queries(table, split):
+    return list(judged_split(datasets.Dataset.from_dict(table), split))
 
 
 def test_rows_are_grouped_by_query_in_their_order():
@@ -58,3 +63,20 @@ def test_a_missing_split_is_bad_data(tmp_path):
 def test_a_folder_that_is_no_data_set_is_bad_data(tmp_path):
     with pytest.raises(BadData):
         read_judged(tmp_path, "train")
+
+
+def test_queries_are_found_by_place_by_slice_and_by_choice_wherever_their_rows_are(tmp_path):
+    rows = shop_rows(5, items=4)
+    mixed = [rows[place] for place in (0, 4, 8, 1, 5, 12, 2, 16, 9, 17, 3, 6, 10, 7, 11, 18, 13, 14, 15, 19)]
+    found = open_judged(write_dataset(tmp_path / "dataset", {"train": mixed}), "train")
+    whole = list(found)
+    assert [query.query_id for query in whole] == list(dict.fromkeys(row["query_id"] for row in mixed))
+    assert [query.titles for query in whole[:2]] == [tuple(row["title"] for row in rows[n : n + 4]) for n in (0, 4)]
+    assert (len(found), found.items) == (5, 20)
+    assert (found[-1], found[1:3], found[::2]) == (whole[-1], whole[1:3], whole[::2])
+    chosen = found.only([3, 0])
+    assert list(chosen) == [whole[3], whole[0]]
+    assert [chosen.query_id(place) for place in range(2)] == [whole[3].query_id, whole[0].query_id]
+    assert chosen.items == 8
+    with pytest.raises(IndexError):
+        found[5]

@@ -1,5 +1,6 @@
 import math
 import random
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from recflow.artifacts.decisions import Decision, Finding, Verdict
 from recflow.domain.judged import JudgedQuery
+from recflow.domain.lexical import words
 from recflow.evaluation.floors import Bm25
 from recflow.evaluation.metrics import best_threshold, by_query, f1
 from recflow.evaluation.paired import attainable_margin, bootstrap
@@ -50,19 +52,26 @@ def test_the_attainable_margin_is_the_half_width_of_equal_models():
     assert attainable_margin(1) == math.inf
 
 
+def bm25_of(titles):
+    """The floor as these titles make it."""
+    documents = [words(title) for title in titles]
+    found = Counter(word for document in documents for word in set(document))
+    return Bm25(found, len(titles), sum(map(len, documents)) / len(titles))
+
+
 class TestBm25:
     def test_by_hand(self):
-        bm25 = Bm25(["red shoe", "blue shoe", "green hat"])
+        bm25 = bm25_of(["red shoe", "blue shoe", "green hat"])
         idf = math.log(1 + (3 - 1 + 0.5) / (1 + 0.5))
         assert bm25.score("red", ["red shoe"])[0] == pytest.approx(idf * 2.5 / (1 + 1.5))
 
     def test_a_rare_word_counts_more_than_a_common_one(self):
-        bm25 = Bm25(["red shoe", "blue shoe", "green shoe"])
+        bm25 = bm25_of(["red shoe", "blue shoe", "green shoe"])
         rare, common = bm25.score("red shoe", ["red hat", "pink shoe"])
         assert rare > common
 
     def test_a_title_without_the_words_scores_zero(self):
-        assert Bm25(["red shoe"]).score("tent", ["red shoe", ""]) == [0, 0]
+        assert bm25_of(["red shoe"]).score("tent", ["red shoe", ""]) == [0, 0]
 
 
 class TestMetrics:

@@ -49,6 +49,31 @@ class DataSection(Frozen):
     min_rows: int = Field(default=50, ge=1, le=1_000_000_000, description="Fewer rows than this is not a day.")
 
 
+class NegativesSection(Frozen):
+    """Items that nobody labelled, of grade 0, for each training and validation query that has an item above it.
+
+    Drawn from what the training days' catalogue shows; never what those days know for the query, nor what resembles its
+    positives: the same title in another spelling, or too close to the best of them by BM25. Those in one batch are
+    training's. The seed is the day's.
+    """
+
+    random: int = Field(default=0, ge=0, le=1000, description="Items a query, each as likely as any other.")
+    popular: int = Field(default=0, ge=0, le=1000, description="Items a query, by (acts + 1) ** 0.75.")
+    bm25: int = Field(default=0, ge=0, le=1000, description="Items a query: those whose titles fit best by BM25.")
+    weight: float = Field(default=0.5, gt=0, le=1, description="How much one teaches; a judged pair has 1.")
+    max_share_of_positive: float = Field(
+        default=0.95,
+        gt=0,
+        le=1,
+        description="Of the best positive's BM25 score; what lies above it may well be one that nobody has judged.",
+    )
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there are any."""
+        return max(self.random, self.popular, self.bm25) > 0
+
+
 class LabelSection(Frozen):
     """How grades 0 … 3 come from behaviour where no person judged."""
 
@@ -60,6 +85,10 @@ class LabelSection(Frozen):
     )
     min_examined: float = Field(
         default=3.0, gt=0, le=10_000, description="Expected examinations a pair needs before it has a label."
+    )
+    # A section at its defaults is no part of a key: what was computed before there was one stays good.
+    negatives: NegativesSection = Field(
+        default=NegativesSection(), exclude_if=lambda section: section == NegativesSection()
     )
 
 

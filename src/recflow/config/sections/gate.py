@@ -7,6 +7,8 @@ from pydantic import Field, model_validator
 from recflow.artifacts.events import OutcomeName
 from recflow.artifacts.frozen import Frozen
 
+Floor = Literal["bm25", "untrained", "popularity"]
+CUSTOMARY_FLOORS: tuple[Floor, ...] = ("bm25", "untrained")
 Metric = Literal["ndcg@10", "mrr", "recall@10", "f1"]
 
 
@@ -35,10 +37,17 @@ class SliceRule(Frozen):
 
 
 class OfflineGateSection(Frozen):
-    """Value rules, change rules and the permanent floors (BM25, untrained base)."""
+    """Value rules, change rules and the permanent floors."""
 
     values: tuple[ValueRule, ...] = ()
     changes: tuple[ChangeRule, ...] = (ChangeRule(metric="ndcg@10", max_drop=0.03),)
+    floors: tuple[Floor, ...] = Field(
+        default=CUSTOMARY_FLOORS,
+        min_length=1,
+        description="Rankers without training: BM25 on titles, the base model's cosine, acts on items. All but the base"
+        " model's are fitted on what trains.",
+        exclude_if=lambda floors: floors == CUSTOMARY_FLOORS,
+    )
     floor_margin: float = Field(
         default=0.03,
         gt=0,

@@ -1,11 +1,13 @@
 """How the generated shop's visitors behave: a position-based click model, drifting from day to day.
 
-    P(click | position k, grade g) = k**-ETA * ATTRACTIVENESS[g]        (Craswell et al. 2008)
+    P(click | position k, grade g) = k**-eta * ATTRACTIVENESS[g]        (Craswell et al. 2008)
     P(cart | click, g) = CART[g]          P(purchase | cart, g) = PURCHASE[g]
 
 Results are shown in the order of word overlap plus noise, so that every item is seen at several positions: without
-that no log could tell a good item from a high one. Drift: what is asked follows a power law whose weights swing with
-the week, and items, series and their queries are launched in the course of time.
+that no log could tell a good item from a high one. With `swaps` the noise is a query's own and stays the same all day,
+and in that share of the searches the first item changes places with another, as a shop with a ranker would try it.
+Drift: what is asked follows a power law whose weights swing with the week, and items, series and their queries are
+launched in the course of time.
 """
 
 import math
@@ -42,6 +44,8 @@ class Day:
     queries: int
     users: Sequence[str]
     seed: int
+    swaps: float | None = None
+    eta: float = ETA
 
 
 def day_events(day: Day, goods: Sequence[Good], wishes: Sequence[Wish], mirrored: frozenset[str]) -> list[Event]:
@@ -95,18 +99,26 @@ def _search(day: Day, wish: Wish, shown: Sequence[Good], grades: Mapping[str, in
         "user_key": random.choice(day.users),
         "query": wish.text,
     }
-    words = set(wish.text.lower().split())
-    overlap = {good.item_id: len(words & set(good.title.lower().replace(",", "").split())) for good in shown}
-    ranked = sorted(shown, key=lambda good: -(overlap[good.item_id] + 3 * random.random()))
-    for position, good in enumerate(ranked, start=1):
+    for position, good in enumerate(_ranked(day, wish, shown, random), start=1):
         event = {**request, "item_id": good.item_id, "position": position}
         yield {"at": start.isoformat(), "kind": "impression", **event}
-        for seconds, kind, value in _acts(position, good, grades[good.item_id], random):
+        for seconds, kind, value in _acts(position**-day.eta, good, grades[good.item_id], random):
             yield {"at": (start + timedelta(seconds=seconds)).isoformat(), "kind": kind, **event, "value": value}
 
 
-def _acts(position: int, good: Good, grade: int, random: Random) -> Iterator[tuple[int, str, float]]:
-    if random.random() >= position**-ETA * ATTRACTIVENESS[grade]:
+def _ranked(day: Day, wish: Wish, shown: Sequence[Good], random: Random) -> list[Good]:
+    words = set(wish.text.lower().split())
+    overlap = {good.item_id: len(words & set(good.title.lower().replace(",", "").split())) for good in shown}
+    noise = random if day.swaps is None else Random(f"order-{day.seed}-{day.number}-{wish.text}")
+    ranked = sorted(shown, key=lambda good: -(overlap[good.item_id] + 3 * noise.random()))
+    if day.swaps is not None and random.random() < day.swaps:
+        other = random.randrange(1, len(ranked))
+        ranked[0], ranked[other] = ranked[other], ranked[0]
+    return ranked
+
+
+def _acts(examined: float, good: Good, grade: int, random: Random) -> Iterator[tuple[int, str, float]]:
+    if random.random() >= examined * ATTRACTIVENESS[grade]:
         return
     seconds = random.randint(2, 60)
     yield seconds, "click", 0.0

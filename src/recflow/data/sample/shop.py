@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recflow.config.sections.data import SplitSection
-from recflow.data.sample.behaviour import Day, candidates, day_events
+from recflow.data.sample.behaviour import ETA, Day, candidates, day_events
 from recflow.data.sample.catalogue import Good, Wish, make_goods, make_wishes, true_grade
 from recflow.data.sample.faults import plant
 from recflow.data.split import split_of
@@ -25,7 +25,8 @@ class SampleShop:
     150 queries a day leave more than twenty held out, without which a gate can say nothing on the first day.
     `rows` are impressions a day, about. On `shuffled_days` outcomes of queries that train are joined to the wrong
     items; queries that are held out by `split` stay clean, so that a gate can still judge. On `reversed_days` those of
-    every query are.
+    every query are. `swaps` is the share of searches that try another item first, in an order that stays otherwise;
+    None: every search has an order of its own. `eta` is how shoppers look: k**-eta is the chance at position k.
     """
 
     days: int = 14
@@ -38,6 +39,8 @@ class SampleShop:
     reversed_days: frozenset[date] = frozenset()
     faults: bool = True
     split: SplitSection = field(default_factory=SplitSection)
+    swaps: float | None = None
+    eta: float = ETA
 
 
 def write_shop(shop: SampleShop, folder: Path) -> dict[str, int]:
@@ -51,7 +54,8 @@ def write_shop(shop: SampleShop, folder: Path) -> dict[str, int]:
     written: dict[str, int] = {}
     ledger: list[dict[str, str]] = []
     for number in range(shop.days):
-        day = Day(number, shop.first_day + timedelta(days=number), shop.rows, shop.queries, users, shop.seed)
+        date_of = shop.first_day + timedelta(days=number)
+        day = Day(number, date_of, shop.rows, shop.queries, users, shop.seed, shop.swaps, shop.eta)
         label = day.date.isoformat()
         events, faults = _events(shop, day, goods, wishes)
         on_sale = [good for good in goods if good.since <= number]
