@@ -25,6 +25,7 @@ class StageSpec:
     `version` is raised whenever the result for equal inputs may change; a test ties it to the source of the stage's
     import closure. `sections` are the recipe sections that enter the key; `inputs` the names it must be given.
     `heavy` stages run through the JobLauncher, with the recipe's number of training processes when `gang` is set.
+    `by_task`: the recipe's task is handed to the stage, and enters the key.
     """
 
     name: str
@@ -34,6 +35,7 @@ class StageSpec:
     inputs: tuple[str, ...]
     heavy: bool = False
     gang: bool = False
+    by_task: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ def stage_key(spec: StageSpec, recipe: Recipe, interval: Interval, inputs: Input
             "interval": interval.model_dump(mode="json"),
             "inputs": {name: [ref.digest for ref in inputs[name]] for name in sorted(inputs)},
         }
+        | ({"task": recipe.task} if spec.by_task else {})
     )
 
 
