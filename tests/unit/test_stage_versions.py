@@ -80,10 +80,7 @@ def without_docstrings(tree: ast.Module) -> ast.Module:
 
 
 def current() -> dict[str, dict]:
-    return {
-        name: {"version": stage.spec.version, "modules": closure(stage)}
-        for name, stage in sorted(STAGES.items())
-    }
+    return {name: {"version": stage.spec.version, "modules": closure(stage)} for name, stage in sorted(STAGES.items())}
 
 
 @pytest.mark.parametrize("name", STAGES)

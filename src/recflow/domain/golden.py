@@ -33,8 +33,9 @@ def read_golden(package: Path, read: Callable[[Mapping[str, Any]], Golden]) -> t
     """The golden requests of a package folder, each as its task reads it; ArtifactCorrupt when there are none."""
     try:
         requests = tuple(map(read, json.loads((package / GOLDEN).read_bytes())))
-    except (OSError, ValueError) as error:
-        raise ArtifactCorrupt(f"{GOLDEN} of a package cannot be read", expected="requests", seen=str(error)) from error
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:  # of what is no golden request
+        seen = f"{type(error).__name__}: {error}"
+        raise ArtifactCorrupt(f"{GOLDEN} of a package cannot be read", expected="requests", seen=seen) from error
     if not requests:
         raise ArtifactCorrupt(f"{GOLDEN} of a package is empty", expected="at least one request", seen="none")
     return requests

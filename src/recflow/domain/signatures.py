@@ -107,11 +107,8 @@ class Signature(Frozen):
         return {name: _plain(array) for name, array in tensors.items()}
 
     def from_json(self, side: tuple[Tensor, ...], plain: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """The inputs or the outputs (`side`) that `to_json` wrote; ValueError for what is none."""
-        try:
-            return {tensor.name: _array(tensor, plain[tensor.name]) for tensor in side}
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"not the tensors of {self.told}: {error}") from error
+        """The inputs or the outputs (`side`) that `to_json` wrote; KeyError, TypeError or ValueError for others."""
+        return {tensor.name: _array(tensor, plain[tensor.name]) for tensor in side}
 
 
 def texts(values: Iterator[str]) -> np.ndarray:
@@ -134,11 +131,13 @@ def numbers(tensors: Tensors) -> list[float]:
 
 
 def largest_difference(expected: Tensors, seen: Tensors) -> float:
-    """The largest absolute difference of two answers of one shape; infinite where texts differ."""
+    """The largest absolute difference of two answers; infinite where lengths or texts differ."""
     return max((_difference(array, seen[name]) for name, array in expected.items()), default=0.0)
 
 
 def _difference(expected: np.ndarray, seen: np.ndarray) -> float:
+    if expected.shape != seen.shape:
+        return float("inf")
     if expected.dtype == np.object_:
         return 0.0 if expected.tolist() == seen.tolist() else float("inf")
     return float(np.abs(expected.astype(np.float64) - seen.astype(np.float64)).max(initial=0.0))

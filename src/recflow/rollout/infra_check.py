@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ class Goldens:
         found = read_golden(package, serving.golden)
         return cls(serving, tuple(golden for golden in found if all(array.size for array in golden.inputs.values())))
 
-    @property
+    @cached_property
     def sound(self) -> Tensors:
         """A request that every version answers that answers at all: the first one, as small as it can be."""
         return self.sized(1)[0].inputs
@@ -104,11 +105,11 @@ def check(
 
     The version stays loaded whatever the verdict. Raises ServerUnavailable when the server itself does not answer.
     """
-    goldens = Goldens.of(serving, package)
     candidate = Version(server, recipe, version)
     known, before_mb, start = version in server.loaded(recipe), server.memory_mb(), clock.now()
     try:
         refuse_other_signature(serving, package)
+        goldens = Goldens.of(serving, package)
         server.load(recipe, version, package)
     except ModelWontLoad as error:
         seen = {"expected": error.expected[:600], "seen": error.seen[:600]}

@@ -96,13 +96,10 @@ class Serving(ABC, Generic[R]):
         """What the package answers where its model gives these scores."""
 
     def golden(self, stored: Mapping[str, Any]) -> Golden:
-        """A golden request as a package has it; ValueError for what is none."""
-        sides = self.signature.inputs, self.signature.outputs
-        inputs, outputs = (
-            self.signature.from_json(side, stored[name])
-            for name, side in zip(("inputs", "outputs"), sides, strict=True)
-        )
-        return self.sound(Golden(inputs, outputs))
+        """A golden request as a package has it; any error for what is none, which `read_golden` tells."""
+        read = self.signature.from_json
+        inputs, outputs = self.signature.inputs, self.signature.outputs
+        return self.sound(Golden(read(inputs, stored["inputs"]), read(outputs, stored["outputs"])))
 
     def sound(self, golden: Golden) -> Golden:
         """The golden request, if its answer is one; else ValueError."""

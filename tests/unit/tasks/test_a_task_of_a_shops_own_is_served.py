@@ -181,12 +181,10 @@ def test_a_package_of_another_task_is_refused_at_load_with_both_signatures(world
 
 
 def test_a_candidate_of_another_task_is_rejected_by_the_infra_check_and_never_loaded(world, tmp_path):
-    folder = write_toy_package(tmp_path / "package")
-    summary = folder / "package.json"
-    summary.write_text(summary.read_text().replace('"FEATURES"', '"NUMBERS"'))
-    decision = judge(world, folder)
+    decision = judge(world, write_package(tmp_path / "relevance"))
     assert rules(decision, Verdict.FAIL) == {"load"}
-    assert decision.numbers["seen"].startswith("NUMBERS FP32 [4]")
+    assert decision.numbers["expected"] == "FEATURES FP32 [4] to CLASS INT64 [1]"
+    assert decision.numbers["seen"].startswith("QUERY BYTES [1], TITLE BYTES [items]")
     assert world.loaded == ()
 
 

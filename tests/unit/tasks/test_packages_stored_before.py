@@ -82,6 +82,8 @@ def test_the_offline_gate_opens_it_as_ever():
     [
         "[]",
         "{}",
+        "[1]",
+        '[{"inputs": {}}]',
         '[{"query": "a", "titles": ["b"], "descriptions": [""], "scores": []}]',
         '[{"query": "a", "titles": ["b"], "descriptions": [""], "scores": [NaN]}]',
         '[{"query": null, "titles": ["b"], "descriptions": [""], "scores": [1]}]',

@@ -164,11 +164,8 @@ class RelevanceServing(Serving[RankRequest]):
         """Named tensors, or, in packages of stage versions before 5, lists under the names of then."""
         if "inputs" in stored:
             return super().golden(stored)
-        try:
-            inputs = rank_tensors(stored["query"], stored["titles"], stored["descriptions"])
-            return self.sound(Golden(inputs, tensors.outputs(stored["scores"])))
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"no golden request: {error}") from error
+        inputs = rank_tensors(stored["query"], stored["titles"], stored["descriptions"])
+        return self.sound(Golden(inputs, tensors.outputs(stored["scores"])))
 
     def order(self, expected: Tensors, seen: Tensors, atol: float) -> Ordered:
         """Pairs of items whose golden scores are further apart than noise of `atol` on both sides can make them."""
