@@ -144,7 +144,7 @@ JOBS = {"ours": _ours, "by_hand": _by_hand, "scan_and_write": _scan_and_write}
 
 
 def _timed(name: str, file: Path) -> tuple[float, float, int]:
-    """Seconds, seconds of processors, and the peak of memory in MiB of one job in a process of its own."""
+    """Seconds, seconds of processors, and the peak of memory in MiB of one job, the first of this process."""
     with TemporaryDirectory(dir=file.parent) as folder:
         job = JOBS[name](file, Path(folder))
         started, spent = time.monotonic(), time.process_time()
@@ -153,15 +153,18 @@ def _timed(name: str, file: Path) -> tuple[float, float, int]:
     return wall_s, cpu_s, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
+def run_job(name: str, file: Path) -> tuple[float, float, int]:
+    """What `_timed` found in a process of its own."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        return process.submit(_timed, name, file).result()
+
+
 def measure_rows(millions: float) -> Iterator[dict[str, Any]]:
     """The figures of one size."""
     with TemporaryDirectory(prefix="data-engine-") as folder:
         file = Path(folder) / "delivered.parquet"
         write_events(file, int(millions * 1_000_000))
-        found = {}
-        for name in JOBS:
-            with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
-                found[name] = process.submit(_timed, name, file).result()
+        found = {name: run_job(name, file) for name in JOBS}
     (wall_s, cpu_s, memory), (hand_s, hand_cpu_s, _), (bare_s, bare_cpu_s, _) = (found[name] for name in JOBS)
     size = f"{millions:g} million events"
     beside = {"wall_s": round(wall_s, 1), "cpu_s": round(cpu_s, 1)}
