@@ -69,9 +69,9 @@ class FakeModelServer:
         if self.latency_s.get(version, 0.0) >= timeout_s:
             raise ServerUnavailable(f"{recipe} {version} took longer than {timeout_s} s")
         signature = read_signature(self.packages[recipe, version]) or relevance.SERVING.signature
-        signature.lengths(inputs)
+        lengths = signature.lengths(inputs)
         outputs = self._answer(recipe, version, inputs)
-        signature.refuse_malformed(version, inputs, outputs)
+        signature.refuse_malformed(version, lengths, outputs)
         return outputs
 
     def _answer(self, recipe: str, version: str, inputs: Tensors) -> dict[str, np.ndarray]:

@@ -74,5 +74,6 @@ class ScriptedScorer:
             await self.open.wait()
         await asyncio.sleep(self.wait_s.get(version, 0))
         outputs = relevance.answer(self.versions.get(version, down)(*relevance.asked(inputs)))
-        relevance.SERVING.signature.refuse_malformed(version, inputs, outputs)
+        signature = relevance.SERVING.signature
+        signature.refuse_malformed(version, signature.lengths(inputs), outputs)
         return outputs

@@ -8,7 +8,7 @@ the model's configuration states, and errors are counted by the gateway.
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -141,8 +141,9 @@ class TritonServer:
         self._infer(name, signature, signature.probe(), timeout_s)
 
     def _infer(self, name: str, signature: Signature, inputs: Tensors, timeout_s: float) -> dict[str, np.ndarray]:
+        lengths = signature.lengths(inputs)
         result = self._rpc.infer(name, _inputs(signature, inputs), client_timeout=timeout_s)
-        return _outputs(name, signature, inputs, result)
+        return _outputs(name, signature, lengths, result)
 
     def _answers(self, name: str) -> bool:
         """Probed more often than there are instances: of two, a dead one fails every second probe."""
@@ -187,8 +188,9 @@ class TritonScorer:
             if name not in self._signatures:  # a version's name holds its package's digest: it never states another one
                 self._signatures[name] = _stated(await self._rpc.get_model_config(name, client_timeout=timeout_s))
             signature = self._signatures[name]
+            lengths = signature.lengths(inputs)
             result = await self._rpc.infer(name, _inputs(signature, inputs), client_timeout=timeout_s)
-        return _outputs(name, signature, inputs, result)
+        return _outputs(name, signature, lengths, result)
 
     async def close(self) -> None:
         """Close the channel."""
@@ -221,7 +223,6 @@ def _tensor(stated: Any) -> Tensor:
 
 
 def _inputs(signature: Signature, inputs: Tensors) -> list[Any]:
-    signature.lengths(inputs)
     found = []
     for tensor in signature.inputs:
         array = inputs[tensor.name][np.newaxis]
@@ -230,11 +231,11 @@ def _inputs(signature: Signature, inputs: Tensors) -> list[Any]:
     return found
 
 
-def _outputs(name: str, signature: Signature, inputs: Tensors, result: Any) -> dict[str, np.ndarray]:
+def _outputs(name: str, signature: Signature, lengths: Mapping[str, int], result: Any) -> dict[str, np.ndarray]:
     arrays = {output.name: result.as_numpy(output.name) for output in result.get_response().outputs}
     # An answer without its batch axis stays as it is, with an axis too many or too few.
     outputs = {key: array[0] if array.shape[:1] == (1,) else array[np.newaxis] for key, array in arrays.items()}
-    signature.refuse_malformed(name, inputs, outputs)
+    signature.refuse_malformed(name, lengths, outputs)
     return outputs
 
 

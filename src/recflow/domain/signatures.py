@@ -48,8 +48,10 @@ class Tensor(Frozen):
         """Whether the array has this type and shape; the lengths of its axes are put down in `axes`."""
         if array.dtype != self.dtype or array.ndim != len(self.dims):
             return False
-        pairs = zip(self.dims, array.shape, strict=True)
-        return all(length == (axes.setdefault(dim, length) if isinstance(dim, str) else dim) for dim, length in pairs)
+        for dim, length in zip(self.dims, array.shape, strict=True):
+            if length != (axes.setdefault(dim, length) if isinstance(dim, str) else dim):
+                return False
+        return True
 
     def told(self, axes: Mapping[str, int]) -> str:
         """The tensor in words, its axes as long as is known."""
@@ -81,12 +83,15 @@ class Signature(Frozen):
             seen=described(inputs),
         )
 
-    def refuse_malformed(self, model: str, inputs: Tensors, outputs: Tensors) -> None:
-        """AnswerMalformed unless the answer to `inputs` has each tensor with its type and shape, and numbers only."""
-        axes = self.lengths(inputs)
-        expected = ", ".join(tensor.told(axes) for tensor in self.outputs)
+    def refuse_malformed(self, model: str, lengths: Mapping[str, int], outputs: Tensors) -> None:
+        """AnswerMalformed unless an answer has each tensor with its type and shape, and numbers only.
+
+        `lengths` are those of the request's axes.
+        """
+        axes = dict(lengths)
         sound = outputs.keys() == {tensor.name for tensor in self.outputs}
         if not sound or not all(tensor.fits(outputs[tensor.name], axes) for tensor in self.outputs):
+            expected = ", ".join(tensor.told(lengths) for tensor in self.outputs)
             raise AnswerMalformed(f"{model} answered wrongly", expected=expected, seen=described(outputs))
         for name, array in outputs.items():
             if array.dtype.kind == "f" and (strange := int(np.count_nonzero(~np.isfinite(array)))):

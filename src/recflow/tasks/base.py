@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from recflow.artifacts.events import Exposure
 from recflow.config.sections.cleaning import CleaningSection
 from recflow.config.sections.serving import ServingSection
-from recflow.domain.golden import Golden
+from recflow.domain.golden import GOLDEN, Golden
 from recflow.domain.requests import Request
 from recflow.domain.signatures import Signature, Tensors, largest_difference
 from recflow.errors import AnswerMalformed, BadConfiguration, ModelWontLoad
@@ -104,7 +104,7 @@ class Serving(ABC, Generic[R]):
     def sound(self, golden: Golden) -> Golden:
         """The golden request, if its answer is one; else ValueError."""
         try:
-            self.signature.refuse_malformed("a golden request", golden.inputs, golden.outputs)
+            self.signature.refuse_malformed(GOLDEN, self.signature.lengths(golden.inputs), golden.outputs)
         except (AnswerMalformed, BadConfiguration) as error:
             raise ValueError(str(error)) from error
         return golden

@@ -95,8 +95,8 @@ class RelevanceServing(Serving[RankRequest]):
 
     def tensors(self, request: RankRequest) -> Tensors:
         """The query, and title and description of each item."""
-        titles, descriptions = zip(*((item.title, item.description) for item in request.items), strict=True)
-        return rank_tensors(request.query, titles, descriptions)
+        items = request.items
+        return rank_tensors(request.query, [item.title for item in items], [item.description for item in items])
 
     def without_model(self, request: RankRequest) -> Tensors:
         """The share of the query's words that each title has, in [0, 1]."""
