@@ -32,6 +32,7 @@ class StageSpec:
     An `optional` input may be left out. So may one of `beside`, which a result is judged by and not made of: it is no
     part of the key nor of the manifest, so that a rerun finds its result whatever that has become. What a stage finds
     that refuses its input is kept as `refused`.
+    `by_task`: the recipe's task is handed to the stage, and enters the key.
     """
 
     name: str
@@ -44,6 +45,7 @@ class StageSpec:
     optional: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
     refused: RefKind | None = None
+    by_task: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ def stage_key(spec: StageSpec, recipe: Recipe, interval: Interval, inputs: Input
             "interval": interval.model_dump(mode="json"),
             "inputs": {name: [ref.digest for ref in inputs[name]] for name in sorted({*inputs} - {*spec.beside})},
         }
+        | ({"task": recipe.task} if spec.by_task else {})
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from fakes.fake_clock import FakeClock
@@ -12,6 +13,7 @@ from recflow.artifacts.refs import Numbers, Ref, RefKind
 from recflow.config.recipe import Recipe
 from recflow.stages import StageOutput, StageRunner, StageSpec
 from recflow.storage import ArtifactStore, list_files
+from recflow.tasks.registry import find_task
 
 DAY = Interval(label="2011-01-01", start=datetime(2011, 1, 1, tzinfo=UTC), end=datetime(2011, 1, 2, tzinfo=UTC))
 
@@ -58,6 +60,8 @@ class StageBench:
         shift = timedelta(days=day)
         start, end = DAY.start + shift, DAY.end + shift
         interval = Interval(label=start.date().isoformat(), start=start, end=end)
+        if spec.by_task:
+            function = partial(function, task=find_task(recipe.task))
         ref = self.runner.run(spec, function, recipe, interval, {name: (ref,) for name, ref in inputs.items()})
         assert ref is not None
         return ref

@@ -37,6 +37,8 @@ class Stage:
         """The stage function with its clients; imports the room only now."""
         function = importlib.import_module(self.module).run
         clients: dict[str, Any] = {name: getattr(services, name) for name in self.clients}
+        if self.spec.by_task:
+            return lambda context: function(context, task=services.task(context.recipe.task), **clients)
         return lambda context: function(context, **clients)
 
 
