@@ -133,8 +133,8 @@ def judged_split(rows: Any, split: str) -> JudgedSplit:
     _refuse_unlabelled(rows, split)
     import numpy as np
 
-    queries = rows.data["query_id"].dictionary_encode().unify_dictionaries()
-    codes = np.concatenate([chunk.indices.to_numpy() for chunk in queries.chunks])
+    # One dictionary for all chunks, in order of first appearance.
+    codes = np.concatenate([chunk.indices.to_numpy() for chunk in rows.data["query_id"].dictionary_encode().chunks])
     return JudgedSplit(rows, np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes)))
 
 

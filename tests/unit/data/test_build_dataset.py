@@ -35,7 +35,8 @@ class Loop:
         self.bench, self.root = StageBench(root / "bench"), root
 
     def partition(self, number, rows):
-        folder = self.root / f"partition-{number}"
+        key = f"partition-{number}-{len([*self.root.glob('partition-*')])}"
+        folder = self.root / key
         folder.mkdir(parents=True)
         partition_file(folder / "rows.parquet", rows)
         manifest = Manifest(
@@ -43,7 +44,7 @@ class Loop:
             recipe="search",
             stage="validate_partition",
             stage_version=1,
-            key=f"p{number}",
+            key=key,
             attempt="only",
             interval=day(number),
             inputs={},
