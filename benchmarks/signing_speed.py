@@ -29,7 +29,8 @@ from recflow.config.recipe import Recipe  # noqa: E402
 from recflow.config.sections.serving import ServingSection  # noqa: E402
 from recflow.domain.request_ids import SigningKeys  # noqa: E402
 from recflow.gateway.app import create_app  # noqa: E402
-from recflow.gateway.service import Options, Seams  # noqa: E402
+from recflow.gateway.service import Line, Options, Seams  # noqa: E402
+from recflow.tasks.relevance.serving import TASK  # noqa: E402
 
 # Two keys, as while one is changed: the dearest case for outcomes.
 KEYS = SigningKeys((b"new" * 16, b"old" * 16))
@@ -86,7 +87,7 @@ def _side(folder: Path, keys: SigningKeys) -> Side:
     clock = SystemClock()
     router = FakeRouter(FakeClock(), STABLE)
     seams = Seams(ScriptedScorer({"v1": falling}), router, DuckEventLog(folder / "events", clock), clock)
-    return Side(create_app([recipe], seams, Options(folder, keys=keys, poll_s=3600)), [], [])
+    return Side(create_app([Line(recipe, TASK.serving)], seams, Options(folder, keys=keys, poll_s=3600)), [], [])
 
 
 async def _play(plain: Side, signed: Side, turns: int) -> None:

@@ -11,13 +11,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
 import pyarrow as pa
 
 from recflow.artifacts.events import Arm, Record
 from recflow.artifacts.ledger import LedgerEntry, LedgerEvent
 from recflow.artifacts.refs import Numbers, Ref
-from recflow.domain.golden import GoldenRequest
 from recflow.domain.routes import RoutingTable
+from recflow.domain.signatures import Tensors
 
 if TYPE_CHECKING:
     import duckdb
@@ -117,21 +118,6 @@ class JobLauncher(Protocol):
         """End every process of the job; ending what is not running is fine."""
 
 
-@dataclass(frozen=True)
-class RankItem:
-    """An item as the scorer sees it."""
-
-    item_id: str
-    title: str
-    description: str = ""
-
-
-def golden_items(request: GoldenRequest) -> tuple[RankItem, ...]:
-    """The items of a golden request, under their numbers."""
-    texts = zip(request.titles, request.descriptions, strict=True)
-    return tuple(RankItem(str(number), title, description) for number, (title, description) in enumerate(texts))
-
-
 class ModelServer(Protocol):
     """A server that holds several versions of a model line, each under its own model name."""
 
@@ -147,12 +133,11 @@ class ModelServer(Protocol):
     def loaded(self, recipe: str) -> tuple[str, ...]:
         """Versions that answer now, in ascending order."""
 
-    def score(
-        self, recipe: str, version: str, query: str, items: Sequence[RankItem], *, timeout_s: float
-    ) -> tuple[float, ...]:
-        """One score an item, in the items' order; higher is more relevant.
+    def infer(self, recipe: str, version: str, inputs: Tensors, *, timeout_s: float) -> dict[str, np.ndarray]:
+        """The version's answer to one request, as named tensors without a batch axis.
 
-        Raises ServerUnavailable on time-out or when the version does not answer.
+        Raises ServerUnavailable on time-out or when the version does not answer, AnswerMalformed for outputs that are
+        not what the package's signature says (name, type, shape, numbers), BadConfiguration for inputs that are not.
         """
 
     def memory_mb(self) -> float:
@@ -160,12 +145,10 @@ class ModelServer(Protocol):
 
 
 class AsyncScorer(Protocol):
-    """The gateway's side of the model server: the same scores, awaited."""
+    """The gateway's side of the model server: the same answers, awaited."""
 
-    async def score(
-        self, recipe: str, version: str, query: str, items: Sequence[RankItem], *, timeout_s: float
-    ) -> tuple[float, ...]:
-        """One score an item, in the items' order. Raises ServerUnavailable."""
+    async def infer(self, recipe: str, version: str, inputs: Tensors, *, timeout_s: float) -> dict[str, np.ndarray]:
+        """The version's answer to one request; raises what `ModelServer.infer` does."""
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,10 @@ class StageSpec:
     import closure. `sections` are the recipe sections that enter the key, or single options of one by
     their dotted names; `inputs` the names it must be given.
     `heavy` stages run through the JobLauncher, with the recipe's number of training processes when `gang` is set.
-    An `optional` input may be left out. What a stage finds that refuses its input is kept as `refused`.
+    An `optional` input may be left out. So may one of `beside`, which a result is judged by and not made of: it is no
+    part of the key nor of the manifest, so that a rerun finds its result whatever that has become. What a stage finds
+    that refuses its input is kept as `refused`.
+    `by_task`: the recipe's task is handed to the stage, and enters the key.
     """
 
     name: str
@@ -40,7 +43,9 @@ class StageSpec:
     heavy: bool = False
     gang: bool = False
     optional: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
     refused: RefKind | None = None
+    by_task: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,8 +101,9 @@ def stage_key(spec: StageSpec, recipe: Recipe, interval: Interval, inputs: Input
             "recipe": recipe.name,
             "sections": {name: _dumped(recipe, name) for name in spec.sections},
             "interval": interval.model_dump(mode="json"),
-            "inputs": {name: [ref.digest for ref in inputs[name]] for name in sorted(inputs)},
+            "inputs": {name: [ref.digest for ref in inputs[name]] for name in sorted({*inputs} - {*spec.beside})},
         }
+        | ({"task": recipe.task} if spec.by_task else {})
     )
 
 
@@ -178,7 +184,7 @@ class StageRunner:
             key=context.key,
             attempt=uuid.uuid4().hex[:12],
             interval=context.interval,
-            inputs=dict(context.inputs),
+            inputs={name: refs for name, refs in context.inputs.items() if name not in spec.beside},
             files=list_files(context.output),
             numbers=output.numbers,
             reusable=output.reusable,
@@ -194,7 +200,7 @@ class StageRunner:
 
 def _refuse_missing(spec: StageSpec, inputs: Inputs) -> None:
     missing = sorted(set(spec.inputs) - set(inputs))
-    unknown = sorted(set(inputs) - {*spec.inputs, *spec.optional})
+    unknown = sorted(set(inputs) - {*spec.inputs, *spec.optional, *spec.beside})
     if missing or unknown:
         raise PermanentError(
             f"stage {spec.name} was given other inputs",

@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from fakes.gateway_world import BROWSER, RECIPE, ask
 from fakes.local_triton import REPOSITORY
+from fakes.relevance import SERVING
 from fakes.scripted_scorer import ScriptedScorer, falling, reversed_in_winter, rising
 from host.processes import free_ports
 from recflow.artifacts.ledger import Candidate, EventKind, LedgerEvent, ReleaseState
@@ -55,14 +56,16 @@ def application() -> Any:
 def serve_with(scorer: Callable[[Path], AsyncScorer], *secrets: bytes) -> Any:
     """A gateway over the folder that this process was given, whose model server's client is a double."""
     from recflow.gateway.app import create_app
-    from recflow.gateway.service import Options, Seams
+    from recflow.gateway.service import Line, Options, Seams
 
     place = Place(Path(os.environ[_FOLDER]))
     # Two busy cores are shared with other tests: only what is meant to be late may be late.
     recipe = Recipe(name=RECIPE, owner="tests", serving=ServingSection(deadline_ms=20_000))
     seams = Seams(scorer(place.folder), place.router, place.events, SystemClock())
     return create_app(
-        [recipe], seams, Options(place.folder / "gateway", keys=SigningKeys(secrets), poll_s=0.05, lease_s=60)
+        [Line(recipe, SERVING)],
+        seams,
+        Options(place.folder / "gateway", keys=SigningKeys(secrets), poll_s=0.05, lease_s=60),
     )
 
 

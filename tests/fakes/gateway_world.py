@@ -9,6 +9,7 @@ import httpx
 from fakes.fake_clock import FakeClock
 from fakes.fake_event_log import FakeEventLog
 from fakes.fake_router import FakeRouter
+from fakes.relevance import SERVING
 from fakes.scripted_scorer import ScriptedScorer, falling, rising
 from recflow.artifacts.events import Arm, Comparison, Exposure, Outcome
 from recflow.config.recipe import Recipe
@@ -19,7 +20,7 @@ from recflow.config.sections.serving import ServingSection
 from recflow.domain.request_ids import SigningKeys
 from recflow.domain.routes import ArmRange, RoutingTable
 from recflow.gateway.app import create_app
-from recflow.gateway.service import Options, Seams
+from recflow.gateway.service import Line, Options, Seams
 
 RECIPE = "search_relevance"
 BROWSER = {"user-agent": "Mozilla/5.0"}
@@ -91,7 +92,7 @@ class World:
         data = DataSection(cleaning=self.cleaning)
         recipe = Recipe(name=RECIPE, owner="tests", data=data, serving=serving, outcomes=self.named)
         seams = Seams(self.scorer, self.router, self.events, self.clock)
-        return create_app([recipe], seams, Options(self.folder, self.tokens, self.keys, poll_s=3600))
+        return create_app([Line(recipe, SERVING)], seams, Options(self.folder, self.tokens, self.keys, poll_s=3600))
 
     @asynccontextmanager
     async def open(self):

@@ -8,6 +8,10 @@ from pathlib import Path
 from recflow.compression.export import export_fp32, quantise_int8
 from recflow.compression.scoring import Scorer
 from recflow.domain import lexical, text
+from recflow.domain.golden import Golden
+from recflow.tasks.base import golden_json
+from recflow.tasks.relevance.serving import TASK, rank_tensors
+from recflow.tasks.relevance.tensors import outputs
 from recflow.training.encoder import Encoders
 
 EDGES = ("", "无线蓝牙耳机", "🎸 guitar", "ＦＵＬＬ ｗｉｄｔｈ", "very long " * 100)
@@ -26,9 +30,11 @@ def write_real_model(folder: Path, base: Path, queries: dict[str, Sequence[str]]
     (folder / "fp32.onnx").unlink()
     scorer = Scorer(str(folder))
     golden = [
-        {"query": query, "titles": titles, "descriptions": [""] * len(titles)}
+        Golden(
+            rank_tensors(query, titles, [""] * len(titles)), outputs(scorer.score(query, titles, [""] * len(titles)))
+        )
         for query, titles in {**queries, EDGES[1]: EDGES}.items()
     ]
-    rows = [{**row, "scores": scorer.score(row["query"], row["titles"], row["descriptions"])} for row in golden]
+    rows = [golden_json(TASK.serving, each) for each in golden]
     (folder / "golden.json").write_text(json.dumps(rows), encoding="utf-8")
     return folder

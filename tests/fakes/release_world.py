@@ -27,6 +27,8 @@ from recflow.protocols import TrafficReading
 from recflow.rollout.candidates import record_candidate
 from recflow.rollout.machine import Advanced, advance
 from recflow.storage import ArtifactStore, list_files
+from recflow.tasks.base import Task
+from recflow.tasks.registry import find_task
 
 HEALTHY = TrafficReading(requests=500, errors=0, p95_ms=20.0)
 SILENT = TrafficReading(requests=0, errors=0, p95_ms=None)
@@ -212,6 +214,9 @@ class ReleaseWorld:
                 for number, tau in enumerate(taus)
             ],
         )
+
+    def task(self, name: str) -> Task:
+        return find_task(name)
 
     def poll(self) -> None:
         """Every gateway takes the newest routes."""

@@ -7,11 +7,13 @@ answer for a version that was unloaded.
 import itertools
 import random
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from fakes import relevance
 from fakes.fake_server import FakeScorer
 from fakes.gateway_process import Load, Place, running_gateway, serve_with
 from fakes.gateway_world import RECIPE
@@ -23,8 +25,8 @@ from recflow.artifacts.plans import CanaryStep, HealthLimits, JudgingPlan, Plan,
 from recflow.clients.clock import SystemClock
 from recflow.clients.metrics import EventLogMetrics
 from recflow.config.recipe import Recipe
+from recflow.domain.signatures import Tensors
 from recflow.errors import ServerUnavailable
-from recflow.protocols import RankItem
 from recflow.rollout import operations
 from recflow.storage import ArtifactStore
 
@@ -59,12 +61,11 @@ class LoadedVersions:
     def loaded(self, recipe: str) -> tuple[str, ...]:
         return tuple(sorted(path.name for path in self.folder.glob("*")))
 
-    def score(
-        self, recipe: str, version: str, query: str, items: Sequence[RankItem], *, timeout_s: float
-    ) -> tuple[float, ...]:
+    def infer(self, recipe: str, version: str, inputs: Tensors, *, timeout_s: float) -> dict[str, np.ndarray]:
         if not (self.folder / version).exists():
             raise ServerUnavailable(f"{version} is not loaded")
-        return tuple(overlap(query, item.title, 1.0) for item in items)
+        query, items = relevance.asked(inputs)
+        return relevance.answer([overlap(query, item.title, 1.0) for item in items])
 
 
 class HostedWorld(ReleaseWorld):

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from fakes.deliveries import day, recipe
 from fakes.engines import duckdb_engine
 from fakes.stage_bench import StageBench
-from recflow.artifacts.refs import Ref
+from recflow.artifacts.refs import Ref, RefKind
 from recflow.data.heads import HeadHistory
 from recflow.data.pins import pin_source
 from recflow.data.released import Released, ReleasedHistory
@@ -28,21 +28,25 @@ class Shop:
         self.bench, self.folder, self.engine = StageBench(root / "bench"), root / "feed", engine
         self.recipe = recipe(adapter, str(self.folder), data=data)
         self.heads = HeadHistory(self.bench.store, self.recipe.name)
-        self.usual: float | None = None
+        self.usual: int | None = None  # rows of the day before
 
     def build(self) -> Ref:
         """The day's partition, current from now on; BadData for a refused day."""
         self.bench.clock.tick(60)
-        source = pin_source(self.recipe, day(), self.folder, self.heads)
-        if self.usual:
-            source = source.model_copy(update={"numbers": {"usual_rows": self.usual}})
+        source = pin_source(self.recipe, day(), self.folder)
         inputs = ReleasedHistory(self.bench.store, self.recipe.name).pin(day().label, source)
+        past = {"past": self._past()} if self.usual else {}
         function = partial(run, engine=self.engine)
         ref = self.bench.run(
-            VALIDATE_PARTITION, function, self.recipe, **{name: ref for name, (ref,) in inputs.items()}
+            VALIDATE_PARTITION, function, self.recipe, **{name: ref for name, (ref,) in inputs.items()}, **past
         )
         self.heads.record(day(), ref)
         return ref
+
+    def _past(self) -> Ref:
+        folder = self.bench.root / "past"
+        folder.mkdir(exist_ok=True)
+        return self.bench.publish(RefKind.PARTITION, folder, numbers={"rows_in": self.usual})
 
     def review(self) -> ReviewedDay:
         """The day as a person sees it."""

@@ -4,23 +4,27 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from fakes import relevance
+from recflow.domain.signatures import Tensors
 from recflow.errors import AnswerMalformed, ServerUnavailable
-from recflow.protocols import RankItem
+from recflow.tasks.relevance.serving import Item
 
-Behaviour = Callable[[str, Sequence[RankItem]], Sequence[float]]
+Behaviour = Callable[[str, Sequence[Item]], Sequence[float]]
 
 
-def rising(_: str, items: Sequence[RankItem]) -> list[float]:
+def rising(_: str, items: Sequence[Item]) -> list[float]:
     """The last item first."""
     return [float(number) for number in range(len(items))]
 
 
-def falling(_: str, items: Sequence[RankItem]) -> list[float]:
+def falling(_: str, items: Sequence[Item]) -> list[float]:
     """The order in which the items came."""
     return [-float(number) for number in range(len(items))]
 
 
-def reversed_in_winter(query: str, items: Sequence[RankItem]) -> list[float]:
+def reversed_in_winter(query: str, items: Sequence[Item]) -> list[float]:
     """As the items came, but for queries with one word: there the last one first."""
     return rising(query, items) if "winter" in query else falling(query, items)
 
@@ -41,11 +45,11 @@ def too_few(*_: object) -> Sequence[float]:
     return [1.0]
 
 
-def no_numbers(_: str, items: Sequence[RankItem]) -> Sequence[float]:
+def no_numbers(_: str, items: Sequence[Item]) -> Sequence[float]:
     return [math.nan] * len(items)
 
 
-def blocking(_: str, items: Sequence[RankItem]) -> list[float]:
+def blocking(_: str, items: Sequence[Item]) -> list[float]:
     """Hold up the whole event loop, as a page fault storm would: the deadline passes unseen."""
     time.sleep(0.1)
     return falling(_, items)
@@ -64,11 +68,12 @@ class ScriptedScorer:
     open: asyncio.Event | None = None
     arrivals: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
 
-    async def score(
-        self, recipe: str, version: str, query: str, items: Sequence[RankItem], *, timeout_s: float
-    ) -> tuple[float, ...]:
+    async def infer(self, recipe: str, version: str, inputs: Tensors, *, timeout_s: float) -> dict[str, np.ndarray]:
         self.arrivals.put_nowait(version)
         if self.open:
             await self.open.wait()
         await asyncio.sleep(self.wait_s.get(version, 0))
-        return tuple(self.versions.get(version, down)(query, items))
+        outputs = relevance.answer(self.versions.get(version, down)(*relevance.asked(inputs)))
+        signature = relevance.SERVING.signature
+        signature.refuse_malformed(version, signature.lengths(inputs), outputs)
+        return outputs

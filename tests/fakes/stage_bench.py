@@ -2,16 +2,18 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from fakes.fake_clock import FakeClock
 from fakes.memory_store import MemoryStore
 from recflow.artifacts.manifests import Interval, Manifest
 from recflow.artifacts.parents import Parent
-from recflow.artifacts.refs import Ref, RefKind
+from recflow.artifacts.refs import Numbers, Ref, RefKind
 from recflow.config.recipe import Recipe
 from recflow.stages import StageOutput, StageRunner, StageSpec
 from recflow.storage import ArtifactStore, list_files
+from recflow.tasks.registry import find_task
 
 DAY = Interval(label="2011-01-01", start=datetime(2011, 1, 1, tzinfo=UTC), end=datetime(2011, 1, 2, tzinfo=UTC))
 
@@ -26,7 +28,7 @@ class StageBench:
         self.artifacts = ArtifactStore(self.store, root / "cache")
         self.runner = StageRunner(self.artifacts, self.clock, root / "scratch")
 
-    def publish(self, kind: RefKind, folder: Path, *, recipe: str = "search") -> Ref:
+    def publish(self, kind: RefKind, folder: Path, *, recipe: str = "search", numbers: Numbers | None = None) -> Ref:
         """A folder as a published artifact."""
         manifest = Manifest(
             kind=kind,
@@ -38,7 +40,7 @@ class StageBench:
             interval=DAY,
             inputs={},
             files=list_files(folder),
-            numbers={},
+            numbers=numbers or {},
             reusable=True,
             created_at=self.clock.now(),
         )
@@ -58,6 +60,8 @@ class StageBench:
         shift = timedelta(days=day)
         start, end = DAY.start + shift, DAY.end + shift
         interval = Interval(label=start.date().isoformat(), start=start, end=end)
+        if spec.by_task:
+            function = partial(function, task=find_task(recipe.task))
         ref = self.runner.run(spec, function, recipe, interval, {name: (ref,) for name, ref in inputs.items()})
         assert ref is not None
         return ref

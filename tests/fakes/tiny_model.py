@@ -5,6 +5,8 @@ from pathlib import Path
 
 from recflow.config.sections.serving import PackagingSection
 from recflow.packaging.run import lay_out
+from recflow.tasks.base import golden_json
+from recflow.tasks.relevance.serving import TASK
 
 _DEFAULTS = PackagingSection()
 QUERIES = {
@@ -67,7 +69,7 @@ def write_package(
     """A package's folder, laid out by the real packaging."""
     model = write_model(folder.with_name(f"{folder.name}-model"), weight=weight, onnx=onnx)
     folder.mkdir()
-    lay_out(model, section, folder)
+    lay_out(model, section, TASK.serving, folder)
     return folder
 
 
@@ -78,7 +80,7 @@ def overlap(query: str, title: str, weight: float = 1.0) -> float:
 
 
 def golden(weight: float) -> list[dict[str, object]]:
-    return [
+    rows = [
         {
             "query": query,
             "titles": titles,
@@ -87,3 +89,4 @@ def golden(weight: float) -> list[dict[str, object]]:
         }
         for query, titles in QUERIES.items()
     ]
+    return [golden_json(TASK.serving, TASK.serving.golden(row)) for row in rows]

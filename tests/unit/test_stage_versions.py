@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from recflow.artifacts.digests import digest_bytes
-from recflow.wiring import STAGES
+from recflow.config.tasks import BUILT_IN
+from recflow.wiring import STAGES, Stage
 
 RECORD = Path(__file__).with_name("stage_versions.json")
 SOURCE = Path(str(importlib.util.find_spec("recflow").origin)).parent
@@ -52,10 +53,11 @@ def room(module: str) -> Iterator[str]:
         yield ".".join(("recflow", *path.relative_to(SOURCE).with_suffix("").parts))
 
 
-def closure(entry: str) -> dict[str, str]:
-    """Each module of a stage with the digest of what it does."""
+def closure(stage: Stage) -> dict[str, str]:
+    """Each module of a stage with the digest of what it does; the built-in tasks' too where it is handed one."""
     found: dict[str, str] = {}
-    waiting = [entry, *room(entry)]
+    tasks = [point.module for point in BUILT_IN.values()] if stage.spec.by_task else []
+    waiting = [stage.module, *room(stage.module), *tasks]
     while waiting:
         module = waiting.pop()
         path = path_of(module)
@@ -78,10 +80,7 @@ def without_docstrings(tree: ast.Module) -> ast.Module:
 
 
 def current() -> dict[str, dict]:
-    return {
-        name: {"version": stage.spec.version, "modules": closure(stage.module)}
-        for name, stage in sorted(STAGES.items())
-    }
+    return {name: {"version": stage.spec.version, "modules": closure(stage)} for name, stage in sorted(STAGES.items())}
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -97,7 +96,12 @@ def test_a_stage_whose_source_changed_has_a_new_version(name):
 
 
 def test_the_source_of_a_stage_reaches_into_shared_rules():
-    assert "recflow.domain.text" in closure(STAGES["validate_partition"].module)
+    assert "recflow.domain.text" in closure(STAGES["validate_partition"])
+
+
+def test_the_source_of_a_stage_reaches_into_the_task_that_it_is_handed():
+    assert "recflow.tasks.relevance.tensors" in closure(STAGES["package"])
+    assert "recflow.tasks.relevance.tensors" not in closure(STAGES["validate_partition"])
 
 
 def test_comments_docstrings_and_layout_are_no_change():

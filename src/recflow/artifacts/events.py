@@ -33,6 +33,8 @@ class Fallback(StrEnum):
 
 # Marks a shopper without any id: served by stable and outside experiments, while the clicks are good labels.
 UNIDENTIFIED = "unidentified"
+# The column of exposures and comparisons that holds what was asked in words, whatever a task calls it.
+ASKED = "query"
 OutcomeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$", description="As the recipe's outcomes name it.")]
 
 
@@ -59,8 +61,9 @@ class Exposure(Frozen):
     nobody served).
 
     Since 2: `context` is what the shop said of the request (device, page …), `candidates` the items that were
-    considered where these are more than the shown ones. `erased` marks what is left of a request of a person who asked
-    to be forgotten: it counts as traffic, its user key, query, context and items are empty.
+    considered where these are more than the shown ones, `answer` what a task that shows no items answered, as JSON.
+    `query` is empty where a task is asked nothing in words. `erased` marks what is left of a request of a person who
+    asked to be forgotten: it counts as traffic, its user key, query, context, items and answer are empty.
     """
 
     schema_version: Literal[2] = 2
@@ -81,6 +84,7 @@ class Exposure(Frozen):
     latency_ms: float
     context: Mapping[str, str] = Field(default_factory=dict)
     candidates: tuple[str, ...] = ()
+    answer: str = ""
     erased: bool = False
 
 
@@ -97,8 +101,9 @@ class Comparison(Frozen):
     """What shadow found out about one request: `items` in the order that stable showed, with the candidate's beside it.
 
     `tau` (Kendall's tau-b) is None where there is nothing to compare: a list of one item, or no order on either side.
-    `overlap` is that of the first ten, None for lists of at most ten. Both, `score_difference` (mean, absolute) and
-    `length` outlive `erased`, which empties user key, query and items as for exposures. No exposure, no traffic.
+    `overlap` is that of the first ten, None for lists of at most ten. A task that shows no items has an agreement of
+    its own in `tau`, and the length 0. Both, `score_difference` (mean, absolute) and `length` outlive `erased`, which
+    empties user key, query and items as for exposures. No exposure, no traffic.
     """
 
     schema_version: Literal[1] = 1
@@ -112,7 +117,7 @@ class Comparison(Frozen):
     shadow_version: str
     query: str
     items: tuple[ComparedItem, ...]
-    length: int = Field(ge=1)
+    length: int = Field(ge=0)
     tau: float | None
     overlap: float | None
     score_difference: float

@@ -1,5 +1,7 @@
 """`recflow data`: what is kept of each day, and why."""
 
+import json
+from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -28,12 +30,13 @@ def propensity(
     from recflow.data.heads import HeadHistory
     from recflow.data.labels import read_events
     from recflow.data.propensity import estimate_examination
+    from recflow.data.rows import ROWS
     from recflow.domain.examination import told
 
     services = build_services()
     line = services.recipe(recipe)
     heads = islice(HeadHistory(services.store, line.name).newest_first(datetime.max.replace(tzinfo=UTC)), days)
-    files = [(head.interval.label, services.artifacts.fetch(head.partition) / "rows.parquet") for head in heads]
+    files = [(head.interval.label, services.artifacts.fetch(head.partition) / ROWS) for head in heads]
     if not files:
         raise BadConfiguration(f"{line.name} has no partition", expected="a validated day", seen="none")
     with TemporaryDirectory(prefix="propensity-") as folder, services.engine(Path(folder)) as engine:
@@ -60,3 +63,23 @@ def history(
         since = f"{head.at:%Y-%m-%d %H:%M:%S}" if head.at else "unknown time".ljust(19)
         reason = head.reason or "unknown reason"
         print(f"{head.interval.label}  {head.seq:>3}  {since}  {head.partition.short}  {reason}")
+
+
+@app.command()
+def compare(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or path of its file.")],
+    first: Annotated[str, typer.Argument(metavar="DAY", help="As 2011-01-04; 2011-01-04@1 is its first delivery.")],
+    second: Annotated[str, typer.Argument(metavar="DAY", help="Another day, or another delivery of it.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="All numbers, for programs.")] = False,
+) -> None:
+    """Say what differs between two days, or two deliveries of one, and whether it is more than chance and habit."""
+    from recflow.data.compare import compare_days, tables
+    from recflow.data.heads import HeadHistory
+
+    services = build_services()
+    line = services.recipe(recipe)
+    heads = HeadHistory(services.store, line.name)
+    with TemporaryDirectory(prefix="compare-") as folder, services.engine(Path(folder)) as engine:
+        found = compare_days(engine, services.artifacts, line, heads, (first, second))
+    print(json.dumps(asdict(found), ensure_ascii=False, indent=1) if as_json else "\n".join(tables(found)))

@@ -25,11 +25,17 @@ def check(path: Annotated[Path, typer.Argument(help="The recipe's file.")]) -> N
         raise typer.Exit(BadConfiguration.exit_code)
     recipe = load_recipe(path)
     if recipe.has_model:
-        refuse_unservable(recipe.packaging)
+        _refuse_unservable(recipe)
         _refuse_unreadable(recipe, path, text)
     print(f"{path}: recipe {recipe.name} is right, digest {recipe.digest[:12]}")
     for line in [_margins(recipe), *_plan(recipe, short=True)] if recipe.has_model else []:
         print(f"{path}: {line}")
+
+
+def _refuse_unservable(recipe: Recipe) -> None:
+    from recflow.wiring import build_services
+
+    refuse_unservable(recipe.packaging, ordered=build_services().task(recipe.task).serving.ordered)
 
 
 def _refuse_unreadable(recipe: Recipe, path: Path, text: str) -> None:

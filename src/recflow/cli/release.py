@@ -341,12 +341,13 @@ def _print_last_aa(services: Services, recipe: str) -> None:
 
 
 def _print_agreement(services: Services, recipe: str, state: LedgerState) -> None:
-    """How far the candidate in shadow orders as stable does, so far."""
+    """How far the candidate in shadow answers as stable does, so far."""
     from recflow.rollout.agreement import judge_agreement, read_compared
 
     assert state.release is not None
     compared = read_compared(services.events, recipe, state, services.clock.now())
-    for reason in judge_agreement(state.release.plan, compared, accepted=True).reasons:
+    serving = services.task(services.model_line(recipe).task).serving
+    for reason in judge_agreement(state.release.plan, compared, serving, accepted=True).reasons:
         print(f"  shadow: {reason}")
 
 

@@ -28,6 +28,7 @@ EXPOSURES = pa.schema(
         ("latency_ms", pa.float64()),
         ("context", pa.map_(pa.string(), pa.string())),
         ("candidates", pa.list_(pa.string())),
+        ("answer", pa.string()),
         ("erased", pa.bool_()),
     ]
 )
@@ -79,6 +80,7 @@ _MISSING = {
     "schema_version": "1",
     "context": "MAP()::MAP(VARCHAR, VARCHAR)",
     "candidates": "[]::VARCHAR[]",
+    "answer": "''",
     "erased": "false",
     "visitor_key": "''",
 }

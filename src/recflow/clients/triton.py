@@ -1,33 +1,31 @@
-"""Triton behind two seams: loading and checking (ModelServer) and the gateway's scoring (AsyncScorer).
+"""Triton behind two seams: loading and checking (ModelServer) and the gateway's requests (AsyncScorer).
 
 What Triton says is not believed here: that a load succeeded, that a model is ready (it says so while a process of it is
 dead), that an unload has ended, that outputs are what config.pbtxt says, and how many requests failed (it counts most
-failures as successes). The first two are confirmed by real inferences, every answer is held against what was asked
-for, and errors are counted by the gateway.
+failures as successes). The first two are confirmed by real inferences, every answer is held against the signature that
+the model's configuration states, and errors are counted by the gateway.
 """
 
-import math
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tritonclient import grpc
-from tritonclient.grpc import aio
+from tritonclient.grpc import aio, model_config_pb2
 from tritonclient.utils import InferenceServerException
 
 from recflow.clients.triton_home import TritonHome, missing_parts
 from recflow.config.settings import Settings
+from recflow.domain.signatures import Signature, Tensor, Tensors
 from recflow.errors import AnswerMalformed, BadConfiguration, ModelWontLoad, ServerUnavailable
-from recflow.protocols import RankItem
 
 _LOAD_TIMEOUT_S = 120.0
 _CONTROL_TIMEOUT_S = 5.0
 _UNLOAD_TIMEOUT_S = 20.0
-_PROBE = (RankItem("probe", "probe"),)
 # A load right after a failed one has crashed the server (3 of 58); with a pause it never did.
 _PAUSE_AFTER_FAILURE_S = 0.5
 # gRPC's own reconnect back-off grows to two minutes: a restarted server would go unnoticed for as long. And a channel
@@ -65,7 +63,8 @@ def is_wounded(rpc: Any, name: str, instances: int) -> bool:
     failures = 0
     for _ in range(2 * instances):
         try:
-            rpc.infer(name, _inputs("probe", _PROBE), client_timeout=_CONTROL_TIMEOUT_S)
+            signature = _stated(rpc.get_model_config(name, client_timeout=_CONTROL_TIMEOUT_S))
+            rpc.infer(name, _inputs(signature, signature.probe()), client_timeout=_CONTROL_TIMEOUT_S)
         except InferenceServerException as error:
             if _UNHEALTHY not in str(error):
                 return False
@@ -79,6 +78,7 @@ class TritonServer:
     def __init__(self, settings: Settings) -> None:
         self._rpc = connect(settings.triton_grpc)
         self._home = TritonHome(settings.home)
+        self._signatures: dict[str, Signature] = {}
 
     def load(self, recipe: str, version: str, package: Path) -> None:
         """Install and load a package; returns when it answers. What is loaded but does not answer is loaded again.
@@ -86,6 +86,7 @@ class TritonServer:
         A version that answers by one process of several is left to the supervisor, which mends it while it serves.
         """
         name = model_name(recipe, version)
+        self._signatures.pop(name, None)
         _refuse_incomplete(name, package)
         with self._home.locked("load"):
             if self._answers(name):
@@ -93,7 +94,7 @@ class TritonServer:
             self._home.install(package, name)
             try:
                 self._rpc.load_model(name, client_timeout=_LOAD_TIMEOUT_S)
-                self._infer(name, "probe", _PROBE, _LOAD_TIMEOUT_S)
+                self._probe(name, _LOAD_TIMEOUT_S)
             except InferenceServerException as error:
                 self._withdraw(name)
                 raise _load_error(name, error) from error
@@ -117,13 +118,13 @@ class TritonServer:
             names = [name for name in self._ready() if name.rpartition("__")[0] == recipe]
         return tuple(sorted(name.rpartition("__")[2].replace("_", "-") for name in names if self._answers(name)))
 
-    def score(
-        self, recipe: str, version: str, query: str, items: Sequence[RankItem], *, timeout_s: float
-    ) -> tuple[float, ...]:
-        """One score an item; ServerUnavailable on time-out or without an answer, AnswerMalformed for another one."""
+    def infer(self, recipe: str, version: str, inputs: Tensors, *, timeout_s: float) -> dict[str, np.ndarray]:
+        """The answer; ServerUnavailable on time-out or without one, AnswerMalformed for one that is none."""
         name = model_name(recipe, version)
         with _unavailable(name):
-            return self._infer(name, query, items, timeout_s)
+            if name not in self._signatures:
+                self._signatures[name] = self._signature(name)
+            return self._infer(name, self._signatures[name], inputs, timeout_s)
 
     def memory_mb(self) -> float:
         """Resident memory in MiB; ServerUnavailable when no process of this server runs on this host."""
@@ -132,10 +133,17 @@ class TritonServer:
             raise ServerUnavailable("Triton's memory cannot be read", expected="a server on this host", seen="none")
         return sum(process.memory_info().rss for process in processes) / 2**20
 
-    def _infer(self, name: str, query: str, items: Sequence[RankItem], timeout_s: float) -> tuple[float, ...]:
-        if not items:
-            return ()
-        return _scores(name, self._rpc.infer(name, _inputs(query, items), client_timeout=timeout_s), items)
+    def _signature(self, name: str) -> Signature:
+        return _stated(self._rpc.get_model_config(name, client_timeout=_CONTROL_TIMEOUT_S))
+
+    def _probe(self, name: str, timeout_s: float) -> None:
+        signature = self._signature(name)
+        self._infer(name, signature, signature.probe(), timeout_s)
+
+    def _infer(self, name: str, signature: Signature, inputs: Tensors, timeout_s: float) -> dict[str, np.ndarray]:
+        lengths = signature.lengths(inputs)
+        result = self._rpc.infer(name, _inputs(signature, inputs), client_timeout=timeout_s)
+        return _outputs(name, signature, lengths, result)
 
     def _answers(self, name: str) -> bool:
         """Probed more often than there are instances: of two, a dead one fails every second probe."""
@@ -143,7 +151,7 @@ class TritonServer:
 
     def _answers_once(self, name: str) -> bool:
         try:
-            self._infer(name, "probe", _PROBE, _CONTROL_TIMEOUT_S)
+            self._probe(name, _CONTROL_TIMEOUT_S)
         except (InferenceServerException, AnswerMalformed):
             return False
         return True
@@ -169,18 +177,20 @@ class TritonScorer:
     def __init__(self, settings: Settings) -> None:
         self._address = settings.triton_grpc
         self._rpc: Any = None
+        self._signatures: dict[str, Signature] = {}
 
-    async def score(
-        self, recipe: str, version: str, query: str, items: Sequence[RankItem], *, timeout_s: float
-    ) -> tuple[float, ...]:
-        """One score an item; ServerUnavailable on time-out or without an answer, AnswerMalformed for another one."""
+    async def infer(self, recipe: str, version: str, inputs: Tensors, *, timeout_s: float) -> dict[str, np.ndarray]:
+        """The answer; ServerUnavailable on time-out or without one, AnswerMalformed for one that is none."""
         if self._rpc is None:
             self._rpc = aio.InferenceServerClient(self._address, channel_args=_CHANNEL)
-        if not items:
-            return ()
         name = model_name(recipe, version)
         with _unavailable(name):
-            return _scores(name, await self._rpc.infer(name, _inputs(query, items), client_timeout=timeout_s), items)
+            if name not in self._signatures:  # a version's name holds its package's digest: it never states another one
+                self._signatures[name] = _stated(await self._rpc.get_model_config(name, client_timeout=timeout_s))
+            signature = self._signatures[name]
+            lengths = signature.lengths(inputs)
+            result = await self._rpc.infer(name, _inputs(signature, inputs), client_timeout=timeout_s)
+        return _outputs(name, signature, lengths, result)
 
     async def close(self) -> None:
         """Close the channel."""
@@ -195,34 +205,38 @@ def _refuse_incomplete(name: str, package: Path) -> None:
         raise ModelWontLoad(f"the package of {name} is incomplete", expected="a whole package", seen=f"no {missing[0]}")
 
 
-def _inputs(query: str, items: Sequence[RankItem]) -> list[Any]:
-    texts = {
-        "QUERY": [query],
-        "TITLE": [item.title for item in items],
-        "DESCRIPTION": [item.description for item in items],
-    }
-    return [_tensor(name, values) for name, values in texts.items()]
+def _stated(response: Any) -> Signature:
+    """The signature that a model's configuration states.
+
+    Those of packaging versions before 5 state only Triton's part of it, in which no axis has a name: all their tensors
+    are of one length.
+    """
+    config = response.config
+    if stated := config.parameters["signature"].string_value:
+        return Signature.model_validate_json(stated)
+    return Signature(inputs=tuple(map(_tensor, config.input)), outputs=tuple(map(_tensor, config.output)))
 
 
-def _tensor(name: str, values: list[str]) -> Any:
-    # A lone surrogate is valid in JSON and has no UTF-8: it is replaced, a shopper's odd character is no failure.
-    array = np.array([[value.encode(errors="replace") for value in values]], dtype=object)
-    tensor = grpc.InferInput(name, list(array.shape), "BYTES")
-    tensor.set_data_from_numpy(array)
-    return tensor
+def _tensor(stated: Any) -> Tensor:
+    datatype = model_config_pb2.DataType.Name(stated.data_type).removeprefix("TYPE_").replace("STRING", "BYTES")
+    return Tensor(name=stated.name, datatype=datatype, dims=tuple("any" if dim < 0 else dim for dim in stated.dims))
 
 
-def _scores(name: str, result: Any, items: Sequence[RankItem]) -> tuple[float, ...]:
-    outputs = [(output.name, output.datatype, list(output.shape)) for output in result.get_response().outputs]
-    expected = [("SCORE", "FP32", [1, len(items)])]
-    if outputs != expected:
-        raise AnswerMalformed(f"{name} answered wrongly", expected=str(expected), seen=str(outputs))
-    scores = tuple(result.as_numpy("SCORE")[0].tolist())
-    if strange := sum(not math.isfinite(score) for score in scores):
-        raise AnswerMalformed(
-            f"{name} answered wrongly", expected="numbers", seen=f"{strange} of {len(items)} are none"
-        )
-    return scores
+def _inputs(signature: Signature, inputs: Tensors) -> list[Any]:
+    found = []
+    for tensor in signature.inputs:
+        array = inputs[tensor.name][np.newaxis]
+        found.append(grpc.InferInput(tensor.name, list(array.shape), tensor.datatype))
+        found[-1].set_data_from_numpy(array)
+    return found
+
+
+def _outputs(name: str, signature: Signature, lengths: Mapping[str, int], result: Any) -> dict[str, np.ndarray]:
+    arrays = {output.name: result.as_numpy(output.name) for output in result.get_response().outputs}
+    # An answer without its batch axis stays as it is, with an axis too many or too few.
+    outputs = {key: array[0] if array.shape[:1] == (1,) else array[np.newaxis] for key, array in arrays.items()}
+    signature.refuse_malformed(name, lengths, outputs)
+    return outputs
 
 
 @contextmanager

@@ -19,9 +19,11 @@ from recflow.compression.ladder import Rung, choose, judge
 from recflow.compression.scoring import Scorer
 from recflow.config.sections.compression import CompressionSection
 from recflow.domain import lexical, text
+from recflow.domain.golden import GOLDEN, Golden
 from recflow.domain.judged import JudgedQuery, read_judged
 from recflow.errors import PermanentError
 from recflow.stages import StageContext, StageOutput
+from recflow.tasks.base import Serving, Task, golden_json
 
 _RULES = (Path(str(text.__file__)), Path(str(lexical.__file__)), Path(__file__).with_name("scoring.py"))
 _QUANTISERS: Mapping[str, Callable[[Path, Path], None]] = {"int8": quantise_int8, "int8_blocks": quantise_int8_blocks}
@@ -53,7 +55,7 @@ class TrainedEncoders(Protocol):
         """Scores as training computes them."""
 
 
-def run(context: StageContext, *, encoders: TrainedEncoders) -> StageOutput:
+def run(context: StageContext, *, encoders: TrainedEncoders, task: Task) -> StageOutput:
     """Write the smallest self-contained model that holds the ladder.
 
     Raises PermanentError when not even the fp32 export agrees with the trained model, or the tokenizers differ.
@@ -87,7 +89,7 @@ def run(context: StageContext, *, encoders: TrainedEncoders) -> StageOutput:
         shutil.copytree(folders[chosen.variant], context.output, dirs_exist_ok=True)
     size = (checkpoint / "encoder" / "model.safetensors").stat().st_size
     before = {"size_mb": round(size / _MIB, 2), "p50_ms": times["trained"]}
-    _write_golden(context.output, queries[: section.golden_queries + len(_EDGE_TEXTS)])
+    _write_golden(context.output, queries[: section.golden_queries + len(_EDGE_TEXTS)], task.serving)
     (context.output / "ladder.json").write_text(json.dumps(_report(chosen, rungs, before), indent=1))
     return StageOutput(numbers=_numbers(chosen, rungs, before))
 
@@ -194,18 +196,14 @@ def _p50_ms(acts: Mapping[str, Callable[[], Any]]) -> dict[str, float]:
     return {name: round(statistics.median(values[1:]) * 1000, 2) for name, values in times.items()}
 
 
-def _write_golden(folder: Path, queries: Sequence[JudgedQuery]) -> None:
+def _write_golden(folder: Path, queries: Sequence[JudgedQuery], serving: Serving[Any]) -> None:
     scorer = Scorer(str(folder), cached_texts=0)
+    scores = [scorer.score(query.query, query.titles, query.descriptions) for query in queries]
     golden = [
-        {
-            "query": query.query,
-            "titles": list(query.titles),
-            "descriptions": list(query.descriptions),
-            "scores": scorer.score(query.query, query.titles, query.descriptions),
-        }
-        for query in queries
+        golden_json(serving, Golden(serving.example(query), serving.answered(row)))
+        for query, row in zip(queries, scores, strict=True)
     ]
-    (folder / "golden.json").write_text(json.dumps(golden, ensure_ascii=False, indent=1), encoding="utf-8")
+    (folder / GOLDEN).write_text(json.dumps(golden, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
 def _report(chosen: Rung, rungs: Sequence[Rung], before: Mapping[str, float]) -> dict[str, Any]:

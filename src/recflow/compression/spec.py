@@ -4,5 +4,11 @@ from recflow.artifacts.refs import RefKind
 from recflow.stages import StageSpec
 
 COMPRESS = StageSpec(
-    "compress", 3, RefKind.MODEL, sections=("compression",), inputs=("checkpoint", "dataset"), heavy=True
+    "compress",
+    4,
+    RefKind.MODEL,
+    sections=("compression",),
+    inputs=("checkpoint", "dataset"),
+    heavy=True,
+    by_task=True,
 )

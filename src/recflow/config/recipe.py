@@ -15,6 +15,7 @@ from recflow.config.sections.gate import OfflineGateSection, OnlineGateSection
 from recflow.config.sections.outcomes import SERVING_METRICS, OutcomeKind, OutcomesSection
 from recflow.config.sections.serving import PackagingSection, RetentionSection, ServingSection, WatchSection
 from recflow.config.sections.training import TrainingSection
+from recflow.config.tasks import BUILT_IN, NO_TASK, known_task
 from recflow.config.zones import known_zone
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
@@ -88,8 +89,11 @@ class Recipe(Frozen):
     """One model line, or a line of data alone. Every section has defaults; a recipe file states what differs."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{1,40}$")
-    task: Literal["relevance", "none"] = Field(
-        default="relevance", description="What is learnt from the data; none: its days are checked and kept."
+    task: Annotated[str, AfterValidator(known_task)] = Field(
+        default="relevance",
+        description="What is learnt from the data: relevance, or what a plugin (entry point group `recflow.tasks`)"
+        " brings; none: its days are checked and kept.",
+        examples=[*BUILT_IN, NO_TASK],
     )
     owner: str
     description: str = ""
@@ -112,7 +116,7 @@ class Recipe(Frozen):
     @field_validator(*OF_A_MODEL)
     @classmethod
     def _read_by_somebody(cls, section: Frozen, info: ValidationInfo) -> Frozen:
-        if info.data.get("task") == "none" and section != type(section)():
+        if info.data.get("task") == NO_TASK and section != type(section)():
             raise ValueError("a line of data alone (task: none) has no model: nobody would read this")
         return section
 
@@ -144,7 +148,7 @@ class Recipe(Frozen):
     @property
     def has_model(self) -> bool:
         """Whether something is trained, released and served."""
-        return self.task != "none"
+        return self.task != NO_TASK
 
     @property
     def acts(self) -> tuple[OutcomeKind, ...]:

@@ -17,7 +17,7 @@ from recflow.data.labels import label_pairs, of_days, read_events
 from recflow.data.leaks import refuse_leaks, refuse_the_future
 from recflow.data.negatives import KINDS, negatives_of
 from recflow.data.popularity import count_acts
-from recflow.data.rows import DATASET
+from recflow.data.rows import DATASET, ROWS
 from recflow.data.samples import replayed, splits, with_frequency
 from recflow.data.titles import CountedTitles, count_words, write_counted
 from recflow.engine import Engine, OpenEngine, Table, parquet_files
@@ -132,7 +132,7 @@ def _labelled(
 
 
 def _files(partitions: Sequence[Partition]) -> list[tuple[str, Path]]:
-    return [(manifest.interval.label, folder / "rows.parquet") for manifest, folder in partitions]
+    return [(manifest.interval.label, folder / ROWS) for manifest, folder in partitions]
 
 
 def _popularity(context: StageContext, engine: Engine, events: Table) -> Table:

@@ -116,6 +116,7 @@ def write_index(docs: Path, title: str, report: Mapping[str, Any]) -> None:
         *_refusals("warned", "Accepted by a person", report.get("accepted", ())),
         _table(("", "rows"), counts) if counts else "",
         _table(("check", "severity", "verdict", "judged", "broken", "seen"), map(_check, checks)) if checks else "",
+        *_unusual(report.get("recent", {}).get("findings", ())),
         *_links(docs),
     ]
     (docs / "index.html").write_text(_page(title, "\n".join(parts)), encoding="utf-8")
@@ -134,6 +135,20 @@ def _check(check: Mapping[str, Any]) -> tuple[object, ...]:
     seen = check["observed"] or ", ".join(check["examples"])
     verdict = "passed" if check["passed"] else "failed" if check["severity"] == "blocking" else "warned"
     return check["name"], check["severity"], _Verdict(verdict), check["judged"], check["broken"], seen
+
+
+def _unusual(findings: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+    """What is unlike the days before, the furthest first."""
+    far = sorted((one for one in findings if one["verdict"] != "usual"), key=lambda one: -one["score"])
+    if far:
+        heads = ("unlike the days before", "aspect", "verdict", "seen", "usually", "from", "to")
+        yield _table(heads, map(_finding, far))
+
+
+def _finding(one: Mapping[str, Any]) -> tuple[object, ...]:
+    refuses = one["verdict"] == "broken" and one["severity"] == "blocking"
+    numbers = (f"{one[name]:.4g}" for name in ("value", "usual", "low", "high"))
+    return one["name"], one["aspect"], _Verdict("failed" if refuses else "warned"), *numbers
 
 
 class _Verdict(str):

@@ -1,39 +1,28 @@
 """Pins: what a retrain will read, fixed as references before anything is read."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
-from statistics import median
 
 from recflow.artifacts.manifests import Interval
-from recflow.artifacts.refs import Numbers, Ref, RefKind
+from recflow.artifacts.refs import Ref, RefKind
 from recflow.config.recipe import Recipe
 from recflow.data.heads import HeadHistory
 from recflow.data.sources import Delivery, Source, open_source, source_uri
 from recflow.errors import BadData, PermanentError
 from recflow.protocols import EventLog
 
-_USUAL_DAYS = 7
 
-
-def pin_source(
-    recipe: Recipe, interval: Interval, root: Path, heads: HeadHistory, *, events: EventLog | None = None
-) -> Ref:
+def pin_source(recipe: Recipe, interval: Interval, root: Path, *, events: EventLog | None = None) -> Ref:
     """A reference to the interval's events: where the source is, the digest of the raw bytes.
 
-    `root` is where relative source paths start. `numbers` has `usual_rows`, the median of the rows delivered on the
-    seven days before (absent without any), and `events` and `stamp`, by which a later look tells whether the day was
-    delivered again; they are no part of the digest, so that a rerun finds its partition again.
+    `root` is where relative source paths start. `numbers` has `events` and `stamp`, by which a later look tells whether
+    the day was delivered again; they are no part of the digest, so that a rerun finds its partition again.
     """
     uri = source_uri(recipe, root)
     source = open_source(recipe, uri, events)
     stamp, found = source.stamp(interval), source.fingerprint(interval)
-    before = islice(heads.newest_first(interval.start), _USUAL_DAYS)
-    rows = [count for head in before if isinstance(count := head.partition.numbers.get("rows_in"), int)]
-    usual: Numbers = {"usual_rows": median(rows)} if rows else {}
-    return Ref(
-        kind=RefKind.SOURCE, uri=uri, digest=found.digest, numbers={**usual, "events": found.events, "stamp": stamp}
-    )
+    return Ref(kind=RefKind.SOURCE, uri=uri, digest=found.digest, numbers={"events": found.events, "stamp": stamp})
 
 
 def deliver_pinned(source: Source, pinned: Ref, interval: Interval, folder: Path) -> Delivery:
@@ -55,6 +44,13 @@ def _refuse_changed(digest: str, pinned: Ref, interval: Interval) -> None:
             seen="another digest",
             action="clear pin_source and what follows it",
         )
+
+
+def pin_past(recipe: Recipe, interval: Interval, heads: HeadHistory) -> tuple[Ref, ...]:
+    """The current partitions of the `data.recent.days` days before an interval, oldest first."""
+    oldest = interval.start - timedelta(days=recipe.data.recent.days)
+    found = list(islice(heads.newest_first(interval.start), recipe.data.recent.days))
+    return tuple(head.partition for head in reversed(found) if head.interval.start >= oldest)
 
 
 def pin_partitions(

@@ -9,7 +9,7 @@ OF_PEOPLE = ("query", "text")
 IDS = ("event_id", "kind", "request_id", "user_key", "item_id")
 NUMBERS = ("position", "grade", "value")
 
-# What else a shop tells of items and acts, carried as it was delivered, but for people's `text`: no stage reads it yet.
+# What else a shop tells of items and acts, carried as it was delivered, but for people's `text`: profiles count it.
 CARRIED = ("price", "category", "seller", "language", "attributes", "session_id", "text", "rating")
 COLUMNS = ("event_id", "at", "kind", "request_id", "user_key", "query", "item_id", "title", "description", *NUMBERS)
 
@@ -23,6 +23,7 @@ DAMAGE = "damage"
 # rows with their PLACE, DAMAGE, `reasons`, a list of the names of the checks they broke, and `releasable`: whether a
 # partition could hold them, should a person release them.
 QUARANTINE = "quarantine.parquet"
+ROWS = "rows.parquet"
 DELIVERED = pa.schema([(name, pa.string()) for name in (*COLUMNS, *CARRIED)])
 
 # `kind` is judgement, impression, an outcome that the recipe names or one of its `data.other_kinds`. `position` counts

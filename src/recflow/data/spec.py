@@ -5,12 +5,13 @@ from recflow.stages import StageSpec
 
 VALIDATE_PARTITION = StageSpec(
     name="validate_partition",
-    version=4,
+    version=5,
     kind=RefKind.PARTITION,
     sections=("data", "outcomes", "labels.attribution_minutes"),
     inputs=("source",),
     heavy=True,
     optional=("released",),
+    beside=("past",),
     refused=RefKind.REFUSAL,
 )
 BUILD_DATASET = StageSpec(

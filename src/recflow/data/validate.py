@@ -14,15 +14,18 @@ from recflow.artifacts.manifests import Interval
 from recflow.artifacts.refs import Ref
 from recflow.config.recipe import Recipe
 from recflow.config.sections.data import DataSection
+from recflow.config.sections.recent import RecentSection
 from recflow.data.checks import DayFacts, built_in_checks, day_facts, recipe_checks, with_evidence
 from recflow.data.clean import Cleaned, as_kept, clean
 from recflow.data.docs import write_index
 from recflow.data.judge import CheckResult, judge
 from recflow.data.pins import deliver_pinned
+from recflow.data.profile import PROFILE, Profile, profile_rows
 from recflow.data.quarantine import PutAside, put_aside
+from recflow.data.recent import PastDay, judge_against, many_times, past_days, plainly_broken, report_of, warn
 from recflow.data.refusals import Findings, Refusal
 from recflow.data.released import Released, ReleasedHistory
-from recflow.data.rows import CARRIED, COLUMNS, DAMAGE, PLACE, QUARANTINE
+from recflow.data.rows import CARRIED, COLUMNS, DAMAGE, PLACE, QUARANTINE, ROWS
 from recflow.data.sources import Delivery, open_source
 from recflow.data.systematic import count_loss, systematic_loss
 from recflow.engine import Engine, OpenEngine, Table
@@ -46,9 +49,10 @@ def run(context: StageContext, *, engine: OpenEngine, events: EventLog | None = 
     findings = Findings([name for act in acts for name in act.refusals], {"note": source.note})
     with TemporaryDirectory(dir=context.output.parent, prefix="delivered-") as folder, findings.looking():
         delivery = deliver_pinned(source, pinned, context.interval, Path(folder))
-        findings.refuse(*_size(delivery.records, pinned, recipe.data, label))
+        past = past_days(context.artifacts, context.inputs.get("past", ()))
+        findings.refuse(*_size(delivery.records, past, recipe.data, label))
         with engine(Path(folder)) as opened:
-            validate_delivery(opened, delivery, recipe, context.interval, context.output, findings, acts)
+            validate_delivery(opened, delivery, recipe, context.interval, context.output, findings, acts, past)
     report = findings.close() | {"released": _told(acts, findings, pinned)}
     refused = findings.error(recipe.name, label)
     try:
@@ -99,10 +103,11 @@ def validate_delivery(
     output: Path,
     findings: Findings,
     acts: Sequence[Released] = (),
+    past: Sequence[PastDay] = (),
 ) -> None:
-    """Rows and quarantine as Parquet in `output`, Data Docs beside; `findings` takes up what is found.
+    """Rows and quarantine as Parquet in `output`, profile and Data Docs beside; `findings` takes up what is found.
 
-    Of a refused day no rows are written. `acts` are what a person released of this delivery.
+    Of a refused day no rows are kept. `acts` are what a person released of this delivery, `past` the days before.
     """
     section, label = recipe.data, interval.label
     delivered = engine.read(delivery.files)
@@ -122,21 +127,32 @@ def validate_delivery(
     if not findings.refusals:
         findings.report["rows"] = _write_rows(engine, output, cleaned.rows, aside)
         _refuse_loss(findings.report, delivery, label)
+        profile = profile_rows(engine, output / ROWS, interval, recipe.schedule.timezone, findings.report)
+        (output / PROFILE).write_text(profile.model_dump_json())
+        _compare(profile, past, section.recent, findings, output)
 
 
-def _size(rows: int, pinned: Ref, section: DataSection, label: str) -> Iterator[Refusal]:
+def _compare(
+    profile: Profile, past: Sequence[PastDay], section: RecentSection, findings: Findings, output: Path
+) -> None:
+    """Tell what is unlike the days before; a day of which something is plainly broken keeps its profile only."""
+    known = [day.profile for day in past if day.profile]
+    found = judge_against(profile, known, section)
+    findings.report["recent"] = report_of(found, known, section)
+    findings.report["warnings"] += warn(found, profile.label)
+    if broken := plainly_broken(found, profile.label):
+        findings.refuse(Refusal("unlike_the_past", broken))
+    if findings.refusals:
+        _remove(output / ROWS)
+        del findings.report["rows"]
+
+
+def _size(rows: int, past: Sequence[PastDay], section: DataSection, label: str) -> Iterator[Refusal]:
     if 0 < rows < section.min_rows:
         error = BadData(f"{label} is too small", expected=f"at least {section.min_rows} rows", seen=f"{rows} rows")
         yield Refusal("too_small", error)
-    usual = pinned.numbers.get("usual_rows")
-    if isinstance(usual, int | float) and rows > usual * section.max_rows_ratio:
-        error = BadData(
-            f"{label} has {rows / usual:.1f} times the usual rows",
-            expected=f"at most {section.max_rows_ratio:g} times {usual:.0f}",
-            seen=f"{rows} rows",
-            action="look for a feed that was joined or replayed; if the day is real, raise data.max_rows_ratio",
-        )
-        yield Refusal("too_many_rows", error)
+    if too_many := many_times(rows, label, past, section.recent):
+        yield Refusal("too_many_rows", too_many)
 
 
 def _reasons(results: Sequence[CheckResult]) -> dict[str, int]:
@@ -172,8 +188,8 @@ def _write_rows(engine: Engine, output: Path, rows: Table, aside: PutAside) -> i
         "grade": float32(kept.grade),
         "value": float32(kept.value),
     }
-    engine.write(kept.select(**typed), output / "rows.parquet")
-    return _written(output / "rows.parquet")
+    engine.write(kept.select(**typed), output / ROWS)
+    return _written(output / ROWS)
 
 
 def _write_quarantine(engine: Engine, output: Path, delivered: Table, aside: PutAside) -> int:

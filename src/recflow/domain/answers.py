@@ -8,15 +8,15 @@ from collections.abc import Callable, Sequence
 from math import isfinite
 from typing import Any
 
-Request = tuple[str, Sequence[str], Sequence[str]]
 Process = Callable[[list[float]], Sequence[float]]
 Answer = list[float] | Exception
 
 
-def answer(scorer: Any, process: Process, requests: Sequence[Request]) -> list[Answer]:
-    """One answer a request (query, titles, descriptions), in order; all of them go through one forward pass.
+def answer(scorer: Any, process: Process, requests: Sequence[Any]) -> list[Answer]:
+    """One answer a request, in order; all of them go through one forward pass.
 
-    `scorer` is a `scoring.Scorer`. A request that fails gets its own error, and its batch-mates their scores.
+    `scorer` is a `scoring.Scorer`, and a request what it reads. A request that fails gets its own error, and its
+    batch-mates their scores.
     """
     if not requests:
         return []

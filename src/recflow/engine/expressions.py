@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache, reduce
+from math import log
 from operator import or_
 
 import ibis
@@ -31,6 +32,9 @@ _TIME = (
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
     r"([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]+)?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?"
 )
+
+_SIZES_PER_DOUBLING = 4
+_BETWEEN_SIZES = 0.37
 
 
 @lru_cache(100_000)
@@ -204,6 +208,20 @@ def minute(moment: Value) -> Value:
 def hour(moment: Value) -> Value:
     """The start of a time's hour."""
     return moment.truncate("h")
+
+
+def size_class(value: Value) -> Value:
+    """Which of four sizes a doubling a number above zero has, as a whole number that grows with it; null for others.
+
+    The borders are no numbers that a shop writes: the engines' logarithms differ in their last digit.
+    """
+    above = ibis.ifelse(value > 0, real(value), ibis.null("float64"))
+    return (above.ln() * (_SIZES_PER_DOUBLING / log(2)) + _BETWEEN_SIZES).floor().cast("int64")
+
+
+def size_of_class(number: int) -> float:
+    """The middle size of a `size_class`: a tenth at most from each number in it."""
+    return float(2 ** ((number + 0.5 - _BETWEEN_SIZES) / _SIZES_PER_DOUBLING))
 
 
 def whole(value: Value) -> Value:

@@ -10,8 +10,9 @@ from recflow.artifacts.events import Outcome
 from recflow.config.recipe import Recipe
 from recflow.domain.matching import SKEW
 from recflow.domain.request_ids import RequestId, SigningKeys, read_request_id
+from recflow.domain.requests import Refusal
 from recflow.gateway.limiting import Limiter
-from recflow.gateway.messages import OutcomeRequest, Refusal, check_kind
+from recflow.gateway.messages import OutcomeRequest, check_kind
 
 
 class Admission:

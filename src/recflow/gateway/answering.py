@@ -1,18 +1,19 @@
-"""Answering in time: the assigned version, then stable, then the order of shared words."""
+"""Answering in time: the assigned version, then stable, then what the task answers without a model."""
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from recflow.artifacts.events import Fallback
-from recflow.domain.lexical import words
+from recflow.domain.requests import Request
+from recflow.domain.signatures import Tensors
 from recflow.errors import AnswerMalformed, ServerUnavailable
-from recflow.protocols import AsyncScorer, RankItem
+from recflow.protocols import AsyncScorer
+from recflow.tasks.base import Serving
 
-LEXICAL = "lexical"
 # The same for every arm: a candidate must not have less time than its control, which is stable itself.
 _FIRST_SHARE = 0.8
 _RESERVE_S = 0.01
@@ -42,18 +43,24 @@ class Deadline:
 
 @dataclass(frozen=True)
 class Question:
-    """One query with its items for one recipe."""
+    """One request to one recipe, and the tensors that its model is asked with."""
 
     recipe: str
-    query: str
-    items: tuple[RankItem, ...]
+    serving: Serving[Any]
+    request: Request
+    inputs: Tensors
+
+    @classmethod
+    def of(cls, recipe: str, serving: Serving[Any], request: Request) -> "Question":
+        """The question that a request is."""
+        return cls(recipe, serving, request, serving.tensors(request))
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A score an item, which version gave them, and the first reason why it was not the assigned one."""
+    """The model's tensors, which version gave them, and the first reason why it was not the assigned one."""
 
-    scores: tuple[float, ...]
+    outputs: Tensors
     served: str
     fallback: Fallback
 
@@ -61,42 +68,34 @@ class Answer:
 async def answer(
     scorer: AsyncScorer, question: Question, attempts: Sequence[str], deadline: Deadline, departed: Fallback
 ) -> Answer:
-    """Ask each version in turn while there is time; words at last. `departed` is why routing itself fell back."""
+    """Ask each version in turn while there is time; no model at last. `departed` is why routing itself fell back."""
     reason = Fallback.NONE
     for number, version in enumerate(attempts):
         budget = deadline.budget_s(first=number == 0)
         if budget <= 0:
             reason = reason or Fallback.TIMEOUT
             break
-        scores, failed = await ask(scorer, question, version, budget)
+        outputs, failed = await ask(scorer, question.recipe, question.inputs, version, budget)
         if not failed:
-            return Answer(scores, version, reason or departed)
+            return Answer(outputs, version, reason or departed)
         reason = reason or failed
-    return Answer(lexical_scores(question), LEXICAL, reason or Fallback.UNAVAILABLE)
+    serving = question.serving
+    return Answer(serving.without_model(question.request), serving.fallback, reason or Fallback.UNAVAILABLE)
 
 
 async def ask(
-    scorer: AsyncScorer, question: Question, version: str, timeout_s: float
-) -> tuple[tuple[float, ...], Fallback]:
-    """The version's scores, or none and why: out of time, no answer, or an answer that is none."""
+    scorer: AsyncScorer, recipe: str, inputs: Tensors, version: str, timeout_s: float
+) -> tuple[Tensors, Fallback]:
+    """The version's answer, or none and why: out of time, no answer, or an answer that is none."""
     try:
         async with asyncio.timeout(timeout_s):
-            scores = await scorer.score(question.recipe, version, question.query, question.items, timeout_s=timeout_s)
+            return await scorer.infer(recipe, version, inputs, timeout_s=timeout_s), Fallback.NONE
     except TimeoutError:
-        return (), Fallback.TIMEOUT
+        return {}, Fallback.TIMEOUT
     except AnswerMalformed:
-        return (), Fallback.ERROR
+        return {}, Fallback.ERROR
     except ServerUnavailable:
-        return (), Fallback.UNAVAILABLE
+        return {}, Fallback.UNAVAILABLE
     except Exception:  # noqa: BLE001 - whatever a version does, its shopper is answered
-        _LOG.exception("version %s of %s failed on a request", version, question.recipe)
-        return (), Fallback.ERROR
-    if len(scores) != len(question.items) or not all(map(math.isfinite, scores)):
-        return (), Fallback.ERROR
-    return tuple(scores), Fallback.NONE
-
-
-def lexical_scores(question: Question) -> tuple[float, ...]:
-    """The share of the query's words that each title has, in [0, 1]."""
-    asked = set(words(question.query))
-    return tuple(len(asked.intersection(words(item.title))) / max(1, len(asked)) for item in question.items)
+        _LOG.exception("version %s of %s failed on a request", version, recipe)
+        return {}, Fallback.ERROR

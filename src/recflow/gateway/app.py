@@ -1,14 +1,17 @@
 """The gateway's HTTP face.
 
-`POST /v1/{recipe}/rank` · `POST /v1/outcomes` · `/metrics` · `/healthz` · `/readyz` · `/docs` · `/openapi.json`
-Refusals are `{"code", "message"}`: 401 token, 404, 413 body, 422 content, 429 too many, 503 not recorded, 504 too late.
+`POST /v1/{recipe}/<its task's endpoint>` · `POST /v1/outcomes` · `/metrics` · `/healthz` · `/readyz` · `/docs` ·
+`/openapi.json`
+Refusals are `{"code", "message"}`: 401 token, 404, 413 body, 422 content, 429 too many, 503 not recorded or
+not served, 504 too late.
 """
 
 import asyncio
 import hmac
 import html
+import inspect
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,20 +22,23 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from recflow.artifacts.events import Exposure
-from recflow.config.recipe import Recipe
+from recflow.domain.requests import Refusal
 from recflow.gateway.assigning import BOT
-from recflow.gateway.messages import OutcomeRequest, RankRequest, Refusal, check_limits, parse, read_body
+from recflow.gateway.messages import OutcomeRequest, parse, read_body
 from recflow.gateway.programs import is_program
-from recflow.gateway.service import Gateway, Options, Seams
+from recflow.gateway.service import Gateway, Line, Options, Seams
 
 FORCE_HEADER = "x-recflow-version"
 _MAX_OUTCOME_BYTES = 4096
 _BODY_TIMEOUT_S = 5
 
 
-def create_app(recipes: Sequence[Recipe], seams: Seams, options: Options) -> FastAPI:
-    """The ASGI application of one gateway process. Its lifespan polls the routes; `app.state.gateway` is behind it."""
-    gateway = Gateway(recipes, seams, options)
+def create_app(lines: Sequence[Line], seams: Seams, options: Options) -> FastAPI:
+    """The ASGI application of one gateway process. Its lifespan polls the routes; `app.state.gateway` is behind it.
+
+    BadConfiguration when two lines have one route.
+    """
+    gateway = Gateway(lines, seams, options)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -42,12 +48,16 @@ def create_app(recipes: Sequence[Recipe], seams: Seams, options: Options) -> Fas
     app = FastAPI(title="recflow gateway", docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.gateway = gateway
     _refusals(app, gateway)
-    _shopping(app, gateway, options.tokens)
+    _acting(app, gateway, options.tokens)
+    for name in options.unserved:
+        _standing_still(app, name)
+    for endpoint in dict.fromkeys(line.serving.endpoint for line in gateway.lines.values()):
+        _asking(app, gateway, options, endpoint)
     _watching(app, gateway)
     return app
 
 
-def _shopping(app: FastAPI, gateway: Gateway, tokens: Sequence[str]) -> None:
+def _acting(app: FastAPI, gateway: Gateway, tokens: Sequence[str]) -> None:
     @app.post("/v1/outcomes", openapi_extra=_body_of(OutcomeRequest))
     async def record_outcome(request: Request) -> Response:
         """Say what a user did with an item of an answer. The same outcome may be sent again.
@@ -58,21 +68,39 @@ def _shopping(app: FastAPI, gateway: Gateway, tokens: Sequence[str]) -> None:
         outcome = await gateway.record(parse(OutcomeRequest, await _body(request, _MAX_OUTCOME_BYTES)))
         return JSONResponse({"outcome_id": outcome.outcome_id})
 
-    @app.post("/v1/{route}/rank", openapi_extra=_body_of(RankRequest))
-    async def rank(route: str, request: Request) -> Response:
-        """Order items for a query. `fallback` says why another than the assigned version answered."""
-        _check_token(request, tokens)
-        recipe = gateway.recipes.get(route)
-        if recipe is None:
+
+def _standing_still(app: FastAPI, name: str) -> None:
+    @app.post(f"/v1/{name}/{{endpoint}}", include_in_schema=False)
+    async def refuse(endpoint: str) -> Response:
+        raise Refusal(503, "not_served", "this line is not served now", {"Retry-After": "60"})
+
+
+def _asking(app: FastAPI, gateway: Gateway, options: Options, endpoint: str) -> None:
+    """The address at which the lines of one or several tasks are asked."""
+    served = {name: line for name, line in gateway.lines.items() if line.serving.endpoint == endpoint}
+    kinds = list(dict.fromkeys(line.serving.request for line in served.values()))
+    described = " ".join(inspect.getdoc(kind) or "" for kind in kinds)
+
+    @app.post(
+        f"/v1/{{route}}/{endpoint}",
+        name=endpoint,
+        description=f"{described} `fallback` says why another than the assigned version answered.",
+        openapi_extra=_body_of(*kinds),
+    )
+    async def ask(route: str, request: Request) -> Response:
+        _check_token(request, options.tokens)
+        line = served.get(route)
+        if line is None:
             raise Refusal(404, "unknown_route", "there is no such route")
-        asked = parse(RankRequest, await _body(request, recipe.serving.max_body_bytes))
-        check_limits(asked, recipe.serving)
+        limits = line.recipe.serving
+        asked = parse(line.serving.request, await _body(request, limits.max_body_bytes))
+        line.serving.refuse(asked, limits)
         forced = request.headers.get(FORCE_HEADER, "")
-        if forced and not tokens:
+        if forced and not options.tokens:
             raise Refusal(403, "forbidden", "forcing a version needs a token")
         marked = asked.marked or (BOT if is_program(request.headers.get("user-agent", "")) else "")
-        exposure = await gateway.rank(recipe, asked, marked=marked, forced=forced)
-        return JSONResponse(_told(exposure))
+        exposure = await gateway.ask(line, asked, marked=marked, forced=forced)
+        return JSONResponse(_told(exposure, line.serving.told(exposure)))
 
 
 def _watching(app: FastAPI, gateway: Gateway) -> None:
@@ -87,9 +115,9 @@ def _watching(app: FastAPI, gateway: Gateway) -> None:
 
         `signing` says whether outcomes are held to the user that an answer was given to.
 
-        Even without a model server the gateway is better in rotation than out: it answers in lexical order.
+        Even without a model server the gateway is better in rotation than out: it answers without one.
         """
-        known = gateway.routes.polled or any(gateway.routes.table(name).epoch for name in gateway.recipes)
+        known = gateway.routes.polled or any(gateway.routes.table(name).epoch for name in gateway.lines)
         if not known:
             return JSONResponse({"status": "starting", "problems": ["no routes were read yet"]}, 503)
         problems = await gateway.problems()
@@ -144,25 +172,31 @@ def _check_token(request: Request, tokens: Sequence[str]) -> None:
         raise Refusal(401, "unauthorised", "a bearer token is needed", {"WWW-Authenticate": "Bearer"})
 
 
-def _told(exposure: Exposure) -> dict[str, Any]:
+def _told(exposure: Exposure, answer: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "request_id": exposure.request_id,
-        "items": [{"id": item.item_id, "score": item.score, "position": item.position} for item in exposure.items],
+        **answer,
         "version": exposure.served_version,
         "arm": exposure.arm,
         "fallback": exposure.fallback,
     }
 
 
-def _body_of(kind: type[BaseModel]) -> dict[str, Any]:
-    schema = kind.model_json_schema()
-    for definition in schema.pop("$defs", {}).values():
-        for field in schema["properties"].values():
-            place = field.get("items", field)
-            if "$ref" in place:
-                place.clear()
-                place.update(definition)
+def _body_of(*kinds: type[BaseModel]) -> dict[str, Any]:
+    schemas = [_whole(schema, schema.pop("$defs", {})) for schema in (kind.model_json_schema() for kind in kinds)]
+    schema = schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def _whole(schema: Any, definitions: Mapping[str, Any]) -> Any:
+    """The schema with what it refers to in place: it stands alone in the interface."""
+    if isinstance(schema, list):
+        return [_whole(part, definitions) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _whole(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    return {name: _whole(part, definitions) for name, part in schema.items()}
 
 
 def _page(interface: dict[str, Any]) -> str:

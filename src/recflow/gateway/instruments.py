@@ -20,7 +20,7 @@ class Instruments:
         self._registry = CollectorRegistry()
         self._requests = self._counter(
             "requests_total",
-            "Answered rank requests, by the version that was assigned and why another one answered.",
+            "Answered requests, by the version that was assigned and why another one answered.",
             ("recipe", "version", "arm", "fallback"),
         )
         self._latency = self._histogram("latency_seconds", "From the read request to its answer.", _SECONDS)
@@ -28,12 +28,12 @@ class Instruments:
         self._outcomes = self._counter("outcomes_total", "Outcomes received.", ("recipe", "kind"))
         self._marked = self._counter(
             "marked_total",
-            "Answered rank requests outside experiments, by why: bot, employee, forced, unidentified.",
+            "Answered requests outside experiments, by why: bot, employee, forced, unidentified.",
             ("recipe", "marked"),
         )
         self._nobody = self._counter(
             "ids_of_nobody_total",
-            "Answered rank requests with an id that stands for nobody, such as undefined or guest.",
+            "Answered requests with an id that stands for nobody, such as undefined or guest.",
             ("recipe",),
         )
         self._mirrored = self._counter("shadow_total", "Mirrored requests.", ("recipe", "version", "result"))
@@ -44,7 +44,7 @@ class Instruments:
             _DIFFERENCES,
         )
         self._tau = self._histogram(
-            "shadow_tau", "Kendall's tau-b of the shadow's order with stable's, a request.", _TAUS
+            "shadow_tau", "Agreement of the shadow with stable (of orders Kendall's tau-b), a request.", _TAUS
         )
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:

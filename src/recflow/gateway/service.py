@@ -3,32 +3,42 @@
 import asyncio
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from recflow.artifacts.events import UNIDENTIFIED, Exposure, Fallback, Outcome, ShownItem
+from recflow.artifacts.events import UNIDENTIFIED, Exposure, Fallback, Outcome
 from recflow.config.recipe import Recipe
-from recflow.domain.ranking import order
 from recflow.domain.request_ids import SigningKeys, new_issue
+from recflow.domain.requests import Refusal, Request
 from recflow.domain.routes import RoutingTable
 from recflow.domain.units import Unit
+from recflow.errors import BadConfiguration
 from recflow.gateway.admitting import Admission
 from recflow.gateway.answering import Answer, Deadline, Question, answer, ask
 from recflow.gateway.assigning import Assignment, assign
 from recflow.gateway.cleaning import clean_request
 from recflow.gateway.instruments import Instruments
-from recflow.gateway.messages import OutcomeRequest, RankRequest, Refusal
+from recflow.gateway.messages import OutcomeRequest
 from recflow.gateway.recording import Recorder
 from recflow.gateway.remarks import Remarks
 from recflow.gateway.routing import Routes
 from recflow.gateway.shadow import Mirrored, Shadow
-from recflow.protocols import AsyncScorer, Clock, EventLog, RankItem, TrafficRouter
+from recflow.protocols import AsyncScorer, Clock, EventLog, TrafficRouter
+from recflow.tasks.base import Serving
 
-_PROBE = Question("", "probe", (RankItem("probe", "probe"),))
 _PROBE_S = 0.3
+
+
+@dataclass(frozen=True)
+class Line:
+    """A model line that is served: its recipe, whose name is its route, and how its task is asked and answers."""
+
+    recipe: Recipe
+    serving: Serving[Any]
 
 
 @dataclass(frozen=True)
@@ -43,13 +53,17 @@ class Seams:
 
 @dataclass(frozen=True)
 class Options:
-    """How a gateway runs. `folder` keeps the last routes; without `tokens` all may ask; `keys` sign request ids."""
+    """How a gateway runs. `folder` keeps the last routes; without `tokens` all may ask; `keys` sign request ids.
+
+    `unserved` are lines that are not served here, by name, and why: the others are.
+    """
 
     folder: Path
     tokens: tuple[str, ...] = ()
     keys: SigningKeys = field(default_factory=SigningKeys)
     poll_s: float = 0.25
     lease_s: float = 10
+    unserved: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,17 +78,17 @@ class _Asker:
 class Gateway:
     """One process's gateway. Limits are those of each recipe and count for this process alone."""
 
-    def __init__(self, recipes: Sequence[Recipe], seams: Seams, options: Options) -> None:
-        self.recipes = {recipe.name: recipe for recipe in recipes}
+    def __init__(self, lines: Sequence[Line], seams: Seams, options: Options) -> None:
+        self.lines = _by_route(lines)
         self.seams, self._options = seams, options
         self.name = f"gateway-{uuid.uuid4().hex[:12]}"
-        names = tuple(self.recipes)
+        names = tuple(self.lines)
         self.routes = Routes(seams.router, seams.clock, self.name, names, options.folder / "routes", options.lease_s)
         self.recorder = Recorder(seams.events, self.name)
         self.instruments = Instruments()
         self.shadow = Shadow(seams.scorer, self.recorder, self.instruments)
         self._running: Counter[str] = Counter()
-        self.admission = Admission(self.recipes, options.keys)
+        self.admission = Admission({name: line.recipe for name, line in self.lines.items()}, options.keys)
         self.remarks = {name: Remarks(name) for name in names}
         self._watch()
 
@@ -85,15 +99,15 @@ class Gateway:
 
     def _watch(self) -> None:
         watch = self.instruments.watch
-        watch("in_flight", "Rank requests being answered.", self._running.total)
+        watch("in_flight", "Requests being answered.", self._running.total)
         watch(
             "routes_stale",
             "1 while the lease of a recipe has run out.",
-            lambda: any(map(self.routes.stale, self.recipes)),
+            lambda: any(map(self.routes.stale, self.lines)),
         )
         watch("poll_failures", "Polls of the routes that failed.", lambda: self.routes.failures)
         watch("unlogged", "Records that could not be written.", lambda: self.recorder.lost)
-        epochs: dict[str, Callable[[], float]] = {name: partial(self._epoch, name) for name in self.recipes}
+        epochs: dict[str, Callable[[], float]] = {name: partial(self._epoch, name) for name in self.lines}
         self.instruments.watch_epochs(epochs)
 
     def _epoch(self, recipe: str) -> float:
@@ -116,11 +130,12 @@ class Gateway:
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.routes.leave()
 
-    async def rank(self, recipe: Recipe, request: RankRequest, *, marked: str, forced: str) -> Exposure:
+    async def ask(self, line: Line, request: Request, *, marked: str, forced: str) -> Exposure:
         """Answer one request and record it. 429 when too many are running, 504 when the deadline has passed."""
+        recipe = line.recipe
         deadline = Deadline(recipe.serving.deadline_ms / 1000)
-        request = clean_request(request, recipe.data.cleaning)
-        question, asker = _question(recipe, request), self._asker(recipe, request)
+        request = clean_request(line.serving, request, recipe.data.cleaning)
+        question, asker = Question.of(recipe.name, line.serving, request), self._asker(recipe, request)
         marked = marked or ("" if asker.unit.is_known else UNIDENTIFIED)
         with self._admitted(recipe), self.routes.using(recipe.name) as table:
             if forced and forced not in table.versions:
@@ -129,7 +144,7 @@ class Gateway:
             place = assign(table, asker.user_key, marked=marked, forced=forced, stale=stale)
             given = await answer(self.seams.scorer, question, place.attempts, deadline, place.fallback)
             late = deadline.passed
-            exposure = self._exposure(request, asker, table, place, None if late else given, deadline)
+            exposure = self._exposure(question, asker, table, place, None if late else given, deadline)
             await self.recorder.record(exposure)
         self._tell(exposure, asker.unit)
         self.shadow.offer(Mirrored(question, table, exposure, deadline.seconds))
@@ -148,18 +163,19 @@ class Gateway:
     async def problems(self) -> list[str]:
         """What is not as it should be, in words; each asks the stable version once."""
         found = [] if self.recorder.working else ["exposures cannot be written: experiments see no new traffic"]
-        for name in self.recipes:
+        found += [f"{name} is not served: {reason}" for name, reason in self._options.unserved.items()]
+        for name, line in self.lines.items():
             found += [f"the routes of {name} are stale: stable serves everybody"] if self.routes.stale(name) else []
-            stable = self.routes.table(name).stable
-            probe = Question(name, _PROBE.query, _PROBE.items)
+            stable, probe = self.routes.table(name).stable, line.serving.signature.probe()
+            without = f"answers are given without a model ({line.serving.fallback})"
             if not stable:
-                found.append(f"{name} has no stable version: answers are in lexical order")
-            elif (await ask(self.seams.scorer, probe, stable, _PROBE_S))[1]:
-                found.append(f"{name} is not answered by the model server: answers are in lexical order")
+                found.append(f"{name} has no stable version: {without}")
+            elif (await ask(self.seams.scorer, name, probe, stable, _PROBE_S))[1]:
+                found.append(f"{name} is not answered by the model server: {without}")
             found += self.remarks[name].problems
         return found
 
-    def _asker(self, recipe: Recipe, request: RankRequest) -> _Asker:
+    def _asker(self, recipe: Recipe, request: Request) -> _Asker:
         unit, issued = request.unit, new_issue(self.seams.clock.now())
         user_key = unit.keys(issued)[0]
         return _Asker(unit, user_key, str(self._options.keys.request_id(recipe.name, issued, user_key)))
@@ -180,7 +196,7 @@ class Gateway:
 
     def _exposure(
         self,
-        request: RankRequest,
+        question: Question,
         asker: _Asker,
         table: RoutingTable,
         place: Assignment,
@@ -201,20 +217,16 @@ class Gateway:
             assigned_version=place.version,
             served_version=given.served if given else "",
             fallback=given.fallback if given else Fallback.TIMEOUT,
-            query=request.query,
-            items=_shown(request, given.scores) if given else (),
             latency_ms=deadline.elapsed_s * 1000,
-            context=request.context,
+            context=question.request.context,
+            **question.serving.exposed(question.request, given.outputs if given else None),
         )
 
 
-def _question(recipe: Recipe, request: RankRequest) -> Question:
-    items = tuple(RankItem(item.id, item.title, item.description) for item in request.items)
-    return Question(recipe.name, request.query, items)
-
-
-def _shown(request: RankRequest, scores: Sequence[float]) -> tuple[ShownItem, ...]:
-    ranked = enumerate(order(scores), start=1)
-    return tuple(
-        ShownItem(item_id=request.items[index].id, position=position, score=scores[index]) for position, index in ranked
-    )
+def _by_route(lines: Sequence[Line]) -> dict[str, Line]:
+    found = {line.recipe.name: line for line in lines}
+    if len(found) < len(lines):
+        routes = Counter(line.recipe.name for line in lines)
+        twice = ", ".join(route for route, count in routes.items() if count > 1)
+        raise BadConfiguration("two lines would be served at one route", expected="a name for each", seen=twice)
+    return found

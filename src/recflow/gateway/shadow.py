@@ -1,20 +1,18 @@
 """Shadow: after an answer its request is put to the candidate too, and nobody sees what that says.
 
 Every mirrored request leaves an exposure that is marked `shadow`, with `<release id>:shadow` as its experiment, the
-candidate as assigned version, its latency and failure, and no items, since nothing was shown. Where stable's answer
-was shown to a shopper and the candidate answered too, a comparison of the two stands beside it.
+candidate as assigned version, its latency and failure, and no answer, since nothing was shown. Where stable's answer
+was shown to a shopper and the candidate answered too, a comparison of the two stands beside it, as their task compares.
 """
 
 import asyncio
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from recflow.artifacts.events import UNIDENTIFIED, Arm, ComparedItem, Comparison, Exposure, Fallback, Record
-from recflow.domain.agreement import kendall_tau, mean_difference, overlap
-from recflow.domain.ranking import order
+from recflow.artifacts.events import UNIDENTIFIED, Arm, Comparison, Exposure, Fallback, Record
 from recflow.domain.routes import RoutingTable
+from recflow.domain.signatures import Tensors
 from recflow.gateway.answering import Question, ask
 from recflow.gateway.instruments import Instruments
 from recflow.gateway.recording import Recorder
@@ -65,38 +63,27 @@ class Shadow:
     async def _mirror(self, mirrored: Mirrored) -> None:
         version = mirrored.table.shadow
         began = time.perf_counter()
-        scores, failed = await ask(self._scorer, mirrored.question, version, mirrored.timeout_s)
+        question = mirrored.question
+        outputs, failed = await ask(self._scorer, question.recipe, question.inputs, version, mirrored.timeout_s)
         seconds = time.perf_counter() - began
         self._instruments.mirrored(mirrored.table, failed or "ok", seconds)
         records: list[Record] = [_exposure(mirrored, failed, seconds)]
         if not failed and _is_comparable(mirrored):
-            comparison = _comparison(mirrored, scores)
+            comparison = _comparison(mirrored, outputs)
             self._instruments.compared(comparison)
             records.append(comparison)
         await asyncio.gather(*map(self._recorder.record, records))
 
 
 def _is_comparable(mirrored: Mirrored) -> bool:
-    """Whether a shopper was shown the list, in the order of stable."""
+    """Whether a shopper was shown the answer, and stable gave it."""
     shown = mirrored.shown
-    return bool(shown.items) and shown.served_version == mirrored.table.stable and shown.marked in _SHOPPERS
+    return shown.served_version != "" and shown.served_version == mirrored.table.stable and shown.marked in _SHOPPERS
 
 
-def _comparison(mirrored: Mirrored, scores: Sequence[float]) -> Comparison:
-    """The candidate's scores and order beside those that were shown."""
-    shown, ids = mirrored.shown, [item.item_id for item in mirrored.question.items]
-    shadow = {ids[index]: (scores[index], position) for position, index in enumerate(order(scores), start=1)}
-    items = tuple(
-        ComparedItem(
-            item_id=item.item_id,
-            score=item.score,
-            shadow_score=shadow[item.item_id][0],
-            shadow_position=shadow[item.item_id][1],
-        )
-        for item in shown.items
-    )
-    by_id = {item.item_id: item.score for item in shown.items}
-    stable = [by_id[item_id] for item_id in ids]
+def _comparison(mirrored: Mirrored, outputs: Tensors) -> Comparison:
+    """The candidate's answer beside the one that was shown."""
+    shown, question = mirrored.shown, mirrored.question
     return Comparison(
         request_id=f"{shown.request_id}-{MARK}",
         at=shown.at,
@@ -106,12 +93,7 @@ def _comparison(mirrored: Mirrored, scores: Sequence[float]) -> Comparison:
         experiment=mirrored.table.experiment,
         shown_version=shown.served_version,
         shadow_version=mirrored.table.shadow,
-        query=shown.query,
-        items=items,
-        length=len(items),
-        tau=kendall_tau(stable, scores),
-        overlap=overlap(stable, scores),
-        score_difference=mean_difference(stable, scores),
+        **question.serving.compared(question.request, shown, outputs),
     )
 
 
@@ -126,6 +108,7 @@ def _exposure(mirrored: Mirrored, failed: Fallback, seconds: float) -> Exposure:
         "served_version": "" if failed else mirrored.table.shadow,
         "fallback": failed,
         "items": (),
+        "answer": "",
         "latency_ms": seconds * 1000,
     }
     return mirrored.shown.model_copy(update=changes)

@@ -3,15 +3,18 @@
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 from recflow.artifacts.frozen import Frozen
 from recflow.artifacts.refs import Ref
 from recflow.config.recipe import Recipe
 from recflow.domain.ages import age_s
-from recflow.domain.golden import GoldenRequest, agrees, is_strict, read_golden
+from recflow.domain.golden import read_golden
+from recflow.domain.signatures import Tensors
 from recflow.errors import ArtifactCorrupt, ServerUnavailable
-from recflow.protocols import Clock, ModelServer, golden_items
+from recflow.protocols import Clock, ModelServer
 from recflow.storage import ArtifactStore
+from recflow.tasks.base import Serving, is_strict
 
 _TIMEOUT_S = 5.0
 
@@ -37,7 +40,13 @@ class Probe(Frozen):
 
 
 def probe(
-    server: ModelServer, artifacts: ArtifactStore, clock: Clock, recipe: Recipe, version: str, package: Ref
+    server: ModelServer,
+    artifacts: ArtifactStore,
+    clock: Clock,
+    recipe: Recipe,
+    serving: Serving[Any],
+    version: str,
+    package: Ref,
 ) -> Probe:
     """Ask a version its package's golden requests; what is wrong stands in the result and is never raised.
 
@@ -45,34 +54,32 @@ def probe(
     not answered is put again, more often than the version has instances: the server mends a dead one of several by
     itself, and what it costs shoppers meanwhile is counted by the gateway.
     """
-    atol, items = recipe.watch.probe_atol, max(recipe.rollout.infra.batch_sizes)
+    atol, largest = recipe.watch.probe_atol, max(recipe.rollout.infra.batch_sizes)
     try:
         folder = artifacts.fetch(package)
-        requests, strict = [request.first(items) for request in read_golden(folder)], is_strict(folder)
+        goldens, strict = read_golden(folder, serving.golden), is_strict(serving, folder)
     except ArtifactCorrupt as error:
         return Probe(unreadable=error.what)
     wrong, slowest_ms = 0, 0.0
-    for asked, request in enumerate(requests):
+    for asked, golden in enumerate(each.at_most(serving.signature, serving.axis, largest) for each in goldens):
         try:
-            seen, took_s = _ask(server, clock, recipe, version, request)
+            seen, took_s = _ask(server, clock, recipe, version, golden.inputs)
         except ServerUnavailable as error:
             return Probe(asked=asked, wrong=wrong, slowest_ms=slowest_ms, failure=error.what)
         slowest_ms = max(slowest_ms, took_s * 1000)
-        wrong += not agrees(request.scores, seen, atol, strict=strict)
-    return Probe(asked=len(requests), wrong=wrong, slowest_ms=slowest_ms)
+        wrong += not serving.agree(golden.outputs, seen, atol, strict=strict)
+    return Probe(asked=len(goldens), wrong=wrong, slowest_ms=slowest_ms)
 
 
-def _ask(
-    server: ModelServer, clock: Clock, recipe: Recipe, version: str, request: GoldenRequest
-) -> tuple[tuple[float, ...], float]:
+def _ask(server: ModelServer, clock: Clock, recipe: Recipe, version: str, inputs: Tensors) -> tuple[Tensors, float]:
     """The answer and its seconds; ServerUnavailable when no attempt was answered."""
-    score = partial(server.score, recipe.name, version, request.query, golden_items(request), timeout_s=_TIMEOUT_S)
+    infer = partial(server.infer, recipe.name, version, inputs, timeout_s=_TIMEOUT_S)
     for _ in range(recipe.packaging.instances):
         with suppress(ServerUnavailable):
-            return _timed(clock, score)
-    return _timed(clock, score)
+            return _timed(clock, infer)
+    return _timed(clock, infer)
 
 
-def _timed(clock: Clock, score: Callable[[], tuple[float, ...]]) -> tuple[tuple[float, ...], float]:
+def _timed(clock: Clock, infer: Callable[[], Tensors]) -> tuple[Tensors, float]:
     began = clock.now()
-    return score(), age_s(began, clock.now())
+    return infer(), age_s(began, clock.now())

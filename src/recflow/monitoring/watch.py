@@ -14,6 +14,7 @@ from recflow.monitoring.incidents import Incident, LineContext, Observation, Rol
 from recflow.monitoring.probes import probe
 from recflow.protocols import Card, Clock, Ledger, MetricsSource, ModelServer, Notifier, ObjectStore
 from recflow.storage import ArtifactStore
+from recflow.tasks.base import Task
 
 _REPEAT = timedelta(days=1)
 _UNTOUCHED_BY_A_PAUSE = (ReleaseState.HELD, ReleaseState.PROMOTING, ReleaseState.ROLLING_BACK)
@@ -35,6 +36,9 @@ class WatchServices(Protocol):
     def metrics(self) -> MetricsSource: ...
     @property
     def notifier(self) -> Notifier: ...
+
+    def task(self, name: str) -> Task:
+        """The task of a recipe's name for it; BadConfiguration when it cannot be loaded."""
 
 
 class WatchReport(Frozen):
@@ -116,7 +120,8 @@ def live_versions(state: LedgerState) -> list[tuple[Role, str, Ref]]:
 def _look(
     recipe: Recipe, services: WatchServices, role: Role, version: str, package: Ref, now: datetime
 ) -> Observation:
-    answers = probe(services.server, services.artifacts, services.clock, recipe, version, package)
+    serving = services.task(recipe.task).serving
+    answers = probe(services.server, services.artifacts, services.clock, recipe, serving, version, package)
     observed = Observation(role=role, version=version, probe=answers)
     if role is Role.PREVIOUS:
         return observed

@@ -1,22 +1,22 @@
-"""Serves a scorer in Triton's Python backend: strings in, scores out. Copied into every package by digest.
+"""Serves a scorer in Triton's Python backend: named tensors in, named tensors out. Copied into every package by digest.
 
-It runs in the server's own Python and knows recflow only as files beside it: `scoring.Scorer` (the model with its
-tokenizer and text rules), `answers.answer`, and, where the recipe names one, `post_processing.process`. All requests
-that Triton joined are answered at once.
+It runs in the server's own Python and knows recflow only as files beside it: `scoring.Scorer` (the model),
+`answers.answer`, `tensors` (the task's: `request` makes what the scorer reads of a row of tensors, `outputs` makes
+tensors of its scores), and, where the recipe names one, `post_processing.process`. Which tensors there are, the
+signature in the model's configuration says. All requests that Triton joined are answered at once.
 """
 
 import importlib
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils  # type: ignore[import-not-found,unused-ignore]
 
-Job = tuple[str, list[str], list[str]]
-Answer = list[float] | Exception
+Side = list[dict[str, Any]]
 
 
 class TritonPythonModel:
@@ -25,17 +25,21 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         """Load the scorer and the post-processing; whatever is raised here refuses the load."""
         folder = Path(args["model_repository"]) / args["model_version"]
-        threads = int(json.loads(args["model_config"])["parameters"]["threads"]["string_value"])
+        parameters = json.loads(args["model_config"])["parameters"]
+        self._signature: dict[str, Side] = json.loads(parameters["signature"]["string_value"])
         sys.path.insert(0, str(folder))  # one process serves one model, so plain names cannot clash
-        self._scorer = importlib.import_module("scoring").Scorer(str(folder), threads)
+        self._scorer = importlib.import_module("scoring").Scorer(
+            str(folder), int(parameters["threads"]["string_value"])
+        )
         self._answer = importlib.import_module("answers").answer
+        self._tensors: Any = importlib.import_module("tensors")
         self._process: Callable[[list[float]], Sequence[float]] = list
         if (folder / "post_processing.py").exists():
             self._process = importlib.import_module("post_processing").process
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """One response a request, in order."""
-        jobs = [_read(request) for request in requests]
+        jobs = [self._read(request) for request in requests]
         sound = [job for rows in jobs if not isinstance(rows, Exception) for job in rows]
         answers = iter(self._answer(self._scorer, self._process, sound))
         given = [rows if isinstance(rows, Exception) else [next(answers) for _ in rows] for rows in jobs]
@@ -43,33 +47,48 @@ class TritonPythonModel:
         # Triton counts as failed only what raises, and that fails every request: right when there is no other answer.
         if failures[0] and all(failure and not isinstance(failure, TimeoutError) for failure in failures):
             raise failures[0]
-        return [_respond(rows, failure) for rows, failure in zip(given, failures, strict=True)]
+        return [self._respond(rows, failure) for rows, failure in zip(given, failures, strict=True)]
+
+    def _read(self, request: Any) -> list[Any] | Exception:
+        """What the scorer reads of each of the request's rows; Triton allows several rows a request."""
+        if request.is_cancelled():
+            return TimeoutError("the caller has gone")
+        arrays = {
+            tensor["name"]: pb_utils.get_input_tensor_by_name(request, tensor["name"]).as_numpy()
+            for tensor in self._signature["inputs"]
+        }
+        if differing := _differing(arrays, self._signature["inputs"]):
+            return ValueError(f"shapes differ: {differing}")
+        rows = len(next(iter(arrays.values())))
+        try:
+            return [self._tensors.request({name: array[row] for name, array in arrays.items()}) for row in range(rows)]
+        except Exception as error:  # noqa: BLE001 - texts that are no UTF-8, or whatever the task refuses
+            return error
+
+    def _respond(self, rows: list[Any] | Exception, error: Exception | None) -> Any:
+        if error is not None or isinstance(rows, Exception):
+            message = f"{type(error).__name__}: {error}"[:500]
+            return pb_utils.InferenceResponse(output_tensors=[], error=pb_utils.TritonError(message))
+        outputs: list[Any] = list(map(self._tensors.outputs, rows))
+        names = [tensor["name"] for tensor in self._signature["outputs"]]
+        stacked = [pb_utils.Tensor(name, np.stack([output[name] for output in outputs])) for name in names]
+        return pb_utils.InferenceResponse(output_tensors=stacked)
 
 
-def _read(request: Any) -> list[Job] | Exception:
-    """The request's rows as (query, titles, descriptions); Triton allows several rows a request."""
-    if request.is_cancelled():
-        return TimeoutError("the caller has gone")
-    query, titles, descriptions = (
-        pb_utils.get_input_tensor_by_name(request, name).as_numpy() for name in ("QUERY", "TITLE", "DESCRIPTION")
-    )
-    if titles.shape != descriptions.shape or query.shape != (len(titles), 1):
-        return ValueError(f"shapes differ: QUERY {query.shape}, TITLE {titles.shape}, DESCRIPTION {descriptions.shape}")
-    try:
-        return [
-            (row[0].decode(), [text.decode() for text in title], [text.decode() for text in description])
-            for row, title, description in zip(query, titles, descriptions, strict=True)
-        ]
-    except UnicodeDecodeError as error:
-        return error
+def _differing(arrays: Mapping[str, np.ndarray], stated: Side) -> str:
+    """The shapes, where they are not those of one signature: as many rows of each, each axis of one length."""
+    lengths: dict[Any, int] = {}
+    for tensor in stated:
+        shape = arrays[tensor["name"]].shape
+        dims = ["rows", *tensor["dims"]]
+        sound = len(shape) == len(dims) and all(
+            length == (lengths.setdefault(dim, length) if isinstance(dim, str) else dim)
+            for dim, length in zip(dims, shape, strict=True)
+        )
+        if not sound:
+            return ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+    return ""
 
 
-def _failure(rows: list[Answer] | Exception) -> Exception | None:
+def _failure(rows: list[Any] | Exception) -> Exception | None:
     return rows if isinstance(rows, Exception) else next((row for row in rows if isinstance(row, Exception)), None)
-
-
-def _respond(rows: list[Answer] | Exception, error: Exception | None) -> Any:
-    if error is not None:
-        message = f"{type(error).__name__}: {error}"[:500]
-        return pb_utils.InferenceResponse(output_tensors=[], error=pb_utils.TritonError(message))
-    return pb_utils.InferenceResponse(output_tensors=[pb_utils.Tensor("SCORE", np.asarray(rows, dtype=np.float32))])

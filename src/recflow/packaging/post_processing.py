@@ -10,11 +10,17 @@ from recflow.errors import BadConfiguration
 _EXPECTED = "a stdlib-only Python file with `def process(scores)` that returns as many scores"
 
 
-def refuse_unservable(section: PackagingSection) -> None:
-    """BadConfiguration when the recipe names a post-processing that cannot be served."""
+def refuse_unservable(section: PackagingSection, *, ordered: bool) -> None:
+    """BadConfiguration when the recipe names a post-processing that cannot be served, or that could not be checked."""
     name = section.post_processing
     if not name:
         return
+    if not ordered:
+        raise BadConfiguration(
+            f"post-processing {name} cannot be packaged",
+            expected="a task whose answers are an order, which a check can still tell when the scale has changed",
+            seen="one whose answers are not",
+        )
     try:
         tree = ast.parse(section.post_processing_code)
     except (SyntaxError, ValueError) as error:

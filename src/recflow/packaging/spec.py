@@ -3,4 +3,11 @@
 from recflow.artifacts.refs import RefKind
 from recflow.stages import StageSpec
 
-PACKAGE = StageSpec(name="package", version=4, kind=RefKind.PACKAGE, sections=("packaging",), inputs=("model",))
+PACKAGE = StageSpec(
+    name="package",
+    version=5,
+    kind=RefKind.PACKAGE,
+    sections=("packaging",),
+    inputs=("model",),
+    by_task=True,
+)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from recflow.artifacts.ledger import LedgerEntry, LedgerState, OpenRelease
 from recflow.config.recipe import Recipe
@@ -9,6 +10,7 @@ from recflow.domain.routes import routes
 from recflow.protocols import TrafficReading
 from recflow.rollout.due import halt_reason
 from recflow.rollout.services import InfraCheck, OnlineJudge, ReleaseServices
+from recflow.tasks.base import Serving
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,11 @@ class Context:
     def name(self) -> str:
         """The recipe's name."""
         return self.recipe.name
+
+    @property
+    def serving(self) -> Serving[Any]:
+        """How the line's models are asked."""
+        return self.services.task(self.recipe.task).serving
 
     @property
     def state(self) -> LedgerState:

@@ -6,11 +6,14 @@ from pathlib import Path
 from recflow.artifacts.decisions import Decision, Verdict
 from recflow.artifacts.ledger import LedgerEvent, OpenRelease, ReleaseState
 from recflow.artifacts.refs import Ref, RefKind
+from recflow.config.recipe import Recipe
 from recflow.domain.releases import is_aa
 from recflow.domain.routes import routes
 from recflow.errors import ArtifactCorrupt, ModelWontLoad, PermanentError
 from recflow.rollout.context import Context
 from recflow.rollout.moves import move
+from recflow.rollout.services import ReleaseServices
+from recflow.tasks.base import refuse_other_signature
 
 S = ReleaseState
 
@@ -59,8 +62,14 @@ def unneeded(context: Context) -> list[str]:
 
 
 def load(context: Context, version: str, package: Ref) -> None:
-    """Fetch, verify and load a version; loading what is loaded is fine."""
-    context.services.server.load(context.name, version, fetch(context, package))
+    """Fetch, verify and load a version; loading what is loaded is fine. ModelWontLoad where it is of another task."""
+    install(context.services, context.recipe, version, fetch(context, package))
+
+
+def install(services: ReleaseServices, recipe: Recipe, version: str, folder: Path) -> None:
+    """Load a package's folder. ModelWontLoad when the server refuses it, or its model is of another task."""
+    refuse_other_signature(services.task(recipe.task).serving, folder)
+    services.server.load(recipe.name, version, folder)
 
 
 def fetch(context: Context, package: Ref) -> Path:

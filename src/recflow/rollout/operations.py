@@ -19,10 +19,11 @@ from recflow.config.recipe import Recipe
 from recflow.domain.reasons import refuse_long
 from recflow.domain.releases import LIVE, RETURN, WAITING, challenger, is_aa, is_return
 from recflow.errors import ReleaseRefused
-from recflow.protocols import Ledger, ModelServer
+from recflow.protocols import Ledger
 from recflow.rollout.candidates import version_id
 from recflow.rollout.conflicts import retry_on_conflict
 from recflow.rollout.due import halt_reason, opening_halt_reason
+from recflow.rollout.loading import install
 from recflow.rollout.moves import as_candidate, move, open_aa, open_waiting, release_id, superseding_event
 from recflow.rollout.services import ReleaseServices
 from recflow.storage import ArtifactStore
@@ -218,10 +219,12 @@ def _answer(recipe: str, ledger: Ledger, kind: EventKind, word: str, person: str
     return _append(recipe, ledger, person, choose, reason)
 
 
-def adopt(
-    recipe: str, package: Ref, *, person: str, ledger: Ledger, artifacts: ArtifactStore, server: ModelServer
-) -> LedgerState:
-    """Make a published package, the model that serves today, the first stable; refused when there is one."""
+def adopt(recipe: Recipe, package: Ref, services: ReleaseServices, *, person: str) -> LedgerState:
+    """Make a published package, the model that serves today, the first stable; refused when there is one.
+
+    Raises ModelWontLoad when it does not load, or is of another task than the recipe's.
+    """
+    artifacts = services.artifacts
     manifest = artifacts.manifest(package.expect(RefKind.PACKAGE))
     candidate = Candidate(
         version=version_id(manifest.interval, package),
@@ -235,10 +238,10 @@ def adopt(
         if state.stable is not None and state.stable.version == candidate.version:
             return None
         _refuse_adoption(state)
-        server.load(recipe, candidate.version, artifacts.fetch(package))
+        install(services, recipe, candidate.version, artifacts.fetch(package))
         return LedgerEvent(kind=EventKind.ADOPTED, candidate=candidate, reason=f"adopted by {person}")
 
-    return _append(recipe, ledger, person, choose)
+    return _append(recipe.name, services.ledger, person, choose)
 
 
 def history(recipe: str, ledger: Ledger, *, limit: int = 50) -> list[LedgerEntry]:
@@ -280,7 +283,7 @@ def _back(release: OpenRelease, reason: str) -> LedgerEvent | None:
 
 def _return(recipe: Recipe, services: ReleaseServices, state: LedgerState, reason: str) -> LedgerEvent:
     previous = _previous(recipe.name, state)
-    services.server.load(recipe.name, previous.version, services.artifacts.fetch(previous.package))
+    install(services, recipe, previous.version, services.artifacts.fetch(previous.package))
     return LedgerEvent(
         kind=EventKind.OPENED,
         release_id=release_id(RETURN, state, previous.version),

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from recflow.artifacts.decisions import Decision
 from recflow.artifacts.ledger import OpenRelease
@@ -20,6 +20,7 @@ from recflow.protocols import (
     TrafficRouter,
 )
 from recflow.storage import ArtifactStore
+from recflow.tasks.base import Serving, Task
 
 
 class ReleaseServices(Protocol):
@@ -44,6 +45,9 @@ class ReleaseServices(Protocol):
     @property
     def notifier(self) -> Notifier: ...
 
+    def task(self, name: str) -> Task:
+        """The task of a recipe's name for it; BadConfiguration when it cannot be loaded."""
+
 
 class InfraCheck(Protocol):
     """Loads the package on the real server and compares its answers, speed and memory with the limits.
@@ -58,6 +62,7 @@ class InfraCheck(Protocol):
         version: str,
         package: Path,
         *,
+        serving: Serving[Any],
         baseline: str,
         limits: InfraLimits,
         clock: Clock,

@@ -1,9 +1,10 @@
 """Shadow: a candidate answers shoppers' requests beside stable, unseen, or, as a first release, its golden requests."""
 
+from functools import partial
+
 from recflow.artifacts.decisions import Decision, Verdict
 from recflow.artifacts.ledger import OpenRelease, ReleaseState
-from recflow.domain.golden import GoldenRequest, agrees, is_strict, read_golden
-from recflow.protocols import golden_items
+from recflow.domain.golden import read_golden
 from recflow.rollout.agreement import judge_agreement, read_compared
 from recflow.rollout.context import Context
 from recflow.rollout.decide import judge_health
@@ -12,6 +13,7 @@ from recflow.rollout.due import after_shadow, elapsed_s
 from recflow.rollout.loading import fetch
 from recflow.rollout.moves import Proposal, move
 from recflow.rollout.silence import end_of_wait, had_traffic_for, waiting_reason
+from recflow.tasks.base import is_strict
 
 S = ReleaseState
 V = Verdict
@@ -46,7 +48,7 @@ def _go_on(context: Context, health: Decision) -> Proposal:
     if release.first:
         return move(release, to, "first_release", step=step, decision=health)
     compared = read_compared(context.services.events, context.name, context.state, context.now)
-    agreement = judge_agreement(release.plan, compared, accepted=_may_differ(release))
+    agreement = judge_agreement(release.plan, compared, context.serving, accepted=_may_differ(release))
     findings = {"findings": (*agreement.findings, *health.findings)}
     if agreement.verdict is V.FAIL:
         held = move(release, S.HELD, decision=agreement.model_copy(update=findings))
@@ -62,19 +64,15 @@ def _may_differ(release: OpenRelease) -> bool:
 
 def _golden_traffic(context: Context) -> Decision:
     """The first release has no shoppers to mirror: its own golden requests, on the server that will serve them."""
-    candidate, atol = context.release.candidate, context.release.plan.infra.atol
+    candidate, atol, serving = context.release.candidate, context.release.plan.infra.atol, context.serving
     folder = fetch(context, candidate.package)
-    requests, strict = read_golden(folder), is_strict(folder)
+    requests, strict = read_golden(folder, serving.golden), is_strict(serving, folder)
+    infer = partial(context.services.server.infer, context.name, candidate.version, timeout_s=_TIMEOUT_S)
     wrong = [
-        request for request in requests if not agrees(request.scores, _score(context, request), atol, strict=strict)
+        golden for golden in requests if not serving.agree(golden.outputs, infer(golden.inputs), atol, strict=strict)
     ]
     reason = f"{len(wrong)} of {len(requests)} golden answers differ by more than {atol}"
     return Decision(gate="shadow", verdict=V.FAIL if wrong else V.PASS, reasons=(reason,))
-
-
-def _score(context: Context, request: GoldenRequest) -> tuple[float, ...]:
-    version, items = context.release.candidate.version, golden_items(request)
-    return context.services.server.score(context.name, version, request.query, items, timeout_s=_TIMEOUT_S)
 
 
 def _mirrored_traffic(context: Context) -> Decision:

@@ -77,6 +77,7 @@ def _check(context: Context) -> Decision:
             context.name,
             candidate.version,
             folder,
+            serving=context.serving,
             baseline=stable.version if stable else "",
             limits=context.release.plan.infra,
             clock=services.clock,

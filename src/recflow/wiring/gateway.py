@@ -1,6 +1,8 @@
 """One gateway process from the settings."""
 
 import stat
+import warnings
+from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -20,9 +22,12 @@ _SHORTEST_KEY = 32
 def build_gateway(services: Services) -> Any:
     """The ASGI application (FastAPI) that serves every model line of `RECFLOW_RECIPES`."""
     from recflow.gateway.app import create_app
-    from recflow.gateway.service import Options, Seams
+    from recflow.gateway.service import Line, Options, Seams
 
     settings = services.settings
+    recipes = gateway_recipes(settings)
+    unserved = _unserved(services, recipes)
+    lines = [Line(each, services.task(each.task).serving) for each in recipes if each.name not in unserved]
     seams = Seams(services.scorer, services.router, services.events, services.clock)
     options = Options(
         folder=settings.home / "gateway",
@@ -30,8 +35,21 @@ def build_gateway(services: Services) -> Any:
         keys=read_keys(settings.gateway_keys_file),
         poll_s=settings.gateway_poll_ms / 1000,
         lease_s=settings.gateway_lease_s,
+        unserved=unserved,
     )
-    return create_app(gateway_recipes(settings), seams, options)
+    return create_app(lines, seams, options)
+
+
+def _unserved(services: Services, recipes: Sequence[Recipe]) -> dict[str, str]:
+    """Lines whose task cannot be loaded, and why; each is warned of, and the others are served."""
+    found = {}
+    for recipe in recipes:
+        try:
+            services.task(recipe.task)
+        except BadConfiguration as error:
+            found[recipe.name] = str(error)
+            warnings.warn(f"{recipe.name} is not served: {error}", stacklevel=2)
+    return found
 
 
 def gateway_recipes(settings: Settings) -> list[Recipe]:

@@ -30,7 +30,14 @@ def pin_parent_of(services: Services, recipe: Recipe, interval: Interval) -> Ref
 
 
 def standstill_of(services: Services, recipe: Recipe) -> str:
-    """Why nothing is to be trained for the recipe as it is now; empty when it is, and where its base is not found."""
+    """Why nothing is to be trained for the recipe as it is now; empty when it is, and where its base is not found.
+
+    A task that cannot be loaded is such a reason: its lines stand still, and no others.
+    """
+    try:
+        services.task(recipe.task)
+    except BadConfiguration as error:
+        return str(error)
     head = services.ledger.head(recipe.name)
     refused, tries = head.state.refused if head else None, recipe.rollout.change_tries
     if refused is None or not standstill(refused, tries, refused.made_with):
@@ -85,10 +92,7 @@ def advance_release(services: Services, recipe: str, *, paused: bool = False) ->
 
 def adopt_package(services: Services, recipe: str, package: Ref, *, person: str) -> LedgerState:
     """Make a published package the first stable."""
-    return operations.adopt(
-        recipe, package, person=person,
-        ledger=services.ledger, artifacts=services.artifacts, server=services.server,
-    )  # fmt: skip
+    return operations.adopt(services.model_line(recipe), package, services, person=person)
 
 
 def watch_recipe(services: Services, name: str, *, paused: bool | None = False) -> dict[str, Any]:

@@ -26,6 +26,8 @@ from recflow.protocols import (
 )
 from recflow.stages import StageRunner
 from recflow.storage import ArtifactStore
+from recflow.tasks.base import Task
+from recflow.tasks.registry import find_task
 
 
 class Services:
@@ -154,8 +156,17 @@ class Services:
         return load_recipe(path) if path.suffix else find_recipe(self.settings.recipes, name)
 
     def model_line(self, name: str) -> Recipe:
-        """A recipe that trains and releases a model; BadConfiguration for a line of data alone."""
-        return expect_model(self.recipe(name))
+        """A recipe that trains and releases a model.
+
+        BadConfiguration for a line of data alone, and for one whose task cannot be loaded.
+        """
+        recipe = expect_model(self.recipe(name))
+        self.task(recipe.task)
+        return recipe
+
+    def task(self, name: str) -> Task:
+        """The task of a recipe's name for it; BadConfiguration when it cannot be loaded."""
+        return find_task(name)
 
 
 def expect_model(recipe: Recipe) -> Recipe:

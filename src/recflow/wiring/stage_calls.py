@@ -37,6 +37,8 @@ class Stage:
         """The stage function with its clients; imports the room only now."""
         function = importlib.import_module(self.module).run
         clients: dict[str, Any] = {name: getattr(services, name) for name in self.clients}
+        if self.spec.by_task:
+            return lambda context: function(context, task=services.task(context.recipe.task), **clients)
         return lambda context: function(context, **clients)
 
 
@@ -98,12 +100,12 @@ def stage_call(
 ) -> StageCall:
     """The call of a stage with the references of earlier tasks, completed by what the stage must have pinned.
 
-    `validate_partition` gets its source, and what a person released of this delivery; `build_dataset` gets, instead
-    of the day's one `partition`, every partition that the retrain reads.
+    `validate_partition` gets its source, what a person released of this delivery, and the days before it;
+    `build_dataset` gets, instead of the day's one `partition`, every partition that the retrain reads.
     """
     inputs: dict[str, tuple[Ref, ...]] = {name: (ref,) for name, ref in upstream.items()}
     if stage == "validate_partition":
-        inputs |= _pin_source(services, recipe, interval)
+        inputs |= _pin_day(services, recipe, interval)
     if "partition" in inputs:
         parent = read_parent(services, upstream["parent"])
         del inputs["partition"]
@@ -136,14 +138,14 @@ def read_parent(services: Services, ref: Ref) -> Parent:
     return Parent.model_validate_json((services.artifacts.fetch(ref) / "parent.json").read_bytes())
 
 
-def _pin_source(services: Services, recipe: Recipe, interval: Interval) -> Inputs:
+def _pin_day(services: Services, recipe: Recipe, interval: Interval) -> Inputs:
     from recflow.data.heads import HeadHistory
-    from recflow.data.pins import pin_source
+    from recflow.data.pins import pin_past, pin_source
     from recflow.data.released import ReleasedHistory
 
-    heads = HeadHistory(services.store, recipe.name)
-    source = pin_source(recipe, interval, services.settings.source_root, heads, events=services.events)
-    return ReleasedHistory(services.store, recipe.name).pin(interval.label, source)
+    source = pin_source(recipe, interval, services.settings.source_root, events=services.events)
+    past = pin_past(recipe, interval, HeadHistory(services.store, recipe.name))
+    return {**ReleasedHistory(services.store, recipe.name).pin(interval.label, source), "past": past}
 
 
 def _pin_partitions(

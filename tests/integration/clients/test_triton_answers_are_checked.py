@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from fakes.relevance import SERVING, item, question, score_soon, scores
 from fakes.tiny_model import write_package
 from recflow.artifacts.decisions import Verdict
 from recflow.artifacts.events import Fallback
@@ -11,12 +12,11 @@ from recflow.artifacts.plans import InfraLimits
 from recflow.clients.clock import SystemClock
 from recflow.clients.triton import TritonScorer, TritonServer
 from recflow.errors import AnswerMalformed, ModelWontLoad
-from recflow.gateway.answering import Deadline, Question, answer
-from recflow.protocols import RankItem
+from recflow.gateway.answering import Deadline, answer
 from recflow.rollout.infra_check import check
 
 OLD, NEW = "20110101-aaaaaaaa", "20110102-bbbbbbbb"
-SOUND = '[pb_utils.Tensor("SCORE", np.asarray(rows, dtype=np.float32))]'
+SOUND = "[pb_utils.Tensor(name, np.stack([output[name] for output in outputs])) for name in names]"
 WRONG = {
     "type": '[pb_utils.Tensor("SCORE", np.asarray(rows, dtype=np.float64))]',
     "text": '[pb_utils.Tensor("SCORE", np.asarray([[b"1"] * len(rows[0])], dtype=object))]',
@@ -26,7 +26,7 @@ WRONG = {
     "rank": '[pb_utils.Tensor("SCORE", np.asarray(rows[0], dtype=np.float32))]',
     "nan": '[pb_utils.Tensor("SCORE", np.full((1, len(rows[0])), np.nan, dtype=np.float32))]',
 }
-ITEMS = tuple(RankItem(str(number), "red shoe") for number in range(20))
+ITEMS = tuple(item(str(number), "red shoe") for number in range(20))
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def wrong_package(folder, way, *, beyond_items):
 
 def judge(server, recipe, package):
     limits = InfraLimits(max_p95_ms=60_000, load_timeout_s=600)
-    return check(server, recipe, NEW, package, baseline=OLD, limits=limits, clock=SystemClock())
+    return check(server, recipe, NEW, package, serving=SERVING, baseline=OLD, limits=limits, clock=SystemClock())
 
 
 @pytest.mark.parametrize("way", WRONG)
@@ -82,12 +82,12 @@ def test_its_shopper_is_answered_by_stable_and_it_counts_as_an_error(triton, ser
         scorer = TritonScorer(triton.settings)
         try:
             with pytest.raises(AnswerMalformed):
-                await scorer.score(recipe, NEW, "red shoe", ITEMS, timeout_s=20)
-            question = Question(recipe, "red shoe", ITEMS)
-            return await answer(scorer, question, [NEW, OLD], Deadline(20), Fallback.NONE)
+                await score_soon(scorer, recipe, NEW, "red shoe", ITEMS, timeout_s=20)
+            asked = question(recipe, "red shoe", ITEMS)
+            return await answer(scorer, asked, [NEW, OLD], Deadline(20), Fallback.NONE)
         finally:
             await scorer.close()
 
     given = asyncio.run(ask())
     assert (given.served, given.fallback) == (OLD, Fallback.ERROR)
-    assert given.scores == (1.0,) * len(ITEMS)
+    assert scores(given.outputs) == (1.0,) * len(ITEMS)

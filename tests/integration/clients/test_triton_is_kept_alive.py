@@ -7,13 +7,13 @@ import psutil
 import pytest
 
 from fakes.local_triton import LocalTriton, running_triton
+from fakes.relevance import item, score, score_soon
 from fakes.tiny_model import write_package
 from recflow.clients.triton import TritonScorer, TritonServer
 from recflow.errors import ServerUnavailable
-from recflow.protocols import RankItem
 
 VERSIONS = ("20110101-aaaaaaaa", "20110102-bbbbbbbb")
-ITEMS = [RankItem("1", "red")]
+ITEMS = [item("1", "red")]
 
 
 @pytest.fixture
@@ -42,9 +42,9 @@ def test_a_killed_server_comes_back_with_every_version(triton, server):
     killed = triton.home.read().server_pid
     triton.kill_server()
     with pytest.raises(ServerUnavailable):
-        server.score("shop", VERSIONS[0], "red", ITEMS, timeout_s=5)
+        score(server, "shop", VERSIONS[0], "red", ITEMS, timeout_s=5)
     triton.wait_until(lambda: answers(server))
-    assert server.score("shop", VERSIONS[0], "red", ITEMS, timeout_s=5) == (1.0,)
+    assert score(server, "shop", VERSIONS[0], "red", ITEMS, timeout_s=5) == (1.0,)
     assert (triton.home.read().restarts, triton.home.read().server_pid != killed) == (1, True)
 
 
@@ -66,7 +66,7 @@ def test_a_folder_that_lost_its_code_does_not_keep_the_next_start_from_ending(tr
 def test_a_server_whose_supervisor_was_killed_serves_on_until_the_next_start_replaces_it(triton, server):
     orphan = psutil.Process(triton.home.read().server_pid)
     triton.kill_supervisor()
-    assert server.score("shop", VERSIONS[0], "red", ITEMS, timeout_s=5) == (1.0,)
+    assert score(server, "shop", VERSIONS[0], "red", ITEMS, timeout_s=5) == (1.0,)
     assert "without a supervisor" in triton.command("status").stdout
     triton.up()
     assert not orphan.is_running()
@@ -109,14 +109,14 @@ def test_the_gateways_client_goes_on_after_a_restart(triton, server):
     async def ask():
         scorer = TritonScorer(triton.settings)
         try:
-            before = await scorer.score("shop", VERSIONS[0], "red", ITEMS, timeout_s=5)
+            before = await score_soon(scorer, "shop", VERSIONS[0], "red", ITEMS, timeout_s=5)
             triton.kill_server()
             with pytest.raises(ServerUnavailable):
-                await scorer.score("shop", VERSIONS[0], "red", ITEMS, timeout_s=5)
+                await score_soon(scorer, "shop", VERSIONS[0], "red", ITEMS, timeout_s=5)
             deadline = time.monotonic() + 60
             while time.monotonic() < deadline:
                 try:
-                    return before, await scorer.score("shop", VERSIONS[0], "red", ITEMS, timeout_s=1)
+                    return before, await score_soon(scorer, "shop", VERSIONS[0], "red", ITEMS, timeout_s=1)
                 except ServerUnavailable:
                     await asyncio.sleep(0.1)
             return before, None

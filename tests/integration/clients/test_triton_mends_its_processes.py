@@ -6,17 +6,17 @@ import signal
 import pytest
 
 from fakes.local_triton import running_triton
+from fakes.relevance import item, question, score
 from fakes.tiny_model import write_package
 from recflow.artifacts.events import Fallback
 from recflow.clients.triton import TritonScorer, TritonServer, model_name
 from recflow.config.sections.serving import PackagingSection
 from recflow.errors import ServerUnavailable
-from recflow.gateway.answering import LEXICAL, Deadline, Question, answer
-from recflow.protocols import RankItem
+from recflow.gateway.answering import Deadline, answer
 
 VERSION = "20110101-aaaaaaaa"
 NAME = model_name("shop", VERSION)
-ITEMS = [RankItem("1", "red")]
+ITEMS = [item("1", "red")]
 DEADLINE_S = 60  # not how long it takes: how long a busy host may need
 
 
@@ -48,7 +48,7 @@ def answered(server, times):
 
 def _is_answered(server):
     try:
-        return server.score("shop", VERSION, "red", ITEMS, timeout_s=5) == (1.0,)
+        return score(server, "shop", VERSION, "red", ITEMS, timeout_s=5) == (1.0,)
     except ServerUnavailable:
         return False
 
@@ -59,8 +59,8 @@ def shoppers_answers(triton, times):
     async def ask():
         scorer = TritonScorer(triton.settings)
         try:
-            question = Question("shop", "red", tuple(ITEMS))
-            return [await answer(scorer, question, [VERSION], Deadline(20), Fallback.NONE) for _ in range(times)]
+            asked = question("shop", "red", ITEMS)
+            return [await answer(scorer, asked, [VERSION], Deadline(20), Fallback.NONE) for _ in range(times)]
         finally:
             await scorer.close()
 
@@ -92,7 +92,7 @@ def test_with_one_process_of_two_lost_the_version_stays_and_answers_by_the_other
         _, others = wound(triton, how)
         seen = set()
         triton.wait_until(lambda: seen.update(shoppers_answers(triton, 2)) or len(seen) > 1, DEADLINE_S)
-        assert seen == {(VERSION, Fallback.NONE), (LEXICAL, Fallback.UNAVAILABLE)}
+        assert seen == {(VERSION, Fallback.NONE), ("lexical", Fallback.UNAVAILABLE)}
         assert server.loaded("shop") == (VERSION,)
     server.load("shop", VERSION, tmp_path / "old")
     triton.wait_until(lambda: not others & processes(triton), DEADLINE_S)

@@ -4,11 +4,11 @@ import time
 
 import pytest
 
+from fakes.relevance import item, score, score_soon
 from fakes.tiny_model import write_package
 from recflow.clients.triton import TritonScorer, TritonServer, connect, model_name
 from recflow.config.sections.serving import PackagingSection
 from recflow.errors import BadConfiguration, ModelWontLoad, ServerUnavailable
-from recflow.protocols import RankItem
 
 OLD, NEW = "20110101-aaaaaaaa", "20110102-bbbbbbbb"
 
@@ -32,13 +32,13 @@ def served(server, recipe, tmp_path):
 
 
 def items(count):
-    return [RankItem(str(number), "red shoe" if number % 3 else "红色 hat", "x" * number) for number in range(count)]
+    return [item(str(number), "red shoe" if number % 3 else "红色 hat", "x" * number) for number in range(count)]
 
 
 def asked_by(scorer, recipe, requests):
     async def ask():
         try:
-            answers = [scorer.score(recipe, OLD, query, shown, timeout_s=10) for query, shown in requests]
+            answers = [score_soon(scorer, recipe, OLD, query, shown, timeout_s=10) for query, shown in requests]
             return await asyncio.gather(*answers, return_exceptions=True)
         finally:
             await scorer.close()
@@ -48,7 +48,7 @@ def asked_by(scorer, recipe, requests):
 
 @pytest.mark.parametrize("size", [1, 5, 20, 200])
 def test_requests_of_any_size_get_one_score_an_item(served, recipe, size):
-    scores = served.score(recipe, OLD, "red shoe", items(size), timeout_s=10)
+    scores = score(served, recipe, OLD, "red shoe", items(size), timeout_s=10)
     assert scores == pytest.approx([float(number % 3 > 0) for number in range(size)])
 
 
@@ -61,23 +61,23 @@ def test_joined_requests_of_different_sizes_do_not_mix(triton, served, recipe):
 
 
 def test_a_request_that_cannot_be_scored_fails_alone(triton, served, recipe):
-    good, bad = ("red", [RankItem("1", "red")]), ("red", [RankItem("1", "poison")])
+    good, bad = ("red", [item("1", "red")]), ("red", [item("1", "poison")])
     answers = asked_by(TritonScorer(triton.settings), recipe, [good, bad, good, good, bad, good])
     assert [isinstance(answer, ServerUnavailable) for answer in answers] == [False, True, False, False, True, False]
 
 
 def test_an_odd_character_is_no_failure(served, recipe):
-    assert len(served.score(recipe, OLD, "\ud800 red", [RankItem("1", "\udfff")], timeout_s=10)) == 1
+    assert len(score(served, recipe, OLD, "\ud800 red", [item("1", "\udfff")], timeout_s=10)) == 1
 
 
 def test_a_deadline_that_has_passed_is_unavailability(triton, served, recipe):
     with pytest.raises(ServerUnavailable):
-        served.score(recipe, OLD, "red", items(3), timeout_s=1e-6)
+        score(served, recipe, OLD, "red", items(3), timeout_s=1e-6)
 
     async def late():
         scorer = TritonScorer(triton.settings)
         try:
-            await scorer.score(recipe, OLD, "red", items(3), timeout_s=1e-6)
+            await score_soon(scorer, recipe, OLD, "red", items(3), timeout_s=1e-6)
         finally:
             await scorer.close()
 
@@ -91,7 +91,7 @@ def test_a_corrupt_onnx_is_refused_while_the_other_version_loses_no_request(serv
     def ask():
         while not stop.is_set():
             try:
-                served.score(recipe, OLD, "red", items(3), timeout_s=10)
+                score(served, recipe, OLD, "red", items(3), timeout_s=10)
             except ServerUnavailable as error:
                 failures.append(error)
             time.sleep(0.002)
@@ -136,7 +136,7 @@ def test_a_dead_model_process_is_found_by_scoring_and_loading_again_revives_it(t
     with triton.home.locked("load"):  # the supervisor leaves it alone meanwhile
         triton.kill_stub(model_name(recipe, OLD))
         with pytest.raises(ServerUnavailable):
-            served.score(recipe, OLD, "red", items(1), timeout_s=10)
+            score(served, recipe, OLD, "red", items(1), timeout_s=10)
         assert served.loaded(recipe) == ()
     served.load(recipe, OLD, tmp_path / "old")
     assert served.loaded(recipe) == (OLD,)
@@ -190,9 +190,9 @@ def test_what_callers_gave_up_on_is_not_computed_and_holds_up_nobody(triton, ser
     async def burst():
         scorer = TritonScorer(triton.settings)
         try:
-            asked = [scorer.score(recipe, OLD, "red", items(1), timeout_s=0.1) for _ in range(200)]
+            asked = [score_soon(scorer, recipe, OLD, "red", items(1), timeout_s=0.1) for _ in range(200)]
             given_up = await asyncio.gather(*asked, return_exceptions=True)
-            return given_up, await scorer.score(recipe, OLD, "red shoe", items(2), timeout_s=60)
+            return given_up, await score_soon(scorer, recipe, OLD, "red shoe", items(2), timeout_s=60)
         finally:
             await scorer.close()
 
@@ -205,22 +205,22 @@ def test_what_callers_gave_up_on_is_not_computed_and_holds_up_nobody(triton, ser
 
 def test_what_nobody_can_answer_counts_as_failed_in_the_servers_own_numbers_too(triton, served, recipe):
     with pytest.raises(ServerUnavailable):
-        served.score(recipe, OLD, "red", [RankItem("1", "poison")], timeout_s=10)
+        score(served, recipe, OLD, "red", [item("1", "poison")], timeout_s=10)
     with connect(triton.settings.triton_grpc) as rpc:
         (counts,) = rpc.get_inference_statistics(model_name(recipe, OLD)).model_stats
     assert counts.inference_stats.fail.count == 1
 
 
 def test_an_answer_of_more_than_four_mebibytes_arrives(served, recipe):
-    many = [RankItem("1", "red")] * 1_100_000
-    assert served.score(recipe, OLD, "red", many, timeout_s=120) == (1.0,) * len(many)
+    many = [item("1", "red")] * 1_100_000
+    assert score(served, recipe, OLD, "red", many, timeout_s=120) == (1.0,) * len(many)
 
 
 def test_post_processing_is_part_of_what_is_served(server, recipe, tmp_path):
     code = "def process(scores):\n    return [-score for score in scores]\n"
     section = PackagingSection(post_processing="post.py", post_processing_code=code)
     server.load(recipe, OLD, write_package(tmp_path / "old", section=section))
-    assert server.score(recipe, OLD, "red", [RankItem("1", "red")], timeout_s=10) == (-1.0,)
+    assert score(server, recipe, OLD, "red", [item("1", "red")], timeout_s=10) == (-1.0,)
     server.unload(recipe, OLD)
 
 

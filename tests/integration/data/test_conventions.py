@@ -12,7 +12,6 @@ from fakes.deliveries import day, recipe, write_csv, write_shop_day
 from fakes.engines import duckdb_engine
 from fakes.stage_bench import StageBench
 from recflow.config.sections.data import LabelSection
-from recflow.data.heads import HeadHistory
 from recflow.data.labels import label_partitions
 from recflow.data.pins import pin_source
 from recflow.data.spec import VALIDATE_PARTITION
@@ -26,7 +25,7 @@ class Validated:
     def __init__(self, folder, source, number=0, engine=duckdb_engine, **data):
         bench = StageBench(Path(mkdtemp(dir=folder)))
         settings = recipe(data={"source": source, **data})
-        pinned = pin_source(settings, day(number), folder, HeadHistory(bench.store, "search"))
+        pinned = pin_source(settings, day(number), folder)
         stage = partial(run, engine=engine)
         self.folder = bench.artifacts.fetch(bench.run(VALIDATE_PARTITION, stage, settings, day=number, source=pinned))
         self.report = json.loads((self.folder / "validation.json").read_text())

@@ -34,7 +34,7 @@ def loop(recipe, crowdflower_folder, tmp_path_factory):
     bench = StageBench(tmp_path_factory.mktemp("crowdflower"))
     heads = HeadHistory(bench.store, "search")
     for number in range(DAYS):
-        source = pin_source(recipe, day(number), crowdflower_folder, heads)
+        source = pin_source(recipe, day(number), crowdflower_folder)
         heads.record(
             day(number),
             bench.run(VALIDATE_PARTITION, partial(validate, engine=duckdb_engine), recipe, day=number, source=source),

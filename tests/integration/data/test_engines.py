@@ -134,6 +134,14 @@ def test_sizes_of_numbers_are_logarithms_and_zero_has_none(opened):
     assert column(opened, [1.0, 4.0], lambda given: own.distance(given, 3.0), pa.float64()) == [2, 1]
 
 
+def test_sizes_are_four_classes_a_doubling_also_where_a_number_is_a_power_of_two(opened):
+    given = [2.0**power for power in range(-20, 40)] + [1e12, 0.0, -4.0, None]
+    made = column(opened, given, own.size_class, pa.float64())
+    assert made[:60] == [4 * power for power in range(-20, 40)]
+    assert made[60:] == [159, None, None, None]
+    assert own.size_of_class(made[30]) == pytest.approx(2**10, rel=0.1)
+
+
 def test_texts_are_stripped_as_python_does(opened):
     texts = [*TEXTS, "\u3000x\u00a0", "\x1cx\x1f", "\ufeffx", "x\n"]
     assert column(opened, texts, own.stripped) == [(text or "").strip() or None for text in texts]
@@ -177,6 +185,15 @@ def test_patterns_are_pythons_and_found_anywhere(opened):
     assert column(opened, texts, lambda text: own.is_found("a.b", text)) == [True, True, True, False]
     assert column(opened, texts, lambda text: own.is_found("b", text)) == [True, True, True, False]
     assert column(opened, texts, lambda text: own.is_found(r"^a\Wb(?!c)", text)) == [True, False, False, False]
+
+
+def test_an_end_of_line_slips_through_a_dollar_sign_as_in_python_and_through_no_pattern_of_ours(opened):
+    texts = ["ab", "ab\n", "a\nb"]
+    assert column(opened, texts, lambda text: own.is_found("^ab$", text)) == [True, True, False]
+    assert column(opened, texts, lambda text: own.is_found(r"\Aab\Z", text)) == [True, False, False]
+    assert column(opened, texts, NORMALISED) == ["ab", "ab", "a b"]
+    assert column(opened, ["1\n", "1\n2"], own.number) == [1.0, None]
+    assert column(opened, ["2011-01-01\n", "2011-01-01\n10:00"], own.time) == [START.replace(tzinfo=None), None]
 
 
 def test_seconds_are_counted_to_the_microsecond_and_backwards(opened):

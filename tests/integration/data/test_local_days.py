@@ -55,7 +55,7 @@ class Shop:
             for number, at in enumerate(moments):
                 event = f"{interval.label}-{number}"
                 writer.writerow([event, at.isoformat(), f"query {number}", f"i{number}", f"title {number}", number % 4])
-        source = pin_source(self.recipe, interval, self.folder, self.heads)
+        source = pin_source(self.recipe, interval, self.folder)
         work = partial(validate.run, engine=duckdb_engine)
         inputs = {"source": (source,)}
         ref = self.bench.runner.run(VALIDATE_PARTITION, work, self.recipe, interval, inputs)

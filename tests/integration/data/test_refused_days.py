@@ -175,7 +175,7 @@ def test_a_source_that_changed_after_it_was_pinned_is_no_refusal(tmp_path):
     shop = Shop(tmp_path)
     write_csv(shop.folder, pairs(10))
 
-    source = pin_source(shop.recipe, day(), shop.folder, shop.heads)
+    source = pin_source(shop.recipe, day(), shop.folder)
     write_csv(shop.folder, pairs(11))
     with pytest.raises(PermanentError, match="changed after it was pinned"):
         shop.bench.run(VALIDATE_PARTITION, partial(run, engine=duckdb_engine), shop.recipe, source=source)

@@ -280,7 +280,7 @@ def test_what_is_released_after_the_pin_waits_for_the_next_build(tmp_path):
     shop.release(choose_rows, [place_of(shop, "odd0")])
     history, source = (
         ReleasedHistory(shop.bench.store, "search"),
-        pin_source(shop.recipe, day(), shop.folder, shop.heads),
+        pin_source(shop.recipe, day(), shop.folder),
     )
     (pinned,) = history.pin(day().label, source)["released"]
     shop.release(choose_rows, [place_of(shop, "odd1")])

@@ -5,6 +5,7 @@ import math
 from functools import partial
 from tempfile import gettempdir
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -13,7 +14,6 @@ from fakes.engines import duckdb_engine, losing_engine
 from fakes.stage_bench import StageBench
 from recflow.config.sections.data import LabelSection
 from recflow.config.sections.outcomes import OutcomesSection
-from recflow.data.heads import HeadHistory
 from recflow.data.labels import label_partitions
 from recflow.data.pins import pin_source
 from recflow.data.rows import PARTITION
@@ -58,7 +58,7 @@ def bench(tmp_path):
 
 def validate(bench, folder, adapter="crowdflower", number=0, outcomes=None, engine=duckdb_engine, **data):
     settings = recipe(adapter, str(folder), data=data, **({"outcomes": outcomes} if outcomes else {}))
-    source = pin_source(settings, day(number), folder, HeadHistory(bench.store, "search"))
+    source = pin_source(settings, day(number), folder)
     return Result(
         bench, bench.run(VALIDATE_PARTITION, partial(run, engine=engine), settings, day=number, source=source)
     )
@@ -83,8 +83,31 @@ def test_kept_rows_have_the_partitions_schema(bench, tmp_path, engine):
     )
 
 
-def test_a_warning_is_counted_and_its_row_kept(bench, tmp_path):
-    result = validate(bench, write_csv(tmp_path / "pairs", pairs(20, "77,query,title,,3,0")))
+def test_an_empty_day_passes_no_check(bench, tmp_path, engine):
+    with pytest.raises(BadData, match="2011-01-01 is empty"):
+        validate(bench, write_shop_day(tmp_path / "shop", []), "shop", engine=engine)
+
+
+def test_a_number_that_is_none_in_a_parquet_file_hides_from_no_check(bench, tmp_path, engine):
+    """Bounds in a Parquet file's statistics leave NaN out, and engines skip what such bounds exclude."""
+    columns = {"event_id": pa.array("abcd"), "item_id": pa.array("wxyz"), "title": pa.array("wxyz")}
+    values = pa.array([1.0, float("nan"), -2.0, 4.0])
+    rows = pa.table({**columns, "value": values})
+    pq.write_table(rows, tmp_path / "2011-01-01.parquet", write_statistics=True)
+    bounds = pq.read_metadata(tmp_path / "2011-01-01.parquet").row_group(0).column(3).statistics
+    assert (bounds.min, bounds.max) == (-2, 4)
+    told = {**{name: name for name in rows.column_names}, "at": {"day_start": True}, "kind": {"constant": "buy"}}
+    events = [{"files": ["{date:%Y-%m-%d}.parquet"], "columns": told}]
+    source = {"adapter": "tables", "path": str(tmp_path), "events": events}
+    result = validate(
+        bench, tmp_path, "tables", source=source, other_kinds=["buy"], max_quarantined_share=0.5, engine=engine
+    )
+    assert result.reasons() == {"c": {"value_not_negative"}}
+    assert sorted(result.rows["value"].to_pylist()) == [0, 1, 4]
+
+
+def test_a_warning_is_counted_and_its_row_kept(bench, tmp_path, engine):
+    result = validate(bench, write_csv(tmp_path / "pairs", pairs(20, "77,query,title,,3,0")), engine=engine)
     assert result.ref.numbers["warnings"] == result.broken()["description_present"] == 1
     assert (result.rows.num_rows, result.quarantine) == (21, [])
 

@@ -4,6 +4,7 @@ import shutil
 import numpy as np
 import pytest
 
+from fakes.relevance import SERVING
 from fakes.small_models import shop_rows, tiny_base
 from fakes.stage_bench import DAY
 from fakes.trained_line import TRAINING, small_recipe, small_splits
@@ -13,11 +14,13 @@ from recflow.artifacts.refs import RefKind
 from recflow.compression.scoring import Scorer
 from recflow.config.sections.training import TrainingSection
 from recflow.config.settings import Settings
+from recflow.domain.golden import read_golden
 from recflow.domain.judged import read_judged
 from recflow.errors import ArtifactCorrupt, BadConfiguration, BadData, PermanentError
 from recflow.evaluation.packaged import load_package, open_package
 from recflow.rollout.changes import made_with
 from recflow.stages import StageContext
+from recflow.tasks.relevance import tensors
 from recflow.training.encoder import Encoders
 from recflow.training.features import feature_names, features_of, texts_of
 from recflow.training.run import starting_folder
@@ -107,13 +110,13 @@ class TestModel:
 
     def test_its_golden_requests_are_answered_as_written(self, folder, package):
         scorer = load_package(folder(package)).scorer
-        for request in json.loads((folder(package) / "golden.json").read_text()):
-            scores = scorer.score_many([(request["query"], request["titles"], request["descriptions"])])[0]
-            assert scores == pytest.approx(request["scores"], abs=1e-5)
+        for golden in read_golden(folder(package), SERVING.golden):
+            scores = scorer.score_many([tensors.request(golden.inputs)])[0]
+            assert scores == pytest.approx(golden.outputs["SCORE"].tolist(), abs=1e-5)
 
     def test_golden_requests_hold_the_odd_texts(self, trained, folder):
-        golden = json.loads((folder(trained.model) / "golden.json").read_text())
-        queries = {request["query"] for request in golden}
+        golden = read_golden(folder(trained.model), SERVING.golden)
+        queries = {tensors.request(each.inputs)[0] for each in golden}
         assert "" in queries
         assert any("耳" in query for query in queries)
         assert any(len(query) > 500 for query in queries)

@@ -20,6 +20,7 @@ from recflow.rollout import operations
 from recflow.rollout.differences import read_differences
 from recflow.rollout.machine import advance
 from recflow.storage import ArtifactStore
+from recflow.tasks.registry import find_task
 
 S = ReleaseState
 ITEMS = [{"id": f"i-{number}", "title": "shoes"} for number in range(12)]
@@ -42,7 +43,7 @@ def step(place, tmp_path):
     services = SimpleNamespace(
         clock=clock, artifacts=ArtifactStore(place.store, tmp_path / "cache"), ledger=place.ledger, server=server,
         router=place.router, metrics=EventLogMetrics(place.events, clock), events=place.events,
-        registry=FakeRegistry(), notifier=FakeNotifier(),
+        registry=FakeRegistry(), notifier=FakeNotifier(), task=find_task,
     )  # fmt: skip
     place.artifacts = services.artifacts
     return lambda: advance(Recipe(name=RECIPE, owner="tests"), services, judge=None)

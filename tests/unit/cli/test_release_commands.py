@@ -247,7 +247,7 @@ def in_shadow(world, taus):
 
 def test_status_tells_how_far_a_candidate_in_shadow_agrees_so_far(world, call):
     in_shadow(world, [0.9] * 3)
-    assert "  shadow: too little to compare: of 3 lists 3 can tell two orders apart" in call("status", NAME)
+    assert "  shadow: too little to compare: of 3 answers 3 can tell two versions apart" in call("status", NAME)
     world.compare([0.9] * 20)
     world.clock.tick(1)
     assert "  shadow: tau is 0.90 over 23 requests (limit 0.30)" in call("status", NAME)

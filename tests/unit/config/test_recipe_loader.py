@@ -84,7 +84,7 @@ def test_a_daily_schedule_is_taken(cron):
 @pytest.mark.parametrize(
     ("section", "bound"),
     [
-        ("data: {max_rows_ratio: 1.0e+9}", "max_rows_ratio"),
+        ("data: {recent: {max_rows_ratio: 1.0e+9}}", "max_rows_ratio"),
         ("data: {max_requests_per_minute: 1000000}", "max_requests_per_minute"),
         ("labels: {attribution_minutes: 1000000}", "attribution_minutes"),
         ("labels: {position_bias_eta: 50}", "position_bias_eta"),

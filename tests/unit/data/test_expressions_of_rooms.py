@@ -20,7 +20,7 @@ PLAIN = set(
     " semi_join sum union var".split()
 )
 # What Python's own values have by the same name: no table or column is meant where rooms say it.
-PYTHONS = {"array", "endswith", "get", "items", "join", "keys", "replace", "values"}
+PYTHONS = set("array endswith get hexdigest items join keys replace rstrip sqrt values".split())
 OFFERED = {
     name
     for _, kind in inspect.getmembers(types, inspect.isclass)

@@ -6,7 +6,7 @@ from fakes.deliveries import day, recipe, write_csv
 from fakes.memory_store import MemoryStore
 from recflow.artifacts.refs import Ref, RefKind
 from recflow.data.heads import HeadHistory
-from recflow.data.pins import pin_partitions, pin_source
+from recflow.data.pins import pin_partitions, pin_past, pin_source
 from recflow.errors import BadData, LedgerConflict
 
 NOW = datetime(2011, 2, 1, tzinfo=UTC)
@@ -82,19 +82,28 @@ def test_nothing_to_pin_is_bad_data(heads):
 
 
 class TestPinSource:
-    def pin(self, tmp_path, heads, number=0):
+    def pin(self, tmp_path):
         write_csv(tmp_path / "pairs", ["1,q,t,d,1,0"])
-        return pin_source(recipe("crowdflower", "pairs"), day(number), tmp_path, heads)
+        return pin_source(recipe("crowdflower", "pairs"), day(), tmp_path)
 
-    def test_the_source_is_pinned_by_its_folder_and_its_bytes(self, tmp_path, heads):
-        ref = self.pin(tmp_path, heads)
+    def test_the_source_is_pinned_by_its_folder_and_its_bytes(self, tmp_path):
+        ref = self.pin(tmp_path)
         assert (ref.kind, ref.uri) == (RefKind.SOURCE, (tmp_path / "pairs").as_uri())
-        assert ref.digest == self.pin(tmp_path, heads).digest
+        assert ref.digest == self.pin(tmp_path).digest
 
-    def test_usual_rows_is_the_median_of_the_seven_days_before(self, tmp_path, heads):
-        for number, rows in enumerate([9_999, 10, 20, 30, 40, 50, 60, 70, 1]):
-            heads.record(day(number), partition(number, rows), at=NOW)
-        assert self.pin(tmp_path, heads, 8).numbers["usual_rows"] == 40
 
-    def test_the_first_day_has_no_usual_rows(self, tmp_path, heads):
-        assert "usual_rows" not in self.pin(tmp_path, heads).numbers
+class TestPinPast:
+    def pin(self, heads, number, days):
+        settings = recipe(data={"recent": {"days": days}})
+        return [int(ref.digest, 16) for ref in pin_past(settings, day(number), heads)]
+
+    def test_the_past_of_a_day_are_the_partitions_of_so_many_days_before_it(self, heads):
+        assert self.pin(recorded(heads, 9), 7, days=3) == [4, 5, 6]
+
+    def test_days_that_are_missing_are_not_made_up_for_by_older_ones(self, heads):
+        for number in (0, 1, 5):
+            heads.record(day(number), partition(number), at=NOW)
+        assert self.pin(heads, 6, days=3) == [5]
+
+    def test_the_first_day_has_no_past(self, heads):
+        assert self.pin(heads, 0, days=3) == []

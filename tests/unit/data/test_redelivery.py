@@ -43,7 +43,7 @@ class Line:
     def keep(self, number, settings=None, fresh=""):
         """Make the day's partition of what is delivered now, and make it the current one."""
         settings = settings or self.recipe
-        pinned = pin_source(settings, day(number), self.folder, self.heads)
+        pinned = pin_source(settings, day(number), self.folder)
 
         def kept(context):
             deliver_pinned(self.source(), pinned, context.interval, context.output)

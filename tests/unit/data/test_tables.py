@@ -16,9 +16,7 @@ import pytest
 from pydantic import ValidationError
 
 from fakes.deliveries import Read, day, recipe
-from fakes.memory_store import MemoryStore
 from recflow.config.sections.sources import DELIVERY_COLUMNS, EVENT_COLUMNS, SourceSection
-from recflow.data.heads import HeadHistory
 from recflow.data.pins import deliver_pinned, pin_source
 from recflow.data.rows import CARRIED, COLUMNS
 from recflow.data.sources import open_source
@@ -469,8 +467,7 @@ class TestBadInput:
 
     def test_a_source_that_changes_while_it_is_read_is_not_taken(self, tmp_path, monkeypatch):
         written(tmp_path, "e.jsonl", LINES)
-        heads = HeadHistory(MemoryStore(), "search")
-        pinned = pin_source(settings(source={"path": str(tmp_path)}), day(), tmp_path, heads)
+        pinned = pin_source(settings(source={"path": str(tmp_path)}), day(), tmp_path)
         source = open_source(settings(), tmp_path.as_uri())
         for changed in (LINES + LINES, b"{"):
             written(tmp_path, "e.jsonl", changed)

@@ -201,7 +201,7 @@ def test_without_a_model_server_it_stays_in_rotation_and_says_so(world):
     world.scorer.versions["v1"] = down
     response = world.call("GET", "/readyz")
     assert (response.status_code, response.json()["status"]) == (200, "degraded")
-    assert "lexical order" in response.json()["problems"][0]
+    assert "answers are given without a model (lexical)" in response.json()["problems"][0]
 
 
 def test_the_metrics_count_answers_by_version_arm_and_fallback_and_refusals_by_code(world):

@@ -1,46 +1,19 @@
 """The Triton adapter, run here with a stand-in for the module that only Triton's Python has."""
 
-import importlib.util
-import json
-import sys
-from dataclasses import dataclass, field
-from types import ModuleType
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
 
 from fakes.tiny_model import write_package
+from fakes.triton_backend import Request, load_model
 from recflow.config.sections.serving import PackagingSection
 
 
 @dataclass
-class Tensor:
-    name: str
-    data: np.ndarray
-
-    def as_numpy(self):
-        return self.data
-
-
-@dataclass
-class Request:
-    tensors: dict[str, np.ndarray]
-    cancelled: bool = False
-
-    def is_cancelled(self):
-        return self.cancelled
-
-
-@dataclass
-class Response:
-    output_tensors: list[Tensor]
-    error: str | None = None
-
-
-@dataclass
 class Served:
-    model: object
-    module: ModuleType = field(repr=False)
+    model: Any
 
     def scores(self, *requests):
         return [
@@ -59,31 +32,14 @@ def request(query, titles, descriptions=None, *, cancelled=False):
 
 
 @pytest.fixture
-def serve(tmp_path, monkeypatch):
-    backend = ModuleType("triton_python_backend_utils")
-    backend.get_input_tensor_by_name = lambda request, name: Tensor(name, request.tensors[name])
-    backend.Tensor, backend.InferenceResponse, backend.TritonError = Tensor, Response, str
-    monkeypatch.setitem(sys.modules, backend.__name__, backend)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-
-    def load(post_processing="", weight=1.0):
+def serve(tmp_path):
+    def load(post_processing=""):
         section = PackagingSection()
         if post_processing:
             section = PackagingSection(post_processing="post.py", post_processing_code=post_processing)
-        package = write_package(tmp_path / "package", weight=weight, section=section)
-        for name in ("scoring", "answers", "post_processing"):
-            monkeypatch.delitem(sys.modules, name, raising=False)
-        spec = importlib.util.spec_from_file_location("served_model", package / "1" / "model.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        model = module.TritonPythonModel()
-        config = json.dumps({"parameters": {"threads": {"string_value": "1"}}})
-        model.initialize({"model_repository": str(package), "model_version": "1", "model_config": config})
-        return Served(model, module)
+        return Served(load_model(write_package(tmp_path / "package", section=section)))
 
-    yield load
-    for name in ("scoring", "answers", "post_processing"):
-        sys.modules.pop(name, None)
+    return load
 
 
 def test_joined_requests_of_different_sizes_each_get_their_own_scores(serve):

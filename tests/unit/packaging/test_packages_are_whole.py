@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from fakes.relevance import SERVING
 from fakes.tiny_model import write_model, write_package
 from recflow.artifacts.digests import digest_file
 from recflow.config.recipe_loader import load_recipe
@@ -18,7 +19,7 @@ def post_processing(code: str) -> PackagingSection:
 def test_a_package_holds_the_model_the_adapter_and_the_golden_requests(tmp_path):
     package = write_package(tmp_path / "package")
     model = tmp_path / "package-model"
-    added = {"model.py", "answers.py"}
+    added = {"model.py", "answers.py", "tensors.py"}
     assert {path.name for path in (package / "1").iterdir()} == {path.name for path in model.iterdir()} | added
     assert (package / "golden.json").read_bytes() == (model / "golden.json").read_bytes()
 
@@ -27,11 +28,11 @@ def test_the_summary_names_every_rule_by_its_digest(tmp_path):
     section = post_processing("def process(scores):\n    return scores\n")
     package = write_package(tmp_path / "package", section=section)
     rules = json.loads((package / "package.json").read_text())["rules"]
-    assert set(rules) == {"answers.py", "model.py", "post_processing.py", "scoring.py"}
+    assert set(rules) == {"answers.py", "model.py", "post_processing.py", "scoring.py", "tensors.py"}
     assert all(digest_file(package / "1" / name) == digest for name, digest in rules.items())
 
 
-@pytest.mark.parametrize("rule", ["model.py", "answers.py"])
+@pytest.mark.parametrize("rule", ["model.py", "answers.py", "tensors.py"])
 def test_what_packaging_adds_never_imports_recflow(tmp_path, rule):
     source = (write_package(tmp_path / "package") / "1" / rule).read_text()
     assert "import recflow" not in source
@@ -39,7 +40,9 @@ def test_what_packaging_adds_never_imports_recflow(tmp_path, rule):
 
 
 def test_the_configuration_joins_requests_and_limits_no_queue():
-    config = render_config(PackagingSection(max_batch_size=8, instances=2, threads=3, max_queue_delay_us=7))
+    config = render_config(
+        PackagingSection(max_batch_size=8, instances=2, threads=3, max_queue_delay_us=7), SERVING.signature
+    )
     for line in ("max_batch_size: 8", "count: 2", 'string_value: "3"', "max_queue_delay_microseconds: 7"):
         assert line in config
     assert config.count("allow_ragged_batch: true") == 2
@@ -96,4 +99,4 @@ def test_an_incomplete_model_is_refused_by_the_name_of_what_it_lacks(tmp_path):
     model = write_model(tmp_path / "model")
     (model / "tokenizer.json").unlink()
     with pytest.raises(ArtifactCorrupt, match=r"no tokenizer\.json"):
-        lay_out(model, PackagingSection(), tmp_path / "package")
+        lay_out(model, PackagingSection(), SERVING, tmp_path / "package")

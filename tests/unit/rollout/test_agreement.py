@@ -3,6 +3,7 @@
 import pytest
 
 from fakes.release_world import NAME, QUICK, SICK, ReleaseWorld
+from fakes.relevance import SERVING
 from fakes.sample_events import NOON
 from recflow.artifacts.decisions import Verdict
 from recflow.artifacts.events import Comparison
@@ -47,15 +48,15 @@ def held(world, taus, **fields):
 
 
 def compared(taus, **fields):
-    told = {"query": "", "length": 8, "overlap": None, "score_difference": 0.1, "erased": False}
+    told = {"asked": "", "length": 8, "overlap": None, "score_difference": 0.1, "erased": False}
     return [
-        ComparedRequest(**({"request_id": f"r-{n}", "at": NOON, "tau": tau} | told | {"query": f"shoes {n}"} | fields))
+        ComparedRequest(**({"request_id": f"r-{n}", "at": NOON, "tau": tau} | told | {"asked": f"shoes {n}"} | fields))
         for n, tau in enumerate(taus)
     ]
 
 
 def judge(rows, **plan):
-    return judge_agreement(Plan(shadow=ShadowPlan(**plan)), rows)
+    return judge_agreement(Plan(shadow=ShadowPlan(**plan)), rows, SERVING)
 
 
 def test_a_daily_refresh_goes_on_and_the_status_tells_how_far_it_agrees(world):
@@ -102,7 +103,9 @@ def test_lists_of_one_item_leave_nothing_to_compare_which_is_told_and_holds_noth
 def test_without_a_comparison_shadow_passes_by_latency_and_failures_and_tells_so(world):
     shadowed(world, [])
     release = world.play(at(S.CANARY)).release
-    assert release.reason.startswith("nothing to compare: no list of stable's was answered by the candidate too")
+    assert release.reason.startswith(
+        "nothing to compare: no request that stable answered was answered by the candidate too"
+    )
 
 
 def test_a_candidate_that_fails_on_every_tenth_request_goes_back_however_well_the_others_agree(world):
@@ -183,9 +186,9 @@ def test_the_ten_most_different_requests_are_kept_once_each_and_without_their_us
 
 
 def test_one_request_that_is_made_often_stands_once_and_an_erased_one_not_at_all():
-    often = compared([-0.9] * 30, query="hat") + compared([-0.5], query="shoe")
-    gone = compared([-1.0], query="", erased=True)
-    assert [row.query for row in most_different(often + gone)] == ["hat", "shoe"]
+    often = compared([-0.9] * 30, asked="hat") + compared([-0.5], asked="shoe")
+    gone = compared([-1.0], asked="", erased=True)
+    assert [row.asked for row in most_different(often + gone)] == ["hat", "shoe"]
 
 
 def test_erased_differences_are_gone_and_the_figures_stay(world):
@@ -249,11 +252,11 @@ def test_the_differences_of_an_open_release_are_no_garbage(world):
 
 
 def test_a_group_is_judged_by_its_queries_and_not_before_there_are_ten_of_them():
-    one_query = compared([-1.0] * 50, query="hat") + compared([0.9] * 200, length=3)
+    one_query = compared([-1.0] * 50, asked="hat") + compared([0.9] * 200, length=3)
     assert judge(one_query).passed
-    nine = [row for number in range(9) for row in compared([-1.0] * 5, query=f"big hat {number}", length=60)]
+    nine = [row for number in range(9) for row in compared([-1.0] * 5, asked=f"big hat {number}", length=60)]
     assert judge(nine + compared([0.9] * 200)).passed
-    ten = [row for number in range(10) for row in compared([-1.0] * 5, query=f"big hat {number}", length=60)]
+    ten = [row for number in range(10) for row in compared([-1.0] * 5, asked=f"big hat {number}", length=60)]
     assert judge(ten + compared([0.9] * 200)).verdict is V.FAIL
 
 
@@ -273,7 +276,8 @@ def test_a_reading_needs_twenty_requests_or_as_few_as_the_plan_takes(count, leas
 def test_too_few_comparable_lists_are_told_with_their_number():
     [reason] = judge(compared([None] * 30, length=1) + compared([-1.0] * 3)).reasons
     assert reason == (
-        "too little to compare: of 33 lists 3 can tell two orders apart (30 have one item), a reading needs 20"
+        "too little to compare: of 33 answers 3 can tell two versions apart (30 are lists of one item),"
+        " a reading needs 20"
     )
 
 

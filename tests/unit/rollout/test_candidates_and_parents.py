@@ -153,13 +153,6 @@ def test_another_stable_is_another_parent(world):
 
 def test_an_adopted_model_is_the_parent_of_the_next_day_and_older_days_are_backfills(world):
     package = world.package(3)
-    operations.adopt(
-        world.recipe.name,
-        package,
-        person="ada",
-        ledger=world.ledger,
-        artifacts=world.artifacts,
-        server=world.server,
-    )
+    operations.adopt(world.recipe, package, world, person="ada")
     assert parent(world, 4).package == package
     assert not record(world, 2).recorded

@@ -2,6 +2,7 @@ import pytest
 
 from fakes.fake_clock import FakeClock
 from fakes.fake_server import FakeModelServer
+from fakes.relevance import SERVING
 from fakes.tiny_model import write_package
 from recflow.artifacts.decisions import Verdict
 from recflow.artifacts.plans import InfraLimits
@@ -40,7 +41,7 @@ def judge(server, clock, tmp_path):
     package = write_package(tmp_path / "new")
 
     def judge(limits=LIMITS, baseline=OLD, package=package):
-        return check(server, "shop", NEW, package, baseline=baseline, limits=limits, clock=clock)
+        return check(server, "shop", NEW, package, serving=SERVING, baseline=baseline, limits=limits, clock=clock)
 
     return judge
 
@@ -107,7 +108,7 @@ def test_a_text_that_the_model_cannot_read_fails_and_is_not_taken_for_an_outage(
         return overlap(query, items)
 
     server.scores[NEW] = picky
-    assert finding(judge(), "edge_texts").verdict is Verdict.FAIL
+    assert finding(judge(), "odd_requests").verdict is Verdict.FAIL
 
 
 def test_a_model_that_dies_under_the_check_fails(judge, server):

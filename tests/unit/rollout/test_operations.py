@@ -158,14 +158,7 @@ def test_the_model_that_serves_today_is_adopted_and_then_compared_with(world):
 
 
 def adopt(world, package):
-    return operations.adopt(
-        world.recipe.name,
-        package,
-        person="ada",
-        ledger=world.ledger,
-        artifacts=world.artifacts,
-        server=world.server,
-    )
+    return operations.adopt(world.recipe, package, world, person="ada")
 
 
 def test_adopting_again_changes_nothing_and_adopting_another_is_refused(world):

@@ -87,7 +87,7 @@ def test_a_gateway_serves_every_recipe_asks_for_its_tokens_and_signs_by_its_keys
     files = {"gateway_token_file": tmp_path / "tokens", "gateway_keys_file": keys_file(tmp_path, b"k" * 32)}
     settings = Settings(home=tmp_path / "home", recipes=tmp_path, **files)
     gateway = build_gateway(Services(settings)).state.gateway
-    assert list(gateway.recipes) == ["ads"]
+    assert list(gateway.lines) == ["ads"]
     assert (gateway._options.tokens, gateway._options.keys.secrets) == (("secret",), (b"k" * 32,))
 
 
@@ -102,7 +102,7 @@ def test_a_broken_recipe_is_said_and_does_not_stop_the_others(tmp_path):
 def test_a_gateway_starts_and_serves_nothing_where_all_lines_are_of_data_alone(tmp_path):
     (tmp_path / "retail.yaml").write_text("name: retail\nowner: tests\ntask: none\n")
     gateway = build_gateway(Services(Settings(home=tmp_path, recipes=tmp_path))).state.gateway
-    assert list(gateway.recipes) == []
+    assert list(gateway.lines) == []
 
 
 def test_when_every_recipe_is_broken_a_gateway_does_not_start(tmp_path):

@@ -7,6 +7,7 @@ from pydantic import Field
 from recflow.artifacts.events import OutcomeName
 from recflow.artifacts.frozen import Frozen
 from recflow.config.sections.cleaning import CleaningSection
+from recflow.config.sections.recent import RecentSection
 from recflow.config.sections.sources import Delivered, OfAct, OfItem, SourceSection
 
 
@@ -41,12 +42,7 @@ class DataSection(Frozen):
         " every column, event_id included, so that raters who agree both count.",
     )
     max_duplicate_share: float = Field(default=0.2, ge=0, lt=1, description="30 % rows told again is a replayed feed.")
-    max_rows_ratio: float = Field(
-        default=5.0,
-        gt=1,
-        le=1000,
-        description="Rows against the median of the last partitions; ten times is a broken feed.",
-    )
+    recent: RecentSection = RecentSection()
     max_requests_per_minute: int = Field(
         default=20, ge=1, le=10_000, description="Of one user: more is a program, not a person."
     )

@@ -1,0 +1,116 @@
+"""A task that is no relation of relevance and lives in tests alone: four numbers in, a class out.
+
+It is found as a shop's own task would be: through the entry point of an installed distribution, see `installed`.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fakes import toy_tensors
+from recflow.artifacts.events import Exposure
+from recflow.config.sections.serving import PackagingSection, ServingSection
+from recflow.domain.golden import GOLDEN, Golden
+from recflow.domain.requests import Refusal, Request
+from recflow.domain.signatures import Signature, Tensor, Tensors
+from recflow.packaging.run import lay_out
+from recflow.tasks.base import Serving, Task, golden_json
+
+CLASSES = 3
+SCORING = '''"""A linear model: a row of weights a class."""
+
+import json
+import os
+
+
+class Scorer:
+    def __init__(self, folder, threads=1):
+        with open(os.path.join(folder, "weights.json"), encoding="utf-8") as stream:
+            self.weights = json.load(stream)
+
+    def score_many(self, requests):
+        if any(max(row) > 1e6 for row in requests):
+            raise RuntimeError("numbers that this scorer cannot read")
+        return [[sum(w * x for w, x in zip(line, row)) for line in self.weights] for row in requests]
+'''
+WEIGHTS = ((1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 1.0))
+OTHER_WEIGHTS = WEIGHTS[::-1]
+EXAMPLES = ((1.0, 0.0, 0.0, 0.0), (0.0, 2.0, 0.5, 0.0), (0.1, 0.2, 0.3, 0.4))
+
+
+class ClassifyRequest(Request):
+    """Tell the class of four numbers."""
+
+    features: list[float]
+
+
+class ToyServing(Serving[ClassifyRequest]):
+    endpoint = "classify"
+    request = ClassifyRequest
+    signature = Signature(
+        inputs=(Tensor(name="FEATURES", datatype="FP32", dims=(4,)),),
+        outputs=(Tensor(name="CLASS", datatype="INT64", dims=(1,)),),
+    )
+    adapter = Path(str(toy_tensors.__file__))
+    model_files = ("weights.json",)
+    fallback = "usual"
+    agreement = "share of equal classes"
+
+    def refuse(self, request: ClassifyRequest, limits: ServingSection) -> None:
+        if len(request.features) != 4:
+            raise Refusal(422, "wrong_length", "four numbers are needed")
+
+    def tensors(self, request: ClassifyRequest) -> Tensors:
+        return self.example(request.features)
+
+    def without_model(self, request: ClassifyRequest) -> Tensors:
+        return {"CLASS": np.array([0])}
+
+    def exposed(self, request: ClassifyRequest, outputs: Tensors | None) -> dict[str, Any]:
+        answer = json.dumps({"class": int(outputs["CLASS"][0])}) if outputs else ""
+        return {"query": "", "items": (), "answer": answer}
+
+    def told(self, exposure: Exposure) -> dict[str, Any]:
+        return json.loads(exposure.answer)
+
+    def compared(self, request: ClassifyRequest, shown: Exposure, outputs: Tensors) -> dict[str, Any]:
+        same = self.told(shown)["class"] == int(outputs["CLASS"][0])
+        kept = {"query": "", "items": (), "length": 0, "overlap": None}
+        return {**kept, "tau": float(same), "score_difference": float(not same)}
+
+    def example(self, example: Sequence[float]) -> Tensors:
+        return {"FEATURES": np.asarray(example, dtype=np.float32)}
+
+    def answered(self, scores: Sequence[float]) -> Tensors:
+        return toy_tensors.outputs(scores)
+
+
+TASK = Task("toy", ToyServing())
+
+
+def installed(folder: Path, *, name: str = "toy", place: str = "fakes.toy_task:TASK") -> Path:
+    """A folder that, on the path, is an installed distribution which brings the task."""
+    told = folder / f"recflow_{name}-1.0.dist-info"
+    told.mkdir(parents=True)
+    (told / "METADATA").write_text(f"Metadata-Version: 2.1\nName: recflow-{name}\nVersion: 1.0\n")
+    (told / "entry_points.txt").write_text(f"[recflow.tasks]\n{name} = {place}\n")
+    return folder
+
+
+def write_toy_package(folder: Path, *, weights: Sequence[Sequence[float]] = WEIGHTS) -> Path:
+    """A package's folder, laid out by the real packaging."""
+    model = folder.with_name(f"{folder.name}-model")
+    model.mkdir(parents=True)
+    (model / "scoring.py").write_text(SCORING, encoding="utf-8")
+    (model / "weights.json").write_text(json.dumps(weights))
+    golden = [
+        Golden(TASK.serving.example(row), TASK.serving.answered(np.asarray(weights) @ np.asarray(row)))
+        for row in EXAMPLES
+    ]
+    (model / GOLDEN).write_text(json.dumps([golden_json(TASK.serving, each) for each in golden]))
+    folder.mkdir(parents=True)
+    lay_out(model, PackagingSection(), TASK.serving, folder)
+    return folder
