@@ -23,9 +23,7 @@ def numbered(texts):
 
 def peak_bytes(queries, folder):
     rows = [
-        judged_row(f"query {n}", f"{n} {n}", float(item), item=f"{n}-{item}")
-        for n in range(queries)
-        for item in (0, 3)
+        judged_row(f"query {n}", f"{n} {n}", float(item), item=f"{n}-{item}") for n in range(queries) for item in (0, 3)
     ]
     table = datasets.Dataset.from_dict({name: [row[name] for row in rows] for name in rows[0]})
     del rows
