@@ -99,7 +99,7 @@ def stage_key(spec: StageSpec, recipe: Recipe, interval: Interval, inputs: Input
             "stage": spec.name,
             "version": spec.version,
             "recipe": recipe.name,
-            "sections": {name: _dumped(recipe, name) for name in spec.sections},
+            "sections": {name: section_json(recipe, name) for name in spec.sections},
             "interval": interval.model_dump(mode="json"),
             "inputs": {name: [ref.digest for ref in inputs[name]] for name in sorted({*inputs} - {*spec.beside})},
         }
@@ -107,7 +107,8 @@ def stage_key(spec: StageSpec, recipe: Recipe, interval: Interval, inputs: Input
     )
 
 
-def _dumped(recipe: Recipe, name: str) -> Any:
+def section_json(recipe: Recipe, name: str) -> Any:
+    """A section of a recipe, or one option of it by its dotted name, as it enters a stage's key."""
     found: Any = recipe
     for part in name.split("."):
         found = getattr(found, part)

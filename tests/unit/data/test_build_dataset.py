@@ -95,7 +95,7 @@ def test_every_query_is_in_the_split_of_its_hash(loop):
         assert {split_of(query, section) for query in queries_of(dataset[name])} == {name}
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(
     days=st.lists(st.lists(st.sampled_from([*QUERIES, "QUERY 1", " query  2 "]), min_size=25), min_size=1, max_size=4),
     seen=st.integers(0, 3),
