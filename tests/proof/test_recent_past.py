@@ -1,8 +1,8 @@
 """How often an ordinary day is taken for an odd one, and how often an odd one is found.
 
-The distance beyond which a number is unusual was chosen on shops of other seeds (101, 102). What a wholesaler's real days
-showed has changed two rules since: amounts are compared by their logarithms, and few rows alone refuse no day where days
-differ much. No number was chosen by those days.
+The distance beyond which a number is unusual was chosen on shops of other seeds (101, 102). What a wholesaler's real
+days showed has changed two rules since: amounts are compared by their logarithms, and few rows alone refuse no day
+where days differ much. No number was chosen by those days.
 """
 
 import json
@@ -121,9 +121,9 @@ def page(counts, real):
     lines += [
         "",
         "## Real days",
-        f"Of {real['days']} days of a wholesaler (UCI Online Retail, December 2010 to August 2011; no searches, so that lines of",
-        f"invoices count as independent, which they are not) {len(real['warned'])} are told and {real['refused']} refused:",
-        f"{', '.join(real['warned'])}.",
+        f"Of {real['days']} days of a wholesaler (UCI Online Retail, 2010-12 to 2011-08; there are no searches,",
+        f"so that lines of invoices count as independent, which they are not) {len(real['warned'])} are told and",
+        f"{real['refused']} refused: {', '.join(real['warned'])}.",
         "",
         f"Days on which a number was told: {'; '.join(names)}.",
         "",
