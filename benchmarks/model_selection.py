@@ -37,11 +37,11 @@ from recflow.domain.judged import read_judged
 from recflow.domain.queries import query_id
 from recflow.domain.text import normalise, query_key
 from recflow.engine.duckdb_engine import open_duckdb
-from recflow.evaluation.floors import cosines, floor_texts, read_bm25
-from recflow.evaluation.metrics import by_query
 from recflow.evaluation.paired import bootstrap
 from recflow.stages import Inputs, StageContext, StageFunction, StageOutput, StageRunner, StageSpec
 from recflow.storage import ArtifactStore
+from recflow.tasks.relevance.floors import cosines, floor_texts, read_bm25
+from recflow.tasks.relevance.metrics import by_query
 from recflow.training import run as training
 from recflow.training.encoder import Encoders
 from recflow.training.features import feature_names, features_of, texts_of

@@ -5,6 +5,7 @@ It is found as a shop's own task would be: through the entry point of an install
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from recflow.domain.golden import GOLDEN, Golden
 from recflow.domain.requests import Refusal, Request
 from recflow.domain.signatures import Signature, Tensor, Tensors
 from recflow.packaging.run import lay_out
-from recflow.tasks.base import Serving, Task, golden_json
+from recflow.tasks.base import Basis, ByUnit, Floors, Given, Metric, Metrics, Serving, Task, golden_json
 
 CLASSES = 3
 SCORING = '''"""A linear model: a row of weights a class."""
@@ -88,7 +89,56 @@ class ToyServing(Serving[ClassifyRequest]):
         return toy_tensors.outputs(scores)
 
 
-TASK = Task("toy", ToyServing())
+@dataclass(frozen=True)
+class ToyExample:
+    """Four numbers and their class."""
+
+    name: str
+    features: tuple[float, ...]
+    label: int
+
+
+class ToyMetrics(Metrics[ToyExample]):
+    unit = "row"
+    units = "rows"
+    metrics = (Metric("log_loss", "log loss", lower_is_better=True, highest=50.0), Metric("accuracy", "accuracy"))
+    short = "log_loss"
+    slices = ("rare",)
+
+    def read(self, dataset: Path, split: str, *, required: bool = True) -> list[ToyExample]:
+        rows = json.loads((dataset / f"{split}.json").read_text())
+        return [ToyExample(row["name"], tuple(row["features"]), row["label"]) for row in rows]
+
+    def unit_id(self, example: ToyExample) -> str:
+        return example.name
+
+    def request(self, example: ToyExample) -> list[float]:
+        return list(example.features)
+
+    def by_unit(self, examples: Sequence[ToyExample], given: Sequence[Given], fitted: Any) -> ByUnit:
+        pairs = list(zip(examples, given, strict=True))
+        return {
+            "log_loss": [None if found is None else log_loss(found, example.label) for example, found in pairs],
+            "accuracy": [None if found is None else float(np.argmax(found) == one.label) for one, found in pairs],
+        }
+
+    def part(self, name: str, example: ToyExample, given: Given) -> tuple[ToyExample, Given] | None:
+        return (example, given) if example.label == CLASSES - 1 else None
+
+
+def log_loss(scores: Sequence[float], label: int) -> float:
+    """Cross-entropy of softmax(scores)."""
+    values = np.asarray(scores)
+    return float(min(50.0, np.log(np.exp(values - values.max()).sum()) + values.max() - values[label]))
+
+
+class ToyFloors(Floors[ToyExample]):
+    def given(self, name: str, basis: Basis, examples: Sequence[ToyExample]) -> list[list[float]]:
+        """The same scores for every class: what is known without the numbers."""
+        return [[0.0] * CLASSES for _ in examples]
+
+
+TASK = Task("toy", ToyServing(), ToyMetrics(), ToyFloors())
 
 
 def installed(folder: Path, *, name: str = "toy", place: str = "fakes.toy_task:TASK") -> Path:

@@ -15,7 +15,7 @@ from recflow.config.sections.gate import OfflineGateSection, OnlineGateSection
 from recflow.config.sections.outcomes import SERVING_METRICS, OutcomeKind, OutcomesSection
 from recflow.config.sections.serving import PackagingSection, RetentionSection, ServingSection, WatchSection
 from recflow.config.sections.training import TrainingSection
-from recflow.config.tasks import BUILT_IN, NO_TASK, known_task
+from recflow.config.tasks import BUILT_IN, NO_TASK, UNNAMED, known_task
 from recflow.config.zones import known_zone
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
@@ -90,7 +90,7 @@ class Recipe(Frozen):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{1,40}$")
     task: Annotated[str, AfterValidator(known_task)] = Field(
-        default="relevance",
+        default=UNNAMED,
         description="What is learnt from the data: relevance, or what a plugin (entry point group `recflow.tasks`)"
         " brings; none: its days are checked and kept.",
         examples=[*BUILT_IN, NO_TASK],

@@ -4,7 +4,8 @@ from importlib.metadata import EntryPoint, entry_points
 
 GROUP = "recflow.tasks"
 NO_TASK = "none"
-BUILT_IN = {"relevance": EntryPoint("relevance", "recflow.tasks.relevance.serving:TASK", GROUP)}
+UNNAMED = "relevance"  # of recipes that name no task
+BUILT_IN = {"relevance": EntryPoint("relevance", "recflow.tasks.relevance.task:TASK", GROUP)}
 
 
 def installed_tasks() -> dict[str, EntryPoint]:

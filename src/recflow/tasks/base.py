@@ -1,6 +1,7 @@
 """The contract between a task and the rooms, which know nothing else of what a model line answers.
 
-Only its serving half is here: from a request to named tensors, and from a model's answer to what is told and recorded.
+`Serving`: from a request to named tensors, and from a model's answer to what is told and recorded. `Metrics` and
+`Floors`: from answers to held-out examples to the numbers that a candidate is judged by.
 """
 
 import json
@@ -8,9 +9,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+import numpy as np
 
 from recflow.artifacts.events import Exposure
+from recflow.config.recipe import Recipe
 from recflow.config.sections.cleaning import CleaningSection
 from recflow.config.sections.serving import ServingSection
 from recflow.domain.golden import GOLDEN, Golden
@@ -20,6 +24,12 @@ from recflow.errors import AnswerMalformed, BadConfiguration, ModelWontLoad
 
 SUMMARY, ADAPTER = "package.json", "tensors.py"
 R = TypeVar("R", bound=Request)
+E = TypeVar("E")
+
+Given = Sequence[float] | None
+"""The numbers that a model answers one request with; None where it gave none."""
+ByUnit = dict[str, list[float | None]]
+"""One value a unit by metric; None for a unit that cannot tell one model from another, or was not answered."""
 
 
 @dataclass(frozen=True)
@@ -127,11 +137,101 @@ class Serving(ABC, Generic[R]):
 
 
 @dataclass(frozen=True)
+class Metric:
+    """A number that each unit gives, in [0, `highest`]: its name in recipes, and what people are told it is."""
+
+    name: str
+    told: str
+    lower_is_better: bool = False
+    highest: float = 1.0
+
+
+class Metrics(ABC, Generic[E]):
+    """How a task's answers to held-out examples become numbers, by unit: what is independent of each other."""
+
+    unit: ClassVar[str]
+    """What a unit is called."""
+    units: ClassVar[str]
+    """What several are called, in numbers and reasons."""
+    tells: ClassVar[str] = "can tell"
+    """What is said of units that have a value."""
+    metrics: ClassVar[tuple[Metric, ...]]
+    """Every metric that a recipe may name; the first one is the main one."""
+    short: ClassVar[str]
+    """What numbers of the main metric begin with, as in `<short>_candidate`."""
+    slices: ClassVar[tuple[str, ...]] = ()
+    """Parts of the test examples that a recipe may name."""
+
+    @abstractmethod
+    def read(self, dataset: Path, split: str, *, required: bool = True) -> Sequence[E]:
+        """The examples of a stored split, one a unit; BadData when it cannot be read, or is empty though `required`."""
+
+    @abstractmethod
+    def unit_id(self, example: E) -> str:
+        """What names the unit of an example."""
+
+    @abstractmethod
+    def request(self, example: E) -> Any:
+        """What the package's scorer reads of an example."""
+
+    def fitted(self, examples: Sequence[E], given: Sequence[Given]) -> Any:
+        """What metrics need to know of a model's answers to validation examples, a threshold for one."""
+        return None
+
+    @abstractmethod
+    def by_unit(self, examples: Sequence[E], given: Sequence[Given], fitted: Any) -> ByUnit:
+        """Every metric of every example; NaN where the answer is no number."""
+
+    def part(self, name: str, example: E, given: Given) -> tuple[E, Given] | None:
+        """What of an example and its answer belongs to a slice; None for nothing of it."""
+        return None
+
+    @property
+    def main(self) -> Metric:
+        """The metric that floors, sizes and numbers for people are about."""
+        return self.metrics[0]
+
+    @property
+    def by_name(self) -> dict[str, Metric]:
+        """The metrics by the names that recipes call them."""
+        return {metric.name: metric for metric in self.metrics}
+
+
+class BaseEncoder(Protocol):
+    """What a floor may need of the encoders: vectors by the untrained base model."""
+
+    def base_folder(self, name: str) -> Path:
+        """The folder of a base model."""
+
+    def encode(self, folder: Path, texts: Sequence[str], max_tokens: int) -> np.ndarray:
+        """Vectors (texts, width) of length 1."""
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What floors are made of: the recipe, the folder of the data set, and encoders of base models."""
+
+    recipe: Recipe
+    dataset: Path
+    encoders: BaseEncoder
+
+
+class Floors(ABC, Generic[E]):
+    """Rivals that need no training and that no candidate may be worse than, however it compares with yesterday's."""
+
+    @abstractmethod
+    def given(self, name: str, basis: Basis, examples: Sequence[E]) -> Sequence[Given]:
+        """The answers of a floor that the recipe names; PermanentError where the data set lacks what it is made of."""
+
+
+@dataclass(frozen=True)
 class Task:
     """A task under the name that recipes call it by."""
 
     name: str
     serving: Serving[Any]
+    metrics: Metrics[Any]
+    floors: Floors[Any]
 
 
 def golden_json(serving: Serving[Any], golden: Golden) -> dict[str, Any]:

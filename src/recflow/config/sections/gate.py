@@ -19,6 +19,11 @@ class ValueRule(Frozen):
     minimum: float = Field(ge=0, le=1)
     slice: str = ""
 
+    @property
+    def limit(self) -> float:
+        """What a mean must not be worse than."""
+        return self.minimum
+
 
 class ChangeRule(Frozen):
     """A paired bound by query: candidate minus baseline must not be below -max_drop at 95 % confidence."""
@@ -34,6 +39,11 @@ class SliceRule(Frozen):
     name: Literal["head", "torso", "tail", "with_description", "without_description"]
     min_queries: int = Field(default=20, ge=2, le=1_000_000)
     required: bool = False
+
+    @property
+    def least(self) -> int:
+        """How many of its units must be able to tell."""
+        return self.min_queries
 
 
 class OfflineGateSection(Frozen):
@@ -59,6 +69,11 @@ class OfflineGateSection(Frozen):
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     bootstrap_samples: int = Field(default=2000, ge=200, le=100_000)
     seed: int = Field(default=20110101, ge=0, lt=2**32, description="The same evidence always gives the same verdict.")
+
+    @property
+    def least(self) -> int:
+        """How many test units must be able to tell."""
+        return self.min_queries
 
 
 class Guardrail(Frozen):

@@ -1,0 +1,8 @@
+"""Relevance as one: what recipes name `relevance`."""
+
+from recflow.tasks.base import Task
+from recflow.tasks.relevance.floors import RelevanceFloors
+from recflow.tasks.relevance.metrics import RelevanceMetrics
+from recflow.tasks.relevance.serving import RelevanceServing
+
+TASK = Task("relevance", RelevanceServing(), RelevanceMetrics(), RelevanceFloors())
