@@ -7,13 +7,18 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from fakes import toy_tensors
 from recflow.artifacts.events import Exposure
+from recflow.config.sections.data import LabelledSection
+from recflow.config.sections.gate import JudgedSection, LimitRule, MarginRule, PartRule
 from recflow.config.sections.serving import PackagingSection, ServingSection
+from recflow.config.sections.training import TrainedSection
+from recflow.config.tasks import Sections
 from recflow.domain.golden import GOLDEN, Golden
 from recflow.domain.requests import Refusal, Request
 from recflow.domain.signatures import Signature, Tensor, Tensors
@@ -138,7 +143,50 @@ class ToyFloors(Floors[ToyExample]):
         return [[0.0] * CLASSES for _ in examples]
 
 
-TASK = Task("toy", ToyServing(), ToyMetrics(), ToyFloors())
+class ToyLabels(LabelledSection):
+    smallest: float = 0.0
+
+
+class ToyTraining(TrainedSection):
+    steps: int = Field(default=200, ge=1)
+
+
+class ToyLimit(LimitRule):
+    metric: Literal["log_loss", "accuracy"]
+    bound: float
+
+    @property
+    def limit(self) -> float:
+        return self.bound
+
+
+class ToyMargin(MarginRule):
+    metric: Literal["log_loss", "accuracy"]
+
+
+class ToyPart(PartRule):
+    name: Literal["rare"]
+    min_rows: int = 2
+
+    @property
+    def least(self) -> int:
+        return self.min_rows
+
+
+class ToyGate(JudgedSection):
+    values: tuple[ToyLimit, ...] = ()
+    changes: tuple[ToyMargin, ...] = (ToyMargin(metric="log_loss", max_drop=0.05),)
+    floors: tuple[Literal["constant"], ...] = ("constant",)
+    slices: tuple[ToyPart, ...] = ()
+    min_rows: int = 10
+
+    @property
+    def least(self) -> int:
+        return self.min_rows
+
+
+SECTIONS = Sections(ToyLabels, ToyTraining, ToyGate)
+TASK = Task("toy", SECTIONS, ToyServing(), ToyMetrics(), ToyFloors())
 
 
 def installed(folder: Path, *, name: str = "toy", place: str = "fakes.toy_task:TASK") -> Path:

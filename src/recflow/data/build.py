@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 
 from recflow.artifacts.manifests import Manifest
 from recflow.artifacts.parents import Parent
+from recflow.config.sections.data import LabelSection
+from recflow.config.tasks import section_as
 from recflow.data.labels import label_pairs, of_days, read_events
 from recflow.data.leaks import refuse_leaks, refuse_the_future
 from recflow.data.negatives import KINDS, negatives_of
@@ -93,6 +95,7 @@ def _splits(
     window: Sequence[Partition],
 ) -> _Made:
     recipe, seed = context.recipe, context.interval.label
+    negatives = section_as(recipe.labels, LabelSection).negatives
     fresh, searches = _labelled(context, engine, partitions, new)
     learned, replayed_rows = fresh, 0
     if older and recipe.split.replay_share > 0:
@@ -104,8 +107,8 @@ def _splits(
     acts = _popularity(context, engine, events)
     counted = count_words(engine, learned.filter(learned.split == "train"), ["query_id", "item_id"])
     rows = learned.mutate(negative=constant(""))
-    if recipe.labels.negatives.wanted:
-        rows = engine.keep(rows.union(negatives_of(engine, learned, events, acts, recipe.labels.negatives, seed)))
+    if negatives.wanted:
+        rows = engine.keep(rows.union(negatives_of(engine, learned, events, acts, negatives, seed)))
     judged, asked = _labelled(context, engine, partitions, window)
     test = judged.filter(judged.split == "test").mutate(negative=constant(""))
     tables = {name: (rows.filter(rows.split == name), searches) for name in ("train", "validation")}
@@ -121,13 +124,12 @@ def _labelled(
     Of the days before them the last searches are read as well, whose acts could come on these days only.
     """
     recipe, start, end = context.recipe, days[0][0].interval.start, days[-1][0].interval.end
+    section = section_as(recipe.labels, LabelSection)
     reach = start - timedelta(minutes=recipe.labels.attribution_minutes)
     before = [one for one in partitions if one not in days and reach < one[0].interval.end <= start]
     events = read_events(engine, _files([*before, *days]))
     labels = [manifest.interval.label for manifest, _ in days]
-    pairs, searches = label_pairs(
-        engine, of_days(events, labels, (start, end), recipe.labels), recipe.labels, recipe.outcomes
-    )
+    pairs, searches = label_pairs(engine, of_days(events, labels, (start, end), section), section, recipe.outcomes)
     return engine.keep(pairs.mutate(split=splits(pairs.query_id, recipe.split))), searches
 
 

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from recflow.artifacts.decisions import Decision, Finding, Verdict
 from recflow.artifacts.refs import Numbers
-from recflow.config.sections.gate import ChangeRule, OfflineGateSection, SliceRule, ValueRule
+from recflow.config.sections.gate import JudgedSection, LimitRule, MarginRule, PartRule
 from recflow.evaluation.evidence import Evidence, named
 from recflow.evaluation.paired import Estimate, bootstrap
 from recflow.tasks.base import ByUnit, Metrics
@@ -17,7 +17,7 @@ GATE = "offline"
 _NEAR_ZERO = 0.01
 
 
-def decide(section: OfflineGateSection, evidence: Evidence, metrics: Metrics[Any]) -> Decision:
+def decide(section: JudgedSection, evidence: Evidence, metrics: Metrics[Any]) -> Decision:
     """Judge every rule; FAIL beats INCONCLUSIVE beats PASS, and only blocking findings count."""
     known = metrics.by_name
     judge = _Judge(section, evidence.usable(known), metrics)
@@ -30,7 +30,7 @@ def decide(section: OfflineGateSection, evidence: Evidence, metrics: Metrics[Any
 
 @dataclass(frozen=True)
 class _Judge:
-    section: OfflineGateSection
+    section: JudgedSection
     evidence: Evidence
     metrics: Metrics[Any]
 
@@ -80,7 +80,7 @@ class _Judge:
         reason = f"{n} of {len(self._overall.get(self._main, []))} test {units} {self.metrics.tells}, at least {least}"
         return Finding(rule=f"test {units}", verdict=verdict, reason=reason, n=n, limit=least)
 
-    def _value(self, rule: ValueRule) -> Finding:
+    def _value(self, rule: LimitRule) -> Finding:
         name = named(rule.metric, rule.slice)
         if finding := self._unjudged(name, rule.metric, rule.slice):
             return finding
@@ -92,7 +92,7 @@ class _Judge:
         found = Finding(rule=name, verdict=verdict, reason=reason, value=mean, limit=rule.limit, n=len(values))
         return self._doubted(found, rule.slice)
 
-    def _change(self, rule: ChangeRule) -> Finding:
+    def _change(self, rule: MarginRule) -> Finding:
         name = f"{named(rule.metric, rule.slice)} against the serving model"
         if self.evidence.baseline is None:
             reason = f"{name}: skipped, this is the line's first model"
@@ -119,7 +119,7 @@ class _Judge:
         found = self._bound(name, self._differences(self._overall, metrics, self._main), self.section.floor_margin)
         return self._doubted(found, "")
 
-    def _slice(self, rule: SliceRule) -> Finding:
+    def _slice(self, rule: PartRule) -> Finding:
         """Whether the slice is there and large enough; its main metric is shown, rules that name it judge it."""
         name = f"slice {rule.name}"
         if finding := self._unjudged(name, self._main, rule.name):

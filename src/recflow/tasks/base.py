@@ -17,6 +17,7 @@ from recflow.artifacts.events import Exposure
 from recflow.config.recipe import Recipe
 from recflow.config.sections.cleaning import CleaningSection
 from recflow.config.sections.serving import ServingSection
+from recflow.config.tasks import Sections
 from recflow.domain.golden import GOLDEN, Golden
 from recflow.domain.requests import Request
 from recflow.domain.signatures import Signature, Tensors, largest_difference
@@ -229,6 +230,7 @@ class Task:
     """A task under the name that recipes call it by."""
 
     name: str
+    sections: Sections
     serving: Serving[Any]
     metrics: Metrics[Any]
     floors: Floors[Any]

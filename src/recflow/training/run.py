@@ -12,6 +12,7 @@ import numpy as np
 
 from recflow.artifacts.parents import Parent
 from recflow.config.sections.training import TrainingSection
+from recflow.config.tasks import section_as
 from recflow.domain import lexical
 from recflow.domain.judged import JudgedQuery, JudgedSplit, open_judged
 from recflow.errors import RecflowError
@@ -38,7 +39,7 @@ def run(context: StageContext, *, registry: ModelRegistry, encoders: Encoders) -
     In a gang every process trains; the first one writes. BadData for an empty split or missing
     labels, BadConfiguration for texts longer than the base model reads.
     """
-    section = context.recipe.training
+    section = section_as(context.recipe.training, TrainingSection)
     dataset = context.folder("dataset")
     base = encoders.base_folder(section.base_model)
     refuse_too_long(section, base)
@@ -78,7 +79,7 @@ def _held_apart(train: JudgedSplit, validation: JudgedSplit) -> tuple[JudgedSpli
 
 def starting_folder(context: StageContext, encoders: Encoders) -> Path:
     """The weights to start from: the encoder of a parent that was made from the same base, else the base model."""
-    section = context.recipe.training
+    section = section_as(context.recipe.training, TrainingSection)
     parent = Parent.model_validate_json((context.folder("parent") / "parent.json").read_bytes())
     if section.start == "parent" and parent.checkpoint is not None:
         folder = context.artifacts.fetch(parent.checkpoint)

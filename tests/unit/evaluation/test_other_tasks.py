@@ -2,15 +2,12 @@
 
 import pytest
 
-from fakes.toy_task import TASK
+from fakes.toy_task import TASK, ToyGate
 from recflow.artifacts.decisions import Verdict
-from recflow.config.sections.gate import ChangeRule, OfflineGateSection
 from recflow.evaluation import gate
 from recflow.evaluation.evidence import Evidence
 
-SECTION = OfflineGateSection.model_construct(
-    changes=(ChangeRule.model_construct(metric="log_loss", max_drop=0.05, slice=""),), floors=("constant",)
-)
+SECTION = ToyGate()
 
 
 def judged(candidate, baseline=0.5, **evidence):
@@ -39,3 +36,10 @@ def test_numbers_have_the_tasks_own_units_and_range():
     assert decision.verdict is Verdict.FAIL
     assert "no number from 0 to 50 for 40 of 40 rows" in " ".join(decision.reasons)
     assert (decision.numbers["rows"], decision.numbers["test_rows"]) == (0, 40)
+
+
+def test_a_limit_is_inclusive_and_lies_above_a_metric_that_is_better_when_lower():
+    for bound, verdict in ((0.5, Verdict.PASS), (0.4, Verdict.FAIL)):
+        section = ToyGate(values=({"metric": "log_loss", "bound": bound},), changes=())
+        decision = gate.decide(section, Evidence({"": {"log_loss": [0.5] * 40}}), TASK.metrics)
+        assert (decision.verdict, "at most" in decision.findings[1].reason) == (verdict, True)

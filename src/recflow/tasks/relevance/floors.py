@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from recflow.config.sections.training import TrainingSection
+from recflow.config.tasks import section_as
 from recflow.domain import bm25
 from recflow.domain.judged import JudgedQuery
 from recflow.domain.lexical import words
@@ -68,7 +70,7 @@ def popularity(dataset: Path, queries: Sequence[JudgedQuery]) -> list[list[float
 
 def untrained(basis: Basis, queries: Sequence[JudgedQuery]) -> list[list[float]]:
     """The cosines of the recipe's base model as it is."""
-    section, texts = basis.recipe.training, floor_texts(queries)
+    section, texts = section_as(basis.recipe.training, TrainingSection), floor_texts(queries)
     vectors = basis.encoders.encode(basis.encoders.base_folder(section.base_model), texts, section.max_tokens)
     return cosines(queries, dict(zip(texts, vectors, strict=True)))
 
