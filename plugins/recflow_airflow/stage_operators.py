@@ -1,7 +1,8 @@
 """Operators of the retrain DAG: each rebuilds its references, starts one stage, and gives back one reference."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
+from functools import partial
 from typing import Any
 
 from airflow.sdk import BaseOperator
@@ -104,8 +105,8 @@ class RedeliveredOperator(RecflowOperator):
     """Validates the days before the run's own again that were delivered again, one job after the other.
 
     Mapped tasks would run them all at once: Airflow's limits do not count a task that waits deferred.
-    A delivery that is refused leaves the partition before current: a person is told, and the run goes on. So does one
-    that could not be validated for another reason, once all tries are used up; the next run looks at it again.
+    A delivery that is refused leaves the partition before current: a person is told, and the run goes on. So it does
+    after whatever else fails, once all tries are used up; the next run looks again.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -114,14 +115,19 @@ class RedeliveredOperator(RecflowOperator):
     @explained
     def execute(self, context: Mapping[str, Any]) -> list[str]:
         """What became of each day that was delivered again, or is gone; a backfill's days look at themselves alone."""
-        from recflow.wiring import build_services, look_at_days_before
+        from recflow.errors import RecflowError
+        from recflow.wiring import build_services, look_at_days_before, tell_of_look
 
         services = build_services()
         recipe = services.recipe(self.recipe)
         interval = _open_day(context, recipe)
         if context["dag_run"].run_type == "backfill":
             return []
-        look = look_at_days_before(services, recipe, interval)
+        try:
+            look = look_at_days_before(services, recipe, interval)
+        except RecflowError as error:
+            self._tell_or_try_again(context, error, partial(tell_of_look, services, recipe))
+            return [f"the days before were not looked at: {error.what}"]
         told = [f"{day} is gone from its source: its partition stays" for day in look.gone]
         for line in told:
             self.log.warning("%s", line)
@@ -133,7 +139,7 @@ class RedeliveredOperator(RecflowOperator):
         return self._validate(context, days, told, ended=event)
 
     def _validate(self, context: Mapping[str, Any], days: list[str], told: list[str], ended: str = "") -> list[str]:
-        from recflow.errors import RecflowError, TemporaryError
+        from recflow.errors import RecflowError
         from recflow.wiring import build_services, collect_job, tell_of_delivery
 
         services = build_services()
@@ -143,13 +149,18 @@ class RedeliveredOperator(RecflowOperator):
                 ref = collect_job(services, ended) if ended else self._found(services, recipe, days[number:], told)
                 told.append(f"{day} was validated again: {ref.numbers['rows']} rows")
             except RecflowError as error:
-                if isinstance(error, TemporaryError) and context["ti"].try_number <= context["ti"].max_tries:
-                    raise
-                tell_of_delivery(services, recipe, day, error)
+                self._tell_or_try_again(context, error, partial(tell_of_delivery, services, recipe, day))
                 told.append(f"{day} keeps the partition before: {error.what}")
             self.log.info("%s", told[-1])
             ended = ""
         return told
+
+    def _tell_or_try_again(self, context: Mapping[str, Any], error: Exception, tell: Callable[[Any], None]) -> None:
+        from recflow.errors import TemporaryError
+
+        if isinstance(error, TemporaryError) and context["ti"].try_number <= context["ti"].max_tries:
+            raise error
+        tell(error)
 
     def _found(self, services: Any, recipe: Recipe, days: list[str], told: list[str]) -> Any:
         """The partition of the first of `days` when it was made before; else the task waits for its job."""

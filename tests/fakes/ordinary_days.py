@@ -188,8 +188,9 @@ def judge_days(shop: Shop, numbers: range, engine: Engine, folder: Path, *, faul
         if len(past) >= section.min_days:
             yield _judged(number, "", profile, past, section)
         if len(past) >= section.days and number % faults_every == 0:
-            for name, plant in FAULTS.items():
-                yield _judged(number, name, profile_of(engine, plant(rows), number, folder), past, section)
+            for name, planted in ((name, plant(rows)) for name, plant in FAULTS.items()):
+                if planted.num_rows:
+                    yield _judged(number, name, profile_of(engine, planted, number, folder), past, section)
         past = [*past, profile][-section.days :]
 
 

@@ -13,10 +13,11 @@ from fakes.engines import duckdb_engine
 from recflow.config.sections.data import LabelSection
 from recflow.config.sections.outcomes import OutcomesSection
 from recflow.data.labels import read_events
-from recflow.data.propensity import Examination, estimate_examination
+from recflow.data.propensity import estimate_examination
 from recflow.data.rows import PARTITION
 from recflow.data.sample.behaviour import Day, day_events
 from recflow.data.sample.catalogue import make_goods, make_wishes
+from recflow.domain.examination import Examination
 from recflow.engine import OpenEngine
 
 FIRST = date(2011, 1, 1)
@@ -36,12 +37,13 @@ def estimated(days: Sequence[Sequence[Mapping[str, Any]]], open_engine: OpenEngi
     """What the days' rows say of how shoppers look."""
     with TemporaryDirectory() as folder, open_engine(Path(folder)) as engine:
         files = [
-            (f"{FIRST + timedelta(days=n)}", _written(Path(folder) / f"{n}.parquet", day)) for n, day in enumerate(days)
+            (f"{FIRST + timedelta(days=n)}", written(Path(folder) / f"{n}.parquet", day)) for n, day in enumerate(days)
         ]
         return estimate_examination(engine, read_events(engine, files), LabelSection(), OutcomesSection())
 
 
-def _written(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
+def written(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
+    """Rows as a partition holds them."""
     typed = [{"title": "a title", **row, "at": datetime.fromisoformat(row["at"])} for row in rows]
     pq.write_table(pa.Table.from_pylist(typed, PARTITION), path)
     return path

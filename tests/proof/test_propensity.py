@@ -93,9 +93,9 @@ def page(measured):
 
 Written by `tests/proof/test_propensity.py`: generated shops whose shoppers look at position k with probability
 k**-eta, {len(SEEDS)} shops a row, {DAYS} days of some {ROWS:,} showings each; the clicks are simulated.
-`recflow data propensity` computes the same. A swap puts another item first, in an order that stays otherwise. `bias`
-is the mean of the estimates less the truth, `curve` the mean error of positions 2 to 10, `clicks alone` the eta that clicks
-by position say; intervals are of 95 %.
+`recflow data propensity` computes the same. A swap puts another item first; the order stays otherwise. `bias` is the
+mean of the estimates less the truth, `curve` the mean error of positions 2 to 10, `clicks alone` the eta that clicks by
+position say; intervals are of 95 %.
 
 | what is tried | true eta | can tell | bias | mean error | half of the interval | inside | curve | clicks alone |
 |---|---|---|---|---|---|---|---|---|

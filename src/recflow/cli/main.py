@@ -80,7 +80,8 @@ def run(arguments: Sequence[str]) -> int:
         _say(traceback.format_exc())
         code = EXIT_BUG
     command = shlex.join(["recflow", *arguments])
-    _say(f"Run it again: {command}" if len(command) <= _LONGEST_COMMAND else "Run it again: the same command")
+    shown = len(command) <= _LONGEST_COMMAND and command.isprintable()  # what a terminal would obey is not repeated
+    _say(f"Run it again: {command}" if shown else "Run it again: the same command")
     return code
 
 

@@ -109,7 +109,7 @@ def _splits(
     rows = learned.mutate(negative=constant(""))
     if negatives.wanted:
         rows = engine.keep(rows.union(negatives_of(engine, learned, events, acts, negatives, seed)))
-    judged, asked = _labelled(context, engine, partitions, window)
+    judged, asked = (fresh, searches) if window == new else _labelled(context, engine, partitions, window)
     test = judged.filter(judged.split == "test").mutate(negative=constant(""))
     tables = {name: (rows.filter(rows.split == name), searches) for name in ("train", "validation")}
     named = {name: engine.keep(with_frequency(*pair)) for name, pair in {**tables, "test": (test, asked)}.items()}

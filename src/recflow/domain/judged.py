@@ -1,6 +1,6 @@
 """Judged queries: the rows of a data set, grouped as every ranking rule needs them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from math import inf
@@ -10,6 +10,7 @@ from typing import Any, overload
 from recflow.errors import BadData
 
 COLUMNS = ("query_id", "query", "item_id", "title", "description", "grade", "weight", "frequency")
+_READ_AT_ONCE = 500  # queries
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,11 @@ class JudgedSplit(Sequence[JudgedQuery]):
     def __getitem__(self, index: slice) -> list[JudgedQuery]: ...
     def __getitem__(self, index: int | slice) -> JudgedQuery | list[JudgedQuery]:
         places = range(len(self))[index]
-        return self._query(places) if isinstance(places, int) else [self._query(place) for place in places]
+        return next(self._queries([places])) if isinstance(places, int) else list(self._queries(places))
+
+    def __iter__(self) -> Iterator[JudgedQuery]:
+        for start in range(0, len(self), _READ_AT_ONCE):
+            yield from self[start : start + _READ_AT_ONCE]
 
     @property
     def items(self) -> int:
@@ -82,19 +87,27 @@ class JudgedSplit(Sequence[JudgedQuery]):
     def _start(self, place: int) -> int:
         return int(self._ends[place - 1]) if place else 0
 
-    def _query(self, place: int) -> JudgedQuery:
-        places = [int(row) for row in self._order[self._start(place) : self._ends[place]]]
-        found = self._rows[places]
-        return JudgedQuery(
-            found["query_id"][0],
-            found["query"][0],
-            tuple(found["title"]),
-            tuple(text or "" for text in found["description"]),
-            tuple(map(float, found["grade"])),
-            tuple(map(float, found["weight"])),
-            found["frequency"][0] or "",
-            tuple(found["item_id"]),
-        )
+    def _queries(self, places: Sequence[int]) -> Iterator[JudgedQuery]:
+        """Queries whose rows are read together: each reading has a cost of its own."""
+        rows = [int(row) for place in places for row in self._order[self._start(place) : self._ends[place]]]
+        found, start = self._rows[rows] if rows else {}, 0
+        for place in places:
+            end = start + int(self._ends[place]) - self._start(place)
+            yield _query({name: found[name][start:end] for name in COLUMNS})
+            start = end
+
+
+def _query(columns: Mapping[str, Sequence[Any]]) -> JudgedQuery:
+    return JudgedQuery(
+        columns["query_id"][0],
+        columns["query"][0],
+        tuple(columns["title"]),
+        tuple(text or "" for text in columns["description"]),
+        tuple(map(float, columns["grade"])),
+        tuple(map(float, columns["weight"])),
+        columns["frequency"][0] or "",
+        tuple(columns["item_id"]),
+    )
 
 
 def read_judged(dataset: Path, split: str, *, required: bool = True) -> list[JudgedQuery]:
@@ -133,8 +146,8 @@ def judged_split(rows: Any, split: str) -> JudgedSplit:
     _refuse_unlabelled(rows, split)
     import numpy as np
 
-    queries = rows.data["query_id"].dictionary_encode().unify_dictionaries()
-    codes = np.concatenate([chunk.indices.to_numpy() for chunk in queries.chunks])
+    # One dictionary for all chunks, in order of first appearance.
+    codes = np.concatenate([chunk.indices.to_numpy() for chunk in rows.data["query_id"].dictionary_encode().chunks])
     return JudgedSplit(rows, np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes)))
 
 

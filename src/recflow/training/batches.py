@@ -44,12 +44,16 @@ class EpochBatches(Sequence[list[TokenisedQuery]]):
     """
 
     def __init__(
-        self, queries: Sequence[TokenisedQuery], owners: array[int], dealt: Mapping[int, list[int]], order: array[int]
+        self,
+        queries: Sequence[TokenisedQuery],
+        owners: "array[int]",
+        dealt: Mapping[int, list[int]],
+        order: "array[int]",
     ) -> None:
         self._queries, self._owners, self._dealt, self._order = queries, owners, dealt, order
         self._starts = array("q")
 
-    def fill(self, tokens: array[int], budget: int) -> "EpochBatches":
+    def fill(self, tokens: "array[int]", budget: int) -> "EpochBatches":
         """Cut the order into batches: the next one begins where a part has no room."""
         room = 0
         for place, part in enumerate(self._order):

@@ -30,7 +30,7 @@ from recflow.training.stored import store_queries
 log = logging.getLogger(__name__)
 
 _BLEND_ITEMS = 50_000
-_TOKENISED_AT_ONCE = 1_000  # queries
+_TOKENISED_AT_ONCE = 500  # queries
 
 
 def run(context: StageContext, *, registry: ModelRegistry, encoders: Encoders) -> StageOutput:

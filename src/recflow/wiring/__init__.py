@@ -1,6 +1,6 @@
 """Builds the clients from the settings and hands them to the stages; the only place that knows both."""
 
-from recflow.wiring.deliveries import look_at_days_before, replaced_since, tell_of_delivery
+from recflow.wiring.deliveries import look_at_days_before, replaced_since, tell_of_delivery, tell_of_look
 from recflow.wiring.housekeeping import clean_store
 from recflow.wiring.releases import (
     adopt_package,
@@ -64,6 +64,7 @@ __all__ = [
     "standstill_of",
     "submit_stage",
     "tell_of_delivery",
+    "tell_of_look",
     "watch_recipe",
     "watch_recipes_gone",
 ]

@@ -39,6 +39,18 @@ def tell_of_delivery(services: Services, recipe: Recipe, day: str, error: Recflo
     services.notifier.notify(card)
 
 
+def tell_of_look(services: Services, recipe: Recipe, error: RecflowError) -> None:
+    """Send a person the card of a night on which nobody could tell which days were delivered again."""
+    card = Card(
+        title=f"{recipe.name}: the days before were not looked at",
+        shoppers_affected=False,
+        cause=f"{error.message} The partitions stay as they are, and the day's own run goes on.",
+        command=f"mend the cause: the next run looks again (recflow data history {recipe.name})",
+        runbook=error.runbook,
+    )
+    services.notifier.notify(card)
+
+
 def replaced_since(services: Services, recipe: str, checkpoint: Ref) -> "list[Head]":
     """The heads that took the place of the partitions which a model was trained and judged on, oldest first."""
     from recflow.data.heads import HeadHistory

@@ -12,7 +12,7 @@ from fakes.deliveries import day, recipe, write_csv, write_shop_day
 from fakes.engines import duckdb_engine
 from fakes.stage_bench import StageBench
 from recflow.config.sections.data import LabelSection
-from recflow.data.labels import label_partitions
+from recflow.data.labels import label_pairs, read_events
 from recflow.data.pins import pin_source
 from recflow.data.spec import VALIDATE_PARTITION
 from recflow.data.validate import run
@@ -41,7 +41,7 @@ def labelled(folder, *days):
     """The labels of validated days."""
     with TemporaryDirectory(dir=folder) as scratch, duckdb_engine(Path(scratch)) as engine:
         files = [(label, found.folder / "rows.parquet") for label, found in days]
-        return engine.fetch(label_partitions(engine, files, LabelSection())[0])
+        return engine.fetch(label_pairs(engine, read_events(engine, files), LabelSection())[0])
 
 
 def searches(first_place):

@@ -5,8 +5,14 @@ from math import log2
 import pytest
 
 from fakes.deliveries import day
-from fakes.shown_log import estimated, shop_days
-from recflow.data.propensity import told
+from fakes.shown_log import estimated, shop_days, written
+from recflow.artifacts.manifests import Manifest
+from recflow.artifacts.refs import RefKind
+from recflow.cli.main import run
+from recflow.data.heads import HeadHistory
+from recflow.domain.examination import told
+from recflow.storage import list_files
+from recflow.wiring import build_services
 
 # A cluster of four Java processes gets on slowly beside other work.
 pytestmark = pytest.mark.timeout(900)
@@ -98,3 +104,42 @@ def test_an_eta_that_a_recipe_has_is_within_the_interval_or_outside():
     found = estimated(list(shop_days(1, seed=3)))
     assert told(found, 0.5)[-1] == "the recipe has labels.position_bias_eta 0.5, within the interval"
     assert told(found, 2.0)[-1] == "the recipe has labels.position_bias_eta 2, outside of the interval"
+
+
+class TestTheCommand:
+    @pytest.fixture(autouse=True)
+    def home(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("RECFLOW_HOME", str(tmp_path / "home"))
+        monkeypatch.setenv("RECFLOW_RECIPES", str(tmp_path))
+        (tmp_path / "shop.yaml").write_text("name: shop\nowner: ada\nlabels: {position_bias_eta: 0.7}\n")
+        return tmp_path
+
+    def keep(self, folder, rows):
+        """A validated day, as the store has it."""
+        folder.mkdir()
+        written(folder / "rows.parquet", rows)
+        made = {"key": "k", "attempt": "only", "inputs": {}, "numbers": {}, "reusable": True}
+        manifest = Manifest(
+            kind=RefKind.PARTITION, recipe="shop", stage="validate_partition", stage_version=1, interval=day(),
+            files=list_files(folder), created_at=day().end, **made,
+        )  # fmt: skip
+        services = build_services()
+        ref = services.artifacts.publish(manifest, folder)
+        HeadHistory(services.store, "shop").record(day(), ref, at=day().end)
+
+    def test_says_the_curve_and_what_the_recipe_has(self, home, capsys):
+        self.keep(home / "partition", tried())
+        assert run(["data", "propensity", "shop"]) == 0
+        said = capsys.readouterr().out
+        assert "       2  0.400 [0.400, 0.400]" in said
+        assert "eta 1.322 [1.322, 1.322]" in said
+        assert "labels.position_bias_eta 0.7, outside of the interval" in said
+
+    def test_says_that_it_cannot_tell(self, home, capsys):
+        self.keep(home / "partition", [row for row in tried() if row["position"] == 1])
+        assert run(["data", "propensity", "shop"]) == 0
+        assert "cannot tell: no item was shown first and further down" in capsys.readouterr().out
+
+    def test_a_line_without_a_day_is_told_so(self, capsys):
+        assert run(["data", "propensity", "shop"]) == 78
+        assert "shop has no partition" in capsys.readouterr().err

@@ -14,7 +14,7 @@ from fakes.engines import duckdb_engine, losing_engine
 from fakes.stage_bench import StageBench
 from recflow.config.sections.data import LabelSection
 from recflow.config.sections.outcomes import OutcomesSection
-from recflow.data.labels import label_partitions
+from recflow.data.labels import label_pairs, read_events
 from recflow.data.pins import pin_source
 from recflow.data.rows import PARTITION
 from recflow.data.sample.shop import SampleShop, write_shop
@@ -210,7 +210,7 @@ def test_a_line_that_names_other_outcomes_is_validated_and_labelled_by_them(benc
     rows = [(day().label, result.folder / "rows.parquet")]
     outcomes = OutcomesSection.model_validate(library)
     with engine(tmp_path) as opened:
-        (label,) = opened.fetch(label_partitions(opened, rows, LabelSection(), outcomes)[0]).to_pylist()
+        (label,) = opened.fetch(label_pairs(opened, read_events(opened, rows), LabelSection(), outcomes)[0]).to_pylist()
     assert label["grade"] == 2  # (4 views + 3 for one save) / 20 = 0.35
 
 

@@ -80,3 +80,21 @@ def test_queries_are_found_by_place_by_slice_and_by_choice_wherever_their_rows_a
     assert chosen.items == 8
     with pytest.raises(IndexError):
         found[5]
+
+
+def test_a_query_whose_rows_lie_in_several_pieces_of_a_split_is_one():
+    rows = shop_rows(6, items=4)
+    parts = [rows[0:6], rows[6:15], rows[15:24], rows[:3]]
+    pieces = datasets.concatenate_datasets([datasets.Dataset.from_dict(columns(part)) for part in parts])
+    assert pieces.data["query_id"].num_chunks == 4
+    whole = datasets.Dataset.from_dict(columns([*rows, *rows[:3]]))
+    assert list(judged_split(pieces, "train")) == list(judged_split(whole, "train"))
+    assert [len(query.titles) for query in judged_split(pieces, "train")] == [7, 4, 4, 4, 4, 4]
+
+
+@pytest.mark.parametrize("weight", [None, float("inf"), float("nan")])
+def test_a_weight_that_is_no_number_is_named_with_its_row(weight):
+    rows = shop_rows(1)
+    rows[3]["weight"] = weight
+    with pytest.raises(BadData, match="row 3 of split train"):
+        judged_queries(columns(rows), "train")

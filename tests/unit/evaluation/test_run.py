@@ -4,6 +4,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from demo.shop import FAULT
@@ -14,6 +16,7 @@ from recflow.artifacts.decisions import Decision, Verdict
 from recflow.artifacts.parents import Parent
 from recflow.artifacts.refs import RefKind
 from recflow.config.recipe import Recipe
+from recflow.config.sections.gate import OfflineGateSection
 from recflow.config.sections.serving import PackagingSection
 from recflow.errors import PermanentError
 from recflow.evaluation import run as evaluation
@@ -35,24 +38,37 @@ class BlindEncoders:
         return np.ones((len(texts), 1))
 
 
+def with_floors(*floors):
+    return RECIPE.model_copy(update={"offline_gate": OfflineGateSection(floors=floors)})
+
+
+def make_the_first_items_popular(folder):
+    """Of each query the items whose ids end in 0 and 4: of the asked colour and thing, grade 3."""
+    items = [row["item_id"] for row in shop_rows(40) if row["item_id"][-1] in "04"]
+    pq.write_table(pa.table({"item_id": items, "acts": [7] * len(items)}), folder / "popularity.parquet")
+
+
 class Judge:
     """Packages by their post-processing, judged on 30 queries of the tiny shop."""
 
-    def __init__(self, root, extra=()):
+    def __init__(self, root, extra=(), prepare=None):
         self.bench, self.root = StageBench(root), root
         rows = shop_rows(40)
         splits = {"train": rows[: 5 * 8], "validation": rows[5 * 8 : 10 * 8], "test": [*rows[10 * 8 :], *extra]}
-        self.dataset = self.bench.publish(RefKind.DATASET, write_dataset(root / "dataset", splits))
+        folder = write_dataset(root / "dataset", splits)
+        if prepare:
+            prepare(folder)
+        self.dataset = self.bench.publish(RefKind.DATASET, folder)
 
     def package(self, code=""):
         section = PackagingSection(post_processing="post.py", post_processing_code=code) if code else PackagingSection()
         folder = write_package(self.root / f"package-{len(list(self.root.iterdir()))}", section=section)
         return self.bench.publish(RefKind.PACKAGE, folder)
 
-    def decide(self, package, serving=None):
+    def decide(self, package, serving=None, recipe=RECIPE):
         parent = self.bench.parent(Parent(version="1", package=serving) if serving else None)
         function = partial(evaluation.run, encoders=BlindEncoders())
-        ref = self.bench.run(OFFLINE_GATE, function, RECIPE, package=package, parent=parent, dataset=self.dataset)
+        ref = self.bench.run(OFFLINE_GATE, function, recipe, package=package, parent=parent, dataset=self.dataset)
         return Decision.model_validate_json((self.bench.artifacts.fetch(ref) / "decision.json").read_bytes())
 
 
@@ -144,3 +160,32 @@ def test_a_model_in_a_packages_place_is_refused(judge):
     model = judge.bench.publish(RefKind.MODEL, write_package(judge.root / "model-as-package"))
     with pytest.raises(PermanentError, match="passed as a package"):
         judge.decide(model)
+
+
+class TestFloors:
+    def told(self, decision):
+        return {name.removeprefix("ndcg_") for name in decision.numbers} & {"bm25", "untrained", "popularity"}
+
+    def test_those_of_a_recipe_that_names_none_are_bm25_and_the_untrained_base(self, judge):
+        assert self.told(judge.decide(judge.package())) == {"bm25", "untrained"}
+        assert "floors" not in RECIPE.offline_gate.model_dump(mode="json")
+
+    def test_one_that_is_named_is_judged_and_one_that_is_not_is_not(self, judge):
+        decision = judge.decide(judge.package(), recipe=with_floors("popularity"))
+        assert self.told(decision) == {"popularity"}
+
+    def test_popular_items_may_be_a_floor_that_a_candidate_lies_below(self, tmp_path):
+        judge = Judge(tmp_path, prepare=make_the_first_items_popular)
+        decision = judge.decide(judge.package(REVERSING), recipe=with_floors("popularity"))
+        assert decision.verdict is Verdict.FAIL
+        assert decision.numbers["ndcg_popularity"][0] == pytest.approx(1, abs=0.1)
+
+    def test_items_that_nobody_chose_are_in_no_order(self, judge):
+        decision = judge.decide(judge.package(), recipe=with_floors("popularity", "untrained"))
+        assert decision.numbers["ndcg_popularity"] == decision.numbers["ndcg_untrained"]
+
+    @pytest.mark.parametrize("lost", ["words.parquet", "titles.json", "popularity.parquet"])
+    def test_a_data_set_without_what_a_floor_is_made_of_says_what_to_clear(self, tmp_path, lost):
+        judge = Judge(tmp_path, prepare=lambda folder: (folder / lost).unlink())
+        with pytest.raises(PermanentError, match=f"has no {lost}.*clear build_dataset"):
+            judge.decide(judge.package(), recipe=with_floors("bm25", "popularity"))

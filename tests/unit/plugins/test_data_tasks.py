@@ -219,6 +219,15 @@ class TestDeliveredAgain:
         launcher.work = work
         assert look_back(4) == [AGAIN.format(1)]
 
+    def test_a_look_that_fails_is_told_and_stops_nothing(self, launcher, deliver, tmp_path):
+        partition = heads(2)[-1].partition
+        for manifest in (tmp_path / "home" / "store").rglob(f"{partition.digest}.json"):
+            manifest.unlink()
+        deliver(1, "row1", "late")
+        (told,) = look_back(4)
+        assert told.startswith("the days before were not looked at: ")
+        assert [card["title"] for card in cards(tmp_path)] == ["shop_search: the days before were not looked at"]
+
     def test_a_backfill_and_a_closed_day_look_at_nothing(self, launcher, deliver, tmp_path):
         deliver(1, "row1", "late")
         assert look_back(4, run_type="backfill") == []
