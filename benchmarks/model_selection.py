@@ -29,9 +29,7 @@ from recflow.clients.local_store import LocalStore
 from recflow.clients.registry import MlflowRegistry
 from recflow.config.recipe import Recipe
 from recflow.config.sections.training import TrainingSection
-from recflow.data.rows import DATASET
 from recflow.data.sources import open_source
-from recflow.data.titles import count_words, write_counted
 from recflow.domain.intervals import day_interval
 from recflow.domain.judged import read_judged
 from recflow.domain.queries import query_id
@@ -42,6 +40,8 @@ from recflow.stages import Inputs, StageContext, StageFunction, StageOutput, Sta
 from recflow.storage import ArtifactStore
 from recflow.tasks.relevance.floors import cosines, floor_texts, read_bm25
 from recflow.tasks.relevance.metrics import by_query
+from recflow.tasks.relevance.rows import DATASET
+from recflow.tasks.relevance.titles import count_words, write_counted
 from recflow.training import run as training
 from recflow.training.encoder import Encoders
 from recflow.training.features import feature_names, features_of, texts_of

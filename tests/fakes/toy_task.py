@@ -4,28 +4,35 @@ It is found as a shop's own task would be: through the entry point of an install
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+import datasets
 import numpy as np
+import pyarrow as pa
 from pydantic import Field
 
 from fakes import toy_tensors
 from recflow.artifacts.events import Exposure
+from recflow.config.recipe import Recipe
 from recflow.config.sections.data import LabelledSection
 from recflow.config.sections.gate import JudgedSection, LimitRule, MarginRule, PartRule
 from recflow.config.sections.serving import PackagingSection, ServingSection
 from recflow.config.sections.training import TrainedSection
-from recflow.config.tasks import Sections
+from recflow.config.tasks import Sections, section_as
 from recflow.domain.golden import GOLDEN, Golden
 from recflow.domain.requests import Refusal, Request
 from recflow.domain.signatures import Signature, Tensor, Tensors
+from recflow.engine import Engine, Table, Value
+from recflow.engine.expressions import int32, naive, nearest_whole
 from recflow.packaging.run import lay_out
-from recflow.tasks.base import Basis, ByUnit, Floors, Given, Metric, Metrics, Serving, Task, golden_json
+from recflow.tasks.base import Basis, ByUnit, Examples, Floors, Given, Metric, Metrics, Serving, Task, golden_json
 
 CLASSES = 3
+KIND = "confirmed"
 SCORING = '''"""A linear model: a row of weights a class."""
 
 import json
@@ -103,6 +110,40 @@ class ToyExample:
     label: int
 
 
+class ToyExamples(Examples):
+    """An act of the kind `confirmed` tells a class as its value; the four numbers stand in its attributes."""
+
+    schema = pa.schema(
+        [("event_id", pa.string()), ("attributes", pa.string()), ("label", pa.int32()), ("day", pa.string())]
+    )
+    unit = "event_id"
+    key = ("event_id",)
+    expected = "confirmed classes"
+
+    def read(self, engine: Engine, partitions: Sequence[tuple[str, Path]]) -> Table:
+        rows = engine.read_each(dict(partitions), "day")
+        return rows.mutate(at=naive(rows["at"]))
+
+    def labelled(
+        self, engine: Engine, events: Table, days: Sequence[str], span: tuple[datetime, datetime], recipe: Recipe
+    ) -> tuple[Table, Table]:
+        kept = events.filter(events.kind == KIND, events.day.isin(list(days)))
+        kept = kept.filter(kept.value >= section_as(recipe.labels, ToyLabels).smallest)
+        return engine.keep(kept.select("event_id", "attributes", "day", label=int32(nearest_whole(kept.value)))), events
+
+    def learned(self, engine: Engine, examples: Table, events: Table, recipe: Recipe, seed: str, output: Path) -> Table:
+        engine.write(
+            examples.filter(examples.split == "train").group_by("label").aggregate(), output / "classes.parquet"
+        )
+        return examples
+
+    def unit_of(self, examples: Table) -> Value:
+        return examples.event_id
+
+    def described(self, engine: Engine, splits: Mapping[str, Table]) -> dict[str, Any]:
+        return {"classes": {name: engine.count(table.group_by("label").aggregate()) for name, table in splits.items()}}
+
+
 class ToyMetrics(Metrics[ToyExample]):
     unit = "row"
     units = "rows"
@@ -111,8 +152,11 @@ class ToyMetrics(Metrics[ToyExample]):
     slices = ("rare",)
 
     def read(self, dataset: Path, split: str, *, required: bool = True) -> list[ToyExample]:
-        rows = json.loads((dataset / f"{split}.json").read_text())
-        return [ToyExample(row["name"], tuple(row["features"]), row["label"]) for row in rows]
+        try:
+            rows = datasets.load_from_disk(str(dataset / split)).to_list()
+        except IndexError:  # what `datasets` makes of a split without a single row
+            rows = []
+        return [ToyExample(row["event_id"], _numbers(row["attributes"]), row["label"]) for row in rows]
 
     def unit_id(self, example: ToyExample) -> str:
         return example.name
@@ -129,6 +173,10 @@ class ToyMetrics(Metrics[ToyExample]):
 
     def part(self, name: str, example: ToyExample, given: Given) -> tuple[ToyExample, Given] | None:
         return (example, given) if example.label == CLASSES - 1 else None
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(map(float, text.split()))
 
 
 def log_loss(scores: Sequence[float], label: int) -> float:
@@ -186,7 +234,7 @@ class ToyGate(JudgedSection):
 
 
 SECTIONS = Sections(ToyLabels, ToyTraining, ToyGate)
-TASK = Task("toy", SECTIONS, ToyServing(), ToyMetrics(), ToyFloors())
+TASK = Task("toy", SECTIONS, ToyExamples, ToyServing(), ToyMetrics(), ToyFloors())
 
 
 def installed(folder: Path, *, name: str = "toy", place: str = "fakes.toy_task:TASK") -> Path:

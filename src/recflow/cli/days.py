@@ -30,10 +30,10 @@ def propensity(
 ) -> None:
     """Say how likely shoppers look at each position, from days on which ranks changed, and what the recipe has."""
     from recflow.data.heads import HeadHistory
-    from recflow.data.labels import read_events
-    from recflow.data.propensity import estimate_examination
     from recflow.data.rows import ROWS
     from recflow.domain.examination import told
+    from recflow.tasks.relevance.labels import read_events
+    from recflow.tasks.relevance.propensity import estimate_examination
 
     services = build_services()
     line = services.recipe(recipe)

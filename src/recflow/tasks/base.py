@@ -1,17 +1,20 @@
 """The contract between a task and the rooms, which know nothing else of what a model line answers.
 
-`Serving`: from a request to named tensors, and from a model's answer to what is told and recorded. `Metrics` and
-`Floors`: from answers to held-out examples to the numbers that a candidate is judged by.
+`Examples`: from the rows of validated days to labelled examples. `Metrics` and `Floors`: from answers to held-out ones
+to the numbers that a candidate is judged by. `Serving`: from a request to named tensors, and from a model's answer to
+what is told and recorded.
 """
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
+import pyarrow as pa
 
 from recflow.artifacts.events import Exposure
 from recflow.config.recipe import Recipe
@@ -21,6 +24,7 @@ from recflow.config.tasks import Sections
 from recflow.domain.golden import GOLDEN, Golden
 from recflow.domain.requests import Request
 from recflow.domain.signatures import Signature, Tensors, largest_difference
+from recflow.engine import Engine, Table, Value
 from recflow.errors import AnswerMalformed, BadConfiguration, ModelWontLoad
 
 SUMMARY, ADAPTER = "package.json", "tensors.py"
@@ -137,6 +141,51 @@ class Serving(ABC, Generic[R]):
         return inputs
 
 
+class Examples(ABC):
+    """From the rows of validated days to labelled examples, by relational verbs and `engine/expressions.py`."""
+
+    schema: ClassVar[pa.Schema]
+    """The columns of a stored split."""
+    unit: ClassVar[str]
+    """The column that names an example's unit; a hash of it decides the split, so that no unit is on two sides."""
+    key: ClassVar[tuple[str, ...]]
+    """The columns that name one example."""
+    expected: ClassVar[str]
+    """What days need that anything can be learned from them."""
+
+    @abstractmethod
+    def read(self, engine: Engine, partitions: Sequence[tuple[str, Path]]) -> Table:
+        """The rows of some partitions, given as (day, rows.parquet), with `day`, `at`, `kind` and the unit."""
+
+    @abstractmethod
+    def labelled(
+        self, engine: Engine, events: Table, days: Sequence[str], span: tuple[datetime, datetime], recipe: Recipe
+    ) -> tuple[Table, Table]:
+        """Labelled examples of `days`, which lie within `span`, with unit and `day`; and what `finished` needs beside.
+
+        `events` are the rows of these days, and of those before them whose acts are waited for.
+        """
+
+    @abstractmethod
+    def learned(self, engine: Engine, examples: Table, events: Table, recipe: Recipe, seed: str, output: Path) -> Table:
+        """What trains and validates, of `examples` and `events` that have their `split`; a task may add examples.
+
+        What floors are made of is written into `output`, beside the splits, from what trains only.
+        """
+
+    def finished(self, examples: Table, beside: Table) -> Table:
+        """The rows of one split with every column of the schema."""
+        return examples
+
+    @abstractmethod
+    def unit_of(self, examples: Table) -> Value:
+        """The unit of each example, made anew from what it was said in, by which leaks are looked for."""
+
+    def described(self, engine: Engine, splits: Mapping[str, Table]) -> dict[str, Any]:
+        """What people are told of the splits in dataset.json, beside how many rows and units they have."""
+        return {}
+
+
 @dataclass(frozen=True)
 class Metric:
     """A number that each unit gives, in [0, `highest`]: its name in recipes, and what people are told it is."""
@@ -231,6 +280,8 @@ class Task:
 
     name: str
     sections: Sections
+    examples: Callable[[], Examples]
+    """Called where a data set is made: what computes tables is imported there only."""
     serving: Serving[Any]
     metrics: Metrics[Any]
     floors: Floors[Any]

@@ -1,4 +1,4 @@
-"""The rooms that judge, serve and release are engines of any task: none of relevance's fields has a name in them."""
+"""The rooms that make data sets, judge, serve and release run any task: they name none of relevance's fields."""
 
 import ast
 import re
@@ -15,6 +15,7 @@ ENGINES = [
     SOURCE / "protocols.py",
     *(SOURCE / "domain" / name for name in ("answers.py", "golden.py", "requests.py", "signatures.py")),
     *(SOURCE / "clients").glob("triton*.py"),
+    *(SOURCE / "data" / name for name in ("build.py", "leaks.py", "samples.py", "split.py")),
     *(
         path
         for room in ("evaluation", "gateway", "monitoring", "packaging", "rollout")
