@@ -41,6 +41,7 @@ from recflow.storage import ArtifactStore
 from recflow.tasks.relevance.floors import cosines, floor_texts, read_bm25
 from recflow.tasks.relevance.metrics import by_query
 from recflow.tasks.relevance.rows import DATASET
+from recflow.tasks.relevance.task import TASK
 from recflow.tasks.relevance.titles import count_words, write_counted
 from recflow.training import run as training
 from recflow.training.encoder import Encoders
@@ -90,7 +91,7 @@ class Fold:
     def fine_tune(self, section: TrainingSection) -> Path:
         """The checkpoint of the product's stage, started from the base model."""
         parent = self._publish(RefKind.PARENT, _write_parent)
-        function = partial(training.run, registry=self._registry, encoders=self.encoders)
+        function = partial(training.run, registry=self._registry, encoders=self.encoders, task=TASK)
         inputs = {"parent": (parent,), "dataset": (self._dataset,)}
         return self._artifacts.fetch(self._run(FINE_TUNE, function, section, inputs))
 

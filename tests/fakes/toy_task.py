@@ -4,6 +4,7 @@ It is found as a shop's own task would be: through the entry point of an install
 """
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,7 +30,19 @@ from recflow.domain.signatures import Signature, Tensor, Tensors
 from recflow.engine import Engine, Table, Value
 from recflow.engine.expressions import int32, naive, nearest_whole
 from recflow.packaging.run import lay_out
-from recflow.tasks.base import Basis, ByUnit, Examples, Floors, Given, Metric, Metrics, Serving, Task, golden_json
+from recflow.tasks.base import (
+    Basis,
+    ByUnit,
+    Examples,
+    Floors,
+    Given,
+    Metric,
+    Metrics,
+    Serving,
+    Task,
+    Trainer,
+    golden_json,
+)
 
 CLASSES = 3
 KIND = "confirmed"
@@ -51,7 +64,7 @@ class Scorer:
 '''
 WEIGHTS = ((1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 1.0))
 OTHER_WEIGHTS = WEIGHTS[::-1]
-EXAMPLES = ((1.0, 0.0, 0.0, 0.0), (0.0, 2.0, 0.5, 0.0), (0.1, 0.2, 0.3, 0.4))
+ROWS = ((1.0, 0.0, 0.0, 0.0), (0.0, 2.0, 0.5, 0.0), (0.1, 0.2, 0.3, 0.4))
 
 
 class ClassifyRequest(Request):
@@ -77,7 +90,7 @@ class ToyServing(Serving[ClassifyRequest]):
             raise Refusal(422, "wrong_length", "four numbers are needed")
 
     def tensors(self, request: ClassifyRequest) -> Tensors:
-        return self.example(request.features)
+        return self._features(request.features)
 
     def without_model(self, request: ClassifyRequest) -> Tensors:
         return {"CLASS": np.array([0])}
@@ -94,8 +107,11 @@ class ToyServing(Serving[ClassifyRequest]):
         kept = {"query": "", "items": (), "length": 0, "overlap": None}
         return {**kept, "tau": float(same), "score_difference": float(not same)}
 
-    def example(self, example: Sequence[float]) -> Tensors:
-        return {"FEATURES": np.asarray(example, dtype=np.float32)}
+    def example(self, example: "ToyExample") -> Tensors:
+        return self._features(example.features)
+
+    def _features(self, features: Sequence[float]) -> Tensors:
+        return {"FEATURES": np.asarray(features, dtype=np.float32)}
 
     def answered(self, scores: Sequence[float]) -> Tensors:
         return toy_tensors.outputs(scores)
@@ -191,6 +207,25 @@ class ToyFloors(Floors[ToyExample]):
         return [[0.0] * CLASSES for _ in examples]
 
 
+class ToyTrainer(Trainer):
+    """Logistic regression by gradient steps, from the serving model's weights or from none."""
+
+    def train(self, recipe: Recipe, dataset: Path, start: Path | None, output: Path) -> dict[str, float]:
+        examples = ToyMetrics().read(dataset, "train")
+        weights = np.array(json.loads((start / "weights.json").read_text())) if start else np.zeros((CLASSES, 4))
+        rows, labels = np.array([one.features for one in examples]), [one.label for one in examples]
+        for _ in range(section_as(recipe.training, ToyTraining).steps):
+            chances = np.exp(rows @ weights.T)
+            chances /= chances.sum(axis=1, keepdims=True)
+            weights = weights - 0.5 * (chances - np.eye(CLASSES)[labels]).T @ rows / len(rows)
+        (output / "weights.json").write_text(json.dumps(weights.tolist()))
+        return {"examples": float(len(examples))}
+
+    def write_model(self, checkpoint: Path, output: Path) -> None:
+        (output / "scoring.py").write_text(SCORING, encoding="utf-8")
+        shutil.copyfile(checkpoint / "weights.json", output / "weights.json")
+
+
 class ToyLabels(LabelledSection):
     smallest: float = 0.0
 
@@ -234,7 +269,7 @@ class ToyGate(JudgedSection):
 
 
 SECTIONS = Sections(ToyLabels, ToyTraining, ToyGate)
-TASK = Task("toy", SECTIONS, ToyExamples, ToyServing(), ToyMetrics(), ToyFloors())
+TASK = Task("toy", SECTIONS, ToyExamples, ToyServing(), ToyMetrics(), ToyFloors(), ToyTrainer)
 
 
 def installed(folder: Path, *, name: str = "toy", place: str = "fakes.toy_task:TASK") -> Path:
@@ -253,8 +288,10 @@ def write_toy_package(folder: Path, *, weights: Sequence[Sequence[float]] = WEIG
     (model / "scoring.py").write_text(SCORING, encoding="utf-8")
     (model / "weights.json").write_text(json.dumps(weights))
     golden = [
-        Golden(TASK.serving.example(row), TASK.serving.answered(np.asarray(weights) @ np.asarray(row)))
-        for row in EXAMPLES
+        Golden(
+            TASK.serving.example(ToyExample("", row, 0)), TASK.serving.answered(np.asarray(weights) @ np.asarray(row))
+        )
+        for row in ROWS
     ]
     (model / GOLDEN).write_text(json.dumps([golden_json(TASK.serving, each) for each in golden]))
     folder.mkdir(parents=True)

@@ -274,6 +274,21 @@ class Floors(ABC, Generic[E]):
         """The answers of a floor that the recipe names; PermanentError where the data set lacks what it is made of."""
 
 
+class Trainer(ABC):
+    """How a task's models are made, where that is no fine-tuning of a text encoder."""
+
+    @abstractmethod
+    def train(self, recipe: Recipe, dataset: Path, start: Path | None, output: Path) -> Mapping[str, float]:
+        """Write a checkpoint into `output`; what the registry is told of it. `start` is the serving model's checkpoint.
+
+        The same inputs give the same files. BadData where the data set has nothing to learn from.
+        """
+
+    @abstractmethod
+    def write_model(self, checkpoint: Path, output: Path) -> None:
+        """Write what serves a checkpoint into `output`: `scoring.py` with `Scorer(folder)`, and the `model_files`."""
+
+
 @dataclass(frozen=True)
 class Task:
     """A task under the name that recipes call it by."""
@@ -285,6 +300,8 @@ class Task:
     serving: Serving[Any]
     metrics: Metrics[Any]
     floors: Floors[Any]
+    trainer: Callable[[], Trainer] | None = None
+    """None: the text encoder that the rooms of training and compression know."""
 
 
 def golden_json(serving: Serving[Any], golden: Golden) -> dict[str, Any]:

@@ -11,19 +11,28 @@ import pytest
 
 from fakes.deliveries import day, partition_file
 from fakes.engines import duckdb_engine
+from fakes.fake_registry import FakeRegistry
 from fakes.stage_bench import StageBench
-from fakes.toy_task import KIND, OTHER_WEIGHTS, TASK, WEIGHTS, installed, write_toy_package
+from fakes.toy_task import KIND, OTHER_WEIGHTS, TASK, WEIGHTS, ToyTraining, installed, write_toy_package
 from fakes.toy_world import toy_recipe
 from recflow.artifacts.decisions import Decision, Verdict
 from recflow.artifacts.parents import Parent
 from recflow.artifacts.refs import RefKind
+from recflow.compression import run as compression
+from recflow.compression.spec import COMPRESS
 from recflow.config.recipe import Recipe
 from recflow.data import build
 from recflow.data.spec import BUILD_DATASET
-from recflow.errors import BadData
+from recflow.domain.golden import read_golden
+from recflow.errors import BadData, PermanentError
 from recflow.evaluation import run as evaluation
 from recflow.evaluation.spec import OFFLINE_GATE
+from recflow.packaging import run as packaging
+from recflow.packaging.spec import PACKAGE
 from recflow.stages import stage_key
+from recflow.tasks.base import read_signature
+from recflow.training import run as training
+from recflow.training.spec import FINE_TUNE
 
 OUTCOMES = {
     "kinds": [{"name": KIND, "strength": 1, "max_value": 2}],
@@ -131,11 +140,53 @@ def test_a_row_that_the_scorer_cannot_read_is_counted_in_the_tasks_own_words(lin
     assert "test rows without one, the first by RuntimeError" in " ".join(decision.reasons)
 
 
-@pytest.mark.parametrize("spec", [BUILD_DATASET, OFFLINE_GATE])
-def test_a_result_of_the_toy_is_never_taken_for_relevances(line, spec):
-    toy, other = toy_recipe("search"), Recipe(name="search", owner="tests")
-    shared = {section: getattr(other, section) for section in ("labels", "training", "offline_gate")}
-    alike = other.model_copy(update={"task": "toy", **shared})
+def test_it_goes_from_rows_through_training_compression_and_packaging_to_a_decision(line, dataset):
+    bench, registry = line.bench, FakeRegistry()
+    parent = bench.parent()
+    checkpoint = bench.run(
+        FINE_TUNE, partial(training.run, registry=registry, encoders=None), line.recipe, parent=parent, dataset=dataset
+    )
+    model = bench.run(
+        COMPRESS, partial(compression.run, encoders=None), line.recipe, checkpoint=checkpoint, dataset=dataset
+    )
+    package = bench.run(PACKAGE, packaging.run, line.recipe, model=model)
+    folder = bench.artifacts.fetch(package)
+    assert len(read_golden(folder, TASK.serving.golden)) == 20
+    assert read_signature(folder) == TASK.serving.signature
+    work = partial(evaluation.run, encoders=None)
+    ref = bench.run(OFFLINE_GATE, work, line.recipe, package=package, parent=parent, dataset=dataset)
+    decision = Decision.model_validate_json(bench.artifacts.read(ref, "decision.json"))
+    assert decision.verdict is Verdict.PASS
+    assert decision.numbers["log_loss_candidate"][2] < decision.numbers["log_loss_constant"][1]
+    (told,) = registry.runs.values()
+    assert told["params"]["steps"] == 200
+
+
+def test_a_training_starts_from_the_serving_models_checkpoint(line, dataset):
+    bench, short = line.bench, line.recipe.model_copy(update={"training": ToyTraining(steps=1)})
+    work = partial(training.run, registry=FakeRegistry(), encoders=None)
+    losses = []
+    parent = bench.parent()
+    for _ in range(2):
+        checkpoint = bench.run(FINE_TUNE, work, short, parent=parent, dataset=dataset)
+        losses.append(json.loads(bench.artifacts.read(checkpoint, "weights.json"))[0][0])
+        parent = bench.parent(Parent(version="1", checkpoint=checkpoint))
+    assert losses[1] > losses[0] > 0
+
+
+def test_a_model_that_cannot_answer_a_golden_request_is_no_model(line):
+    dataset = line.dataset([confirmed(number) | {"attributes": "1e9 0 0 0"} for number in range(120)])
+    (line.root / "checkpoint").mkdir()
+    (line.root / "checkpoint" / "weights.json").write_text(json.dumps(WEIGHTS))
+    checkpoint = line.bench.publish(RefKind.CHECKPOINT, line.root / "checkpoint")
+    work = partial(compression.run, encoders=None)
+    with pytest.raises(PermanentError, match="does not answer the test row e"):
+        line.bench.run(COMPRESS, work, line.recipe, checkpoint=checkpoint, dataset=dataset)
+
+
+@pytest.mark.parametrize("spec", [BUILD_DATASET, FINE_TUNE, COMPRESS, PACKAGE, OFFLINE_GATE])
+def test_a_result_of_another_task_is_never_taken_for_relevances(spec):
+    other = Recipe(name="search", owner="tests")
+    alike = other.model_copy(update={"task": "toy"})
     inputs = dict.fromkeys(spec.inputs, ())
-    keys = {stage_key(spec, recipe, day(), inputs) for recipe in (toy, other, alike)}
-    assert len(keys) == 3
+    assert stage_key(spec, other, day(), inputs) != stage_key(spec, alike, day(), inputs)
