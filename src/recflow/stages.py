@@ -102,7 +102,7 @@ def stage_key(spec: StageSpec, recipe: Recipe, interval: Interval, inputs: Input
             "stage": spec.name,
             "version": spec.version,
             "recipe": recipe.name,
-            "sections": {name: _dumped(option_of(recipe, name)) for name in spec.sections},
+            "sections": {name: section_json(recipe, name) for name in spec.sections},
             "interval": interval.model_dump(mode="json"),
             "inputs": {name: [ref.digest for ref in inputs[name]] for name in sorted({*inputs} - {*spec.beside})},
         }
@@ -110,15 +110,11 @@ def stage_key(spec: StageSpec, recipe: Recipe, interval: Interval, inputs: Input
     )
 
 
-def option_of(recipe: Recipe, name: str) -> Any:
-    """A section of a recipe, or a single option of one by its dotted name."""
+def section_json(recipe: Recipe, name: str) -> Any:
+    """A section of a recipe, or one option of it by its dotted name, as it enters a stage's key."""
     found: Any = recipe
     for part in name.split("."):
         found = getattr(found, part)
-    return found
-
-
-def _dumped(found: Any) -> Any:
     return found.model_dump(mode="json") if isinstance(found, BaseModel) else found
 
 

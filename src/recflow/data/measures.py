@@ -126,10 +126,7 @@ def _amounts(profile: Profile) -> Iterator[tuple[str, Measure]]:
     for name, numbers in _numbers(profile):
         values = units(profile, numbers.count)
         if values >= _ENOUGH_AMOUNTS:
-            yield (
-                f"mean {name}",
-                Measure("distribution", of_amount(numbers.mean, numbers.deviation, values), _LEAST_AMOUNT),
-            )
+            yield f"typical {name}", Measure("distribution", of_amount(*numbers.logarithms, values), _LEAST_AMOUNT)
 
 
 def _hours(profile: Profile, seconds: float) -> Measure:

@@ -7,6 +7,7 @@ There is no id in it and no text that a person wrote: people, queries and items 
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from math import log, sqrt
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -47,6 +48,13 @@ class Numbers(Frozen):
     least: float
     most: float
     sizes: dict[int, int]
+
+    @property
+    def logarithms(self) -> tuple[float, float]:
+        """Mean and standard deviation of the logarithms, from the size classes: one huge number hardly moves them."""
+        sizes = [(log(size_of_class(size)), rows) for size, rows in self.sizes.items()]
+        mean = sum(size * rows for size, rows in sizes) / self.count
+        return mean, sqrt(sum(rows * (size - mean) ** 2 for size, rows in sizes) / self.count)
 
     @property
     def quantiles(self) -> dict[float, float]:

@@ -215,8 +215,9 @@ def _is_broken(
     found: Departure,
     section: RecentSection,
 ) -> bool:
+    surely = found.score > 2 * limit_of(len(known), section)
     if measure.aspect == "volume":
-        return found.distance > math.log(section.max_rows_ratio)
+        return surely and found.distance > math.log(section.max_rows_ratio)
     if measure.aspect == "kinds":
         kind = name.removesuffix(" rows")
         usual = math.exp(found.usual) * (profile.requests or profile.rows)
@@ -225,7 +226,7 @@ def _is_broken(
         emptied = plainly("share", measure.reading.size) < 0.01
         there = all(plainly("share", reading.size) > 0.5 for _, reading in known)
         return emptied and there and measure.reading.chance <= 1 / _LEAST_GONE
-    return found.score > 2 * limit_of(len(known), section) and found.distance > 3 * measure.least
+    return surely and found.distance > 3 * measure.least
 
 
 def _of_shape(

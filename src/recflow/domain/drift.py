@@ -75,8 +75,8 @@ def of_share(share: float, units: float) -> Reading:
 
 
 def of_amount(mean: float, deviation: float, units: float) -> Reading:
-    """A mean above zero of values with this standard deviation (variance of the logarithm by the delta method)."""
-    return Reading("log", math.log(mean), (deviation / mean) ** 2 / max(units, 1))
+    """The mean of the logarithms of amounts that have this standard deviation: read, a geometric mean."""
+    return Reading("log", mean, deviation**2 / max(units, 1))
 
 
 def plainly(scale: Scale, size: float) -> float:

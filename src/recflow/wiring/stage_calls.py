@@ -18,7 +18,7 @@ from recflow.artifacts.refs import Ref, RefKind
 from recflow.config.recipe import Recipe
 from recflow.errors import RecflowError, from_exit_code, from_record
 from recflow.protocols import JobSpec, JobState, JobStatus
-from recflow.stages import Inputs, StageOutput, StageSpec, option_of, stage_key
+from recflow.stages import Inputs, StageOutput, StageSpec, section_json, stage_key
 from recflow.wiring.services import Services
 
 # OpenMP threads that spin while they wait starve a server on the same cores.
@@ -66,7 +66,7 @@ STAGES: Mapping[str, Stage] = _stages()
 def stages_computed_again(before: Recipe, after: Recipe) -> list[str]:
     """Stages that a recipe cannot take over from another: those whose sections differ, and all that follow them."""
     own = {
-        name: any(option_of(before, option) != option_of(after, option) for option in stage.spec.sections)
+        name: any(section_json(before, part) != section_json(after, part) for part in stage.spec.sections)
         for name, stage in STAGES.items()
     }
     first = next((number for number, differs in enumerate(own.values()) if differs or before.name != after.name), None)

@@ -12,8 +12,8 @@ from recflow.data.recent import PastDay, judge_against, many_times, plainly_brok
 SECTION = RecentSection()
 
 
-def numbers(mean=50.0, rows=1_000):
-    return Numbers(count=rows, mean=mean, deviation=20, least=1, most=100, sizes={20: rows // 2, 22: rows // 2})
+def numbers(size=20, rows=1_000):
+    return Numbers(count=rows, mean=50, deviation=20, least=1, most=100, sizes={size: rows // 2, size + 2: rows // 2})
 
 
 def of_kind(rows, described=0.5, prices=None):
@@ -70,8 +70,8 @@ ODD = {
     "quarantined": {"quarantined": 1_500},
     "breaks outcome_was_shown": {"checks": {"outcome_was_shown": (300, 1_000)}},
     "distribution of language": {"values": {"language": Values(rows={"en": 2_000, "pl": 9_000}, others=0)}},
-    "mean price of impression": {
-        "kinds": {**PAST[0].kinds, "impression": of_kind(10_000, prices=numbers(5_000.0, 10_000))}
+    "typical price of impression": {
+        "kinds": {**PAST[0].kinds, "impression": of_kind(10_000, prices=numbers(30, 10_000))}
     },
 }
 
@@ -95,6 +95,17 @@ def test_what_is_plainly_broken_refuses_and_names_the_option_that_accepts_it():
         error = plainly_broken(findings, "2011-01-29")
         assert error.what == f"2011-01-29 is unlike every day before it: {name}"
         assert "data.recent.severity." in error.what_to_do
+
+
+def test_one_huge_price_among_many_is_no_change():
+    huge = {"count": 10_000, "mean": 1e6, "sizes": {20: 4_999, 22: 4_999, 120: 2}}
+    kinds = {**PAST[0].kinds, "impression": of_kind(10_000, prices=numbers().model_copy(update=huge))}
+    assert found(profile(28, kinds=kinds)) == {}
+
+
+def test_few_rows_refuse_no_day_where_days_differ_much():
+    past = [profile(number, rows_in=11_000 // (1 + number % 4)) for number in range(28)]
+    assert found(profile(28, rows_in=250), past=past)["rows"] == "unusual"
 
 
 def test_a_kind_that_was_not_there_every_day_may_be_gone():

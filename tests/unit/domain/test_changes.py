@@ -21,7 +21,7 @@ def made_with(**changes):
 
 def test_every_section_that_a_stage_up_to_the_package_reads_shapes_the_answers():
     before_the_gate = [stage.spec.sections for name, stage in STAGES.items() if name != "offline_gate"]
-    assert {option.partition(".")[0] for options in before_the_gate for option in options} == set(SHAPING)
+    assert {part.split(".")[0] for sections in before_the_gate for part in sections} == set(SHAPING)
 
 
 def test_every_section_of_a_recipe_either_shapes_the_answers_or_is_known_not_to():

@@ -83,9 +83,10 @@ def test_none_of_thirty_is_far_off_and_none_of_one_is_not():
     assert far(clicks(0), [clicks(1 + day % 2) for day in range(14)]) < 2
 
 
-def test_a_mean_of_values_that_differ_much_may_differ_much():
-    past = [of_amount(50 + day % 2, 100, 1000) for day in range(14)]
-    assert far(of_amount(60, 100, 20), past) < 2 < far(of_amount(90, 100, 1000), past)
+def test_amounts_that_differ_much_may_be_more_on_a_day_of_few():
+    past = [of_amount(math.log(50) + 0.01 * (day % 2), 1.0, 1000) for day in range(14)]
+    assert far(of_amount(math.log(60), 1.0, 20), past) < 2 < far(of_amount(math.log(90), 1.0, 1000), past)
+    assert plainly("log", past[0].size) == pytest.approx(50)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
