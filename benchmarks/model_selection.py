@@ -29,19 +29,20 @@ from recflow.clients.local_store import LocalStore
 from recflow.clients.registry import MlflowRegistry
 from recflow.config.recipe import Recipe
 from recflow.config.sections.training import TrainingSection
-from recflow.data.rows import DATASET
 from recflow.data.sources import open_source
-from recflow.data.titles import count_words, write_counted
 from recflow.domain.intervals import day_interval
 from recflow.domain.judged import read_judged
 from recflow.domain.queries import query_id
 from recflow.domain.text import normalise, query_key
 from recflow.engine.duckdb_engine import open_duckdb
-from recflow.evaluation.floors import cosines, floor_texts, read_bm25
-from recflow.evaluation.metrics import by_query
 from recflow.evaluation.paired import bootstrap
 from recflow.stages import Inputs, StageContext, StageFunction, StageOutput, StageRunner, StageSpec
 from recflow.storage import ArtifactStore
+from recflow.tasks.relevance.floors import cosines, floor_texts, read_bm25
+from recflow.tasks.relevance.metrics import by_query
+from recflow.tasks.relevance.rows import DATASET
+from recflow.tasks.relevance.task import TASK
+from recflow.tasks.relevance.titles import count_words, write_counted
 from recflow.training import run as training
 from recflow.training.encoder import Encoders
 from recflow.training.features import feature_names, features_of, texts_of
@@ -90,7 +91,7 @@ class Fold:
     def fine_tune(self, section: TrainingSection) -> Path:
         """The checkpoint of the product's stage, started from the base model."""
         parent = self._publish(RefKind.PARENT, _write_parent)
-        function = partial(training.run, registry=self._registry, encoders=self.encoders)
+        function = partial(training.run, registry=self._registry, encoders=self.encoders, task=TASK)
         inputs = {"parent": (parent,), "dataset": (self._dataset,)}
         return self._artifacts.fetch(self._run(FINE_TUNE, function, section, inputs))
 

@@ -37,7 +37,7 @@ from recflow.clients.local_store import LocalStore  # noqa: E402
 from recflow.clients.triton import TritonServer  # noqa: E402
 from recflow.config.sections.serving import PackagingSection  # noqa: E402
 from recflow.packaging.run import lay_out  # noqa: E402
-from recflow.tasks.relevance.serving import TASK  # noqa: E402
+from recflow.tasks.relevance.task import TASK  # noqa: E402
 
 RECIPE, VERSION = "speed", "20110101-aaaaaaaa"
 CLIENTS = (1, 4, 16)

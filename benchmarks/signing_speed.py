@@ -30,7 +30,7 @@ from recflow.config.sections.serving import ServingSection  # noqa: E402
 from recflow.domain.request_ids import SigningKeys  # noqa: E402
 from recflow.gateway.app import create_app  # noqa: E402
 from recflow.gateway.service import Line, Options, Seams  # noqa: E402
-from recflow.tasks.relevance.serving import TASK  # noqa: E402
+from recflow.tasks.relevance.task import TASK  # noqa: E402
 
 # Two keys, as while one is changed: the dearest case for outcomes.
 KEYS = SigningKeys((b"new" * 16, b"old" * 16))

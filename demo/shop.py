@@ -65,7 +65,7 @@ class Shop:
         if self.data is None:
             return
         recipe = parse_recipe(self._recipe_text(), RECIPE_FILE)
-        _judged(self.data).refuse_thin(DAYS, recipe.split, recipe.offline_gate.min_queries)
+        _judged(self.data).refuse_thin(DAYS, recipe.split, recipe.offline_gate.least)
 
     def open(self) -> str:
         """Make the events of the days, outcomes of days 3 and 4 on the wrong items; a sentence that says what they are.

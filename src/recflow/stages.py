@@ -14,6 +14,7 @@ from recflow.artifacts.digests import digest_json
 from recflow.artifacts.manifests import Interval, Manifest
 from recflow.artifacts.refs import Numbers, Ref, RefKind
 from recflow.config.recipe import Recipe
+from recflow.config.tasks import UNNAMED
 from recflow.errors import BadData, PermanentError, RecflowError
 from recflow.protocols import Clock
 from recflow.storage import ArtifactStore, list_files
@@ -32,7 +33,8 @@ class StageSpec:
     An `optional` input may be left out. So may one of `beside`, which a result is judged by and not made of: it is no
     part of the key nor of the manifest, so that a rerun finds its result whatever that has become. What a stage finds
     that refuses its input is kept as `refused`.
-    `by_task`: the recipe's task is handed to the stage, and enters the key.
+    `by_task`: the recipe's task is handed to the stage, and enters the key, unless it is the one of recipes that name
+    none: what was computed before stages were handed a task stays good. `names_task`: it enters the key always.
     """
 
     name: str
@@ -46,6 +48,7 @@ class StageSpec:
     beside: tuple[str, ...] = ()
     refused: RefKind | None = None
     by_task: bool = False
+    names_task: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ def stage_key(spec: StageSpec, recipe: Recipe, interval: Interval, inputs: Input
             "interval": interval.model_dump(mode="json"),
             "inputs": {name: [ref.digest for ref in inputs[name]] for name in sorted({*inputs} - {*spec.beside})},
         }
-        | ({"task": recipe.task} if spec.by_task else {})
+        | ({"task": recipe.task} if spec.names_task or (spec.by_task and recipe.task != UNNAMED) else {})
     )
 
 

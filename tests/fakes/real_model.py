@@ -10,7 +10,8 @@ from recflow.compression.scoring import Scorer
 from recflow.domain import lexical, text
 from recflow.domain.golden import Golden
 from recflow.tasks.base import golden_json
-from recflow.tasks.relevance.serving import TASK, rank_tensors
+from recflow.tasks.relevance.serving import rank_tensors
+from recflow.tasks.relevance.task import TASK
 from recflow.tasks.relevance.tensors import outputs
 from recflow.training.encoder import Encoders
 

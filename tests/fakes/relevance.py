@@ -7,7 +7,8 @@ import numpy as np
 
 from recflow.domain.signatures import Tensors
 from recflow.gateway.answering import Question
-from recflow.tasks.relevance.serving import TASK, Item, RankRequest, rank_tensors
+from recflow.tasks.relevance.serving import Item, RankRequest, rank_tensors
+from recflow.tasks.relevance.task import TASK
 
 SERVING = TASK.serving
 

@@ -40,12 +40,12 @@ class Shop:
         ref = self.bench.run(
             VALIDATE_PARTITION, function, self.recipe, **{name: ref for name, (ref,) in inputs.items()}, **past
         )
-        self.heads.record(day(), ref)
+        self.heads.record(day(), ref, at=self.bench.clock.now())
         return ref
 
     def _past(self) -> Ref:
         folder = self.bench.root / "past"
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         return self.bench.publish(RefKind.PARTITION, folder, numbers={"rows_in": self.usual})
 
     def review(self) -> ReviewedDay:

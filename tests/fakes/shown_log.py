@@ -12,13 +12,13 @@ import pyarrow.parquet as pq
 from fakes.engines import duckdb_engine
 from recflow.config.sections.data import LabelSection
 from recflow.config.sections.outcomes import OutcomesSection
-from recflow.data.labels import read_events
-from recflow.data.propensity import estimate_examination
 from recflow.data.rows import PARTITION
 from recflow.data.sample.behaviour import Day, day_events
 from recflow.data.sample.catalogue import make_goods, make_wishes
 from recflow.domain.examination import Examination
 from recflow.engine import OpenEngine
+from recflow.tasks.relevance.labels import read_events
+from recflow.tasks.relevance.propensity import estimate_examination
 
 FIRST = date(2011, 1, 1)
 

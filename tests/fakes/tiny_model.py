@@ -6,7 +6,7 @@ from pathlib import Path
 from recflow.config.sections.serving import PackagingSection
 from recflow.packaging.run import lay_out
 from recflow.tasks.base import golden_json
-from recflow.tasks.relevance.serving import TASK
+from recflow.tasks.relevance.task import TASK
 
 _DEFAULTS = PackagingSection()
 QUERIES = {

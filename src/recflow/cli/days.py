@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from recflow.config.sections.data import LabelSection
+from recflow.config.tasks import section_as
 from recflow.errors import BadConfiguration
 from recflow.wiring import build_services
 
@@ -28,20 +30,21 @@ def propensity(
 ) -> None:
     """Say how likely shoppers look at each position, from days on which ranks changed, and what the recipe has."""
     from recflow.data.heads import HeadHistory
-    from recflow.data.labels import read_events
-    from recflow.data.propensity import estimate_examination
     from recflow.data.rows import ROWS
     from recflow.domain.examination import told
+    from recflow.tasks.relevance.labels import read_events
+    from recflow.tasks.relevance.propensity import estimate_examination
 
     services = build_services()
     line = services.recipe(recipe)
+    section = section_as(line.labels, LabelSection)
     heads = islice(HeadHistory(services.store, line.name).newest_first(datetime.max.replace(tzinfo=UTC)), days)
     files = [(head.interval.label, services.artifacts.fetch(head.partition) / ROWS) for head in heads]
     if not files:
         raise BadConfiguration(f"{line.name} has no partition", expected="a validated day", seen="none")
     with TemporaryDirectory(prefix="propensity-") as folder, services.engine(Path(folder)) as engine:
-        found = estimate_examination(engine, read_events(engine, files), line.labels, line.outcomes)
-    print("\n".join(told(found, line.labels.position_bias_eta)))
+        found = estimate_examination(engine, read_events(engine, files), section, line.outcomes)
+    print("\n".join(told(found, section.position_bias_eta)))
 
 
 @app.command()

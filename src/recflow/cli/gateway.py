@@ -9,7 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from recflow.artifacts.refs import Ref
+from recflow.config.sections.data import LabelSection
 from recflow.config.settings import read_settings
+from recflow.config.tasks import section_as
 from recflow.wiring import Services, build_services
 from recflow.wiring.gateway import build_gateway, gateway_address, gateway_recipes, read_keys, read_tokens
 
@@ -81,7 +83,7 @@ def replay(  # noqa: PLR0913, PLR0917 - one parameter an option
         requests=requests,
         concurrency=concurrency,
         items=items,
-        eta=loaded.labels.position_bias_eta,
+        eta=section_as(loaded.labels, LabelSection).position_bias_eta,
         outcomes=loaded.outcomes,
         token=next(iter(read_tokens(services.settings.gateway_token_file)), ""),
     )

@@ -6,8 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from recflow.config.recipe import Recipe
+from recflow.config.recipe import OF_THE_TASK, Recipe
 from recflow.config.recipe_loader import check_recipe, line_of, load_recipe, read_recipe_text
+from recflow.config.sections.training import TrainingSection
+from recflow.config.tasks import BUILT_IN, task_sections
 from recflow.errors import BadConfiguration
 from recflow.packaging.post_processing import refuse_unservable
 
@@ -43,8 +45,12 @@ def _refuse_unreadable(recipe: Recipe, path: Path, text: str) -> None:
     from recflow.config.settings import read_settings
     from recflow.training.bases import base_folder, refuse_too_long
 
+    if not recipe.training.base_model:
+        return
     try:
-        refuse_too_long(recipe.training, base_folder(recipe.training.base_model, read_settings().base_models))
+        folder = base_folder(recipe.training.base_model, read_settings().base_models)
+        if isinstance(recipe.training, TrainingSection):
+            refuse_too_long(recipe.training, folder)
     except BadConfiguration as error:
         key = "max_tokens" if "max_tokens" in error.what else "base_model"
         print(f"{path}: line {line_of(text, ('training', key))}: training.{key}: {error.what}")
@@ -54,18 +60,20 @@ def _refuse_unreadable(recipe: Recipe, path: Path, text: str) -> None:
 def _margins(recipe: Recipe) -> str:
     """Whether the data that is there can tell the gate's margins: a finer one ends INCONCLUSIVE for an equal model."""
     from recflow.evaluation.paired import attainable_margin
-    from recflow.wiring import build_services, held_out_queries
+    from recflow.wiring import build_services, held_out
 
-    queries = held_out_queries(build_services(), recipe.name)
-    if queries is None:
+    services = build_services()
+    units = services.task(recipe.task).metrics.units
+    number = held_out(services, recipe.name, units)
+    if number is None:
         return "no data set yet: the margin that the data can attain is known after the first retrain"
     gate = recipe.offline_gate
-    attained = attainable_margin(queries, confidence=gate.confidence)
+    attained = attainable_margin(number, confidence=gate.confidence)
     margins = {f"{rule.metric} max_drop": rule.max_drop for rule in gate.changes} | {"floor_margin": gate.floor_margin}
     said = [
         f"{name} {value:g} is {'wide enough' if value >= attained else 'too fine'}" for name, value in margins.items()
     ]
-    return f"{queries} held-out queries can tell a margin of {attained:.3f}: {', '.join(said)}"
+    return f"{number} held-out {units} can tell a margin of {attained:.3f}: {', '.join(said)}"
 
 
 @app.command()
@@ -127,5 +135,18 @@ def schema() -> None:
 
 
 def recipe_schema() -> dict[str, Any]:
-    """The JSON Schema of a recipe's file."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Recipe.model_json_schema()}
+    """The JSON Schema of a recipe's file; the sections that its task gives are those of the task that it names."""
+    whole = Recipe.model_json_schema()
+    definitions, by_task = whole["$defs"], []
+    for task in BUILT_IN:
+        kinds = {name: getattr(task_sections(task), name) for name in OF_THE_TASK}
+        made = {name: kind.model_json_schema(ref_template="#/$defs/{model}") for name, kind in kinds.items()}
+        for schema in made.values():
+            definitions |= schema.pop("$defs", {})
+        definitions |= {kinds[name].__name__: schema for name, schema in made.items()}
+        own = {name: {"$ref": f"#/$defs/{kinds[name].__name__}"} for name in OF_THE_TASK}
+        named = {"properties": {"task": {"const": task}}}
+        by_task.append({"if": named, "then": {"properties": own}})
+    for name in OF_THE_TASK:
+        whole["properties"][name] = {"type": "object"}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **whole, "allOf": by_task}

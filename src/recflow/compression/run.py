@@ -16,6 +16,7 @@ from torch import nn
 from recflow.artifacts.digests import digest_file
 from recflow.compression.export import export_fp32, quantise_int8, quantise_int8_blocks, refuse_broken
 from recflow.compression.ladder import Rung, choose, judge
+from recflow.compression.own import write_own
 from recflow.compression.scoring import Scorer
 from recflow.config.sections.compression import CompressionSection
 from recflow.domain import lexical, text
@@ -56,6 +57,13 @@ class TrainedEncoders(Protocol):
 
 
 def run(context: StageContext, *, encoders: TrainedEncoders, task: Task) -> StageOutput:
+    """The model of the task's own trainer, or the smallest form of a text encoder that holds the ladder."""
+    if task.trainer is not None:
+        return write_own(context, task, task.trainer())
+    return compress(context, encoders, task)
+
+
+def compress(context: StageContext, encoders: TrainedEncoders, task: Task) -> StageOutput:
     """Write the smallest self-contained model that holds the ladder.
 
     Raises PermanentError when not even the fp32 export agrees with the trained model, or the tokenizers differ.

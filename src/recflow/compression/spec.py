@@ -11,4 +11,5 @@ COMPRESS = StageSpec(
     inputs=("checkpoint", "dataset"),
     heavy=True,
     by_task=True,
+    names_task=True,
 )

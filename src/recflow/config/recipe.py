@@ -2,20 +2,20 @@
 
 import re
 from datetime import date
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, SerializeAsAny, ValidationInfo, field_validator, model_validator
 
 from recflow.artifacts.digests import digest_json
 from recflow.artifacts.frozen import Frozen
 from recflow.artifacts.plans import Plan
 from recflow.config.sections.compression import CompressionSection
-from recflow.config.sections.data import DataSection, LabelSection, SplitSection
-from recflow.config.sections.gate import OfflineGateSection, OnlineGateSection
+from recflow.config.sections.data import DataSection, LabelledSection, SplitSection
+from recflow.config.sections.gate import JudgedSection, OnlineGateSection
 from recflow.config.sections.outcomes import SERVING_METRICS, OutcomeKind, OutcomesSection
 from recflow.config.sections.serving import PackagingSection, RetentionSection, ServingSection, WatchSection
-from recflow.config.sections.training import TrainingSection
-from recflow.config.tasks import BUILT_IN, NO_TASK, known_task
+from recflow.config.sections.training import TrainedSection
+from recflow.config.tasks import BUILT_IN, CUSTOMARY, NO_TASK, UNNAMED, known_task, task_sections
 from recflow.config.zones import known_zone
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
@@ -25,6 +25,7 @@ OF_A_MODEL = (
     "outcomes", "labels", "split", "training", "compression", "packaging", "offline_gate", "online_gate", "rollout",
     "serving", "watch",
 )  # fmt: skip
+OF_THE_TASK = ("labels", "training", "offline_gate")
 SMALLEST_CANARY = 0.1  # percent; ten of the ten thousand buckets
 
 
@@ -90,7 +91,7 @@ class Recipe(Frozen):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{1,40}$")
     task: Annotated[str, AfterValidator(known_task)] = Field(
-        default="relevance",
+        default=UNNAMED,
         description="What is learnt from the data: relevance, or what a plugin (entry point group `recflow.tasks`)"
         " brings; none: its days are checked and kept.",
         examples=[*BUILT_IN, NO_TASK],
@@ -101,17 +102,28 @@ class Recipe(Frozen):
     schedule: ScheduleSection = ScheduleSection()
     data: DataSection = DataSection()
     outcomes: OutcomesSection = OutcomesSection()
-    labels: LabelSection = LabelSection()
+    labels: SerializeAsAny[LabelledSection] = Field(default=CUSTOMARY.labels(), validate_default=True)
     split: SplitSection = SplitSection()
-    training: TrainingSection = TrainingSection()
+    training: SerializeAsAny[TrainedSection] = Field(default=CUSTOMARY.training(), validate_default=True)
     compression: CompressionSection = CompressionSection()
     packaging: PackagingSection = PackagingSection()
-    offline_gate: OfflineGateSection = OfflineGateSection()
+    offline_gate: SerializeAsAny[JudgedSection] = Field(default=CUSTOMARY.offline_gate(), validate_default=True)
     online_gate: OnlineGateSection = Field(default=OnlineGateSection(), validate_default=True)
     rollout: Plan = Plan()
     serving: ServingSection = ServingSection()
     watch: WatchSection = WatchSection()
     retention: RetentionSection = RetentionSection()
+
+    @field_validator(*OF_THE_TASK, mode="before")
+    @classmethod
+    def _as_the_task_says(cls, given: Any, info: ValidationInfo) -> Frozen:
+        """The section as the task's own model; one that was made by its defaults becomes the task's defaults."""
+        kind: type[Frozen] = getattr(task_sections(info.data.get("task", "")), str(info.field_name))
+        if isinstance(given, kind) or not isinstance(given, Frozen):
+            return kind.model_validate(given)
+        if given == type(given)():
+            return kind()
+        raise ValueError(f"these are options of another task: {kind.__name__} is expected")
 
     @field_validator(*OF_A_MODEL)
     @classmethod

@@ -12,7 +12,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from recflow.config.recipe import Recipe
+from recflow.config.recipe import OF_THE_TASK, Recipe
+from recflow.config.tasks import UNNAMED, task_sections
 from recflow.errors import BadConfiguration
 
 
@@ -136,7 +137,9 @@ def _explain(tree: CommentedMap, detail: Any) -> str:
     location = tuple(detail["loc"])
     message = str(detail["msg"])
     if detail["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(location[-1]), known_keys(location[:-1]), n=1)
+        near = difflib.get_close_matches(
+            str(location[-1]), known_keys(location[:-1], str(tree.get("task", UNNAMED))), n=1
+        )
         message = "unknown key" + (f", did you mean {near[0]}?" if near else "")
     return f"line {_line(tree, location)}: {'.'.join(map(str, location))}: {message}"
 
@@ -159,11 +162,13 @@ def _line_number(mistake: str) -> int:
     return int(mistake.removeprefix("line ").split(":", 1)[0])
 
 
-def known_keys(location: tuple[Any, ...]) -> list[str]:
-    """The keys that the recipe knows at a location of its tree."""
+def known_keys(location: tuple[Any, ...], task: str) -> list[str]:
+    """The keys that a recipe of a task knows at a location of its tree."""
     models: list[type[BaseModel]] = [Recipe]
-    for part in location:
-        if isinstance(part, str):
+    for depth, part in enumerate(location):
+        if depth == 0 and part in OF_THE_TASK:
+            models = [getattr(task_sections(task), part)]
+        elif isinstance(part, str):
             models = [found for model in models for found in _models_of(model, part)]
     return [name for model in models for name in model.model_fields]
 

@@ -13,26 +13,21 @@ import pyarrow.parquet as pq
 
 from recflow.artifacts.manifests import Manifest
 from recflow.artifacts.parents import Parent
-from recflow.data.labels import label_pairs, of_days, read_events
 from recflow.data.leaks import refuse_leaks, refuse_the_future
-from recflow.data.negatives import KINDS, negatives_of
-from recflow.data.popularity import count_acts
-from recflow.data.rows import DATASET, ROWS
-from recflow.data.samples import replayed, splits, with_frequency
-from recflow.data.titles import CountedTitles, count_words, write_counted
+from recflow.data.rows import ROWS
+from recflow.data.samples import replayed, splits
 from recflow.engine import Engine, OpenEngine, Table, parquet_files
-from recflow.engine.expressions import constant, nearest_whole
 from recflow.errors import BadData
 from recflow.stages import StageContext, StageOutput
+from recflow.tasks.base import Examples, Task
 
 Partition = tuple[Manifest, Path]
 
 
-def run(context: StageContext, *, engine: OpenEngine) -> StageOutput:
+def run(context: StageContext, *, engine: OpenEngine, task: Task) -> StageOutput:
     """Train and validation rows from the new partitions plus replay, test rows from the evaluation window.
 
-    No query is in two splits. Beside the rows stands what floors are made of: `words.parquet`, `titles.json`,
-    `popularity.parquet`.
+    No unit is in two splits. Beside the rows stands what the task makes its floors of.
     BadData when nothing can be learned from the partitions, PermanentError for a partition of the future.
     """
     pinned = [(context.artifacts.manifest(ref), context.artifacts.fetch(ref)) for ref in context.inputs["partitions"]]
@@ -41,10 +36,10 @@ def run(context: StageContext, *, engine: OpenEngine) -> StageOutput:
     new, older = _by_age(context, partitions)
     window = partitions[-context.recipe.split.evaluation_days :]
     with TemporaryDirectory(dir=context.output.parent, prefix="labelled-") as folder, engine(Path(folder)) as opened:
-        made = _splits(context, opened, partitions, new, older, window)
+        made = _Maker(context, opened, task.examples(), partitions).make(new, older, window)
         late_s = 60.0 * context.recipe.labels.attribution_minutes
-        refuse_leaks(opened, made.splits, made.events, context.interval, acts_after_s=late_s)
-        report = _report(opened, made) | {
+        refuse_leaks(opened, made.splits, made.events, context.interval, task, acts_after_s=late_s)
+        report = _report(opened, made, task) | {
             "days": [manifest.interval.label for manifest, _ in new],
             "evaluation_days": [manifest.interval.label for manifest, _ in window],
         }
@@ -52,27 +47,24 @@ def run(context: StageContext, *, engine: OpenEngine) -> StageOutput:
             if report["rows"][name] == 0:
                 raise BadData(
                     f"{context.interval.label} gives no {name} rows",
-                    expected="judged pairs, or searches whose labels.attribution_minutes are over",
+                    expected=task.examples().expected,
                     seen="none",
                 )
-        write_counted(opened, made.counted, context.output)
-        opened.write(made.popularity, context.output / "popularity.parquet")
-        _save(opened, made.splits, Path(folder), context.output)
+        _save(opened, made.splits, task.examples(), Path(folder), context.output)
     (context.output / "dataset.json").write_text(json.dumps(report, ensure_ascii=False, indent=1))
     numbers: dict[str, Any] = {f"{name}_rows": rows for name, rows in report["rows"].items()}
-    counted = {"test_queries": report["queries"]["test"], "replay_rows": made.replayed_rows, "days": len(new)}
+    units = task.metrics.units
+    counted = {f"test_{units}": report[units]["test"], "replay_rows": made.replayed_rows, "days": len(new)}
     return StageOutput(numbers | counted)
 
 
 @dataclass(frozen=True)
 class _Made:
-    """The rows of each split, the events that they were made of, and what floors are made of: words, acts by item."""
+    """The rows of each split, and the events that they were made of."""
 
     events: Table
     splits: Mapping[str, Table]
     replayed_rows: int
-    counted: CountedTitles
-    popularity: Table
 
 
 def _by_age(context: StageContext, partitions: Sequence[Partition]) -> tuple[list[Partition], list[Partition]]:
@@ -84,65 +76,54 @@ def _by_age(context: StageContext, partitions: Sequence[Partition]) -> tuple[lis
     return new, [partition for partition in partitions if partition not in new]
 
 
-def _splits(
-    context: StageContext,
-    engine: Engine,
-    partitions: Sequence[Partition],
-    new: Sequence[Partition],
-    older: Sequence[Partition],
-    window: Sequence[Partition],
-) -> _Made:
-    recipe, seed = context.recipe, context.interval.label
-    fresh, searches = _labelled(context, engine, partitions, new)
-    learned, replayed_rows = fresh, 0
-    if older and recipe.split.replay_share > 0:
-        past, _ = _labelled(context, engine, partitions, older)
-        replay = engine.keep(replayed(engine, fresh, past, recipe.split, seed))
-        learned, replayed_rows = fresh.union(replay), engine.count(replay)
-    learned = engine.keep(learned.filter(learned.split != "test"))
-    events = read_events(engine, _files(partitions))
-    acts = _popularity(context, engine, events)
-    counted = count_words(engine, learned.filter(learned.split == "train"), ["query_id", "item_id"])
-    rows = learned.mutate(negative=constant(""))
-    if recipe.labels.negatives.wanted:
-        rows = engine.keep(rows.union(negatives_of(engine, learned, events, acts, recipe.labels.negatives, seed)))
-    judged, asked = (fresh, searches) if window == new else _labelled(context, engine, partitions, window)
-    test = judged.filter(judged.split == "test").mutate(negative=constant(""))
-    tables = {name: (rows.filter(rows.split == name), searches) for name in ("train", "validation")}
-    named = {name: engine.keep(with_frequency(*pair)) for name, pair in {**tables, "test": (test, asked)}.items()}
-    return _Made(events, named, replayed_rows, counted, acts)
+@dataclass(frozen=True)
+class _Maker:
+    """Makes the splits of a data set from all partitions that are pinned."""
 
+    context: StageContext
+    engine: Engine
+    examples: Examples
+    partitions: Sequence[Partition]
 
-def _labelled(
-    context: StageContext, engine: Engine, partitions: Sequence[Partition], days: Sequence[Partition]
-) -> tuple[Table, Table]:
-    """Labelled pairs of some days with their split, and how often each query was searched.
+    def make(self, new: Sequence[Partition], older: Sequence[Partition], window: Sequence[Partition]) -> _Made:
+        engine, examples = self.engine, self.examples
+        recipe, seed = self.context.recipe, self.context.interval.label
+        fresh, beside = self._labelled(new)
+        learned, replayed_rows = fresh, 0
+        if older and recipe.split.replay_share > 0:
+            past, _ = self._labelled(older)
+            taken = replayed(engine, fresh, past, recipe.split, seed, key=examples.key, unit=examples.unit)
+            replay = engine.keep(taken)
+            learned, replayed_rows = fresh.union(replay), engine.count(replay)
+        learned = engine.keep(learned.filter(learned.split != "test"))
+        events = examples.read(engine, _files(self.partitions))
+        dealt = events.mutate(split=splits(events[examples.unit], recipe.split))
+        rows = examples.learned(engine, learned, dealt, recipe, seed, self.context.output)
+        judged, judged_beside = (fresh, beside) if window == new else self._labelled(window)
+        tables = {name: (rows.filter(rows.split == name), beside) for name in ("train", "validation")}
+        tables["test"] = judged.filter(judged.split == "test"), judged_beside
+        made = {name: engine.keep(examples.finished(*pair)) for name, pair in tables.items()}
+        return _Made(events, made, replayed_rows)
 
-    Of the days before them the last searches are read as well, whose acts could come on these days only.
-    """
-    recipe, start, end = context.recipe, days[0][0].interval.start, days[-1][0].interval.end
-    reach = start - timedelta(minutes=recipe.labels.attribution_minutes)
-    before = [one for one in partitions if one not in days and reach < one[0].interval.end <= start]
-    events = read_events(engine, _files([*before, *days]))
-    labels = [manifest.interval.label for manifest, _ in days]
-    pairs, searches = label_pairs(
-        engine, of_days(events, labels, (start, end), recipe.labels), recipe.labels, recipe.outcomes
-    )
-    return engine.keep(pairs.mutate(split=splits(pairs.query_id, recipe.split))), searches
+    def _labelled(self, days: Sequence[Partition]) -> tuple[Table, Table]:
+        """Labelled examples of some days with their split, and what the task tells of their units.
+
+        Of the days before them the last rows are read as well, acts on which could come on these days only.
+        """
+        recipe, start, end = self.context.recipe, days[0][0].interval.start, days[-1][0].interval.end
+        reach = start - timedelta(minutes=recipe.labels.attribution_minutes)
+        before = [one for one in self.partitions if one not in days and reach < one[0].interval.end <= start]
+        events = self.examples.read(self.engine, _files([*before, *days]))
+        labels = [manifest.interval.label for manifest, _ in days]
+        found, beside = self.examples.labelled(self.engine, events, labels, (start, end), recipe)
+        return self.engine.keep(found.mutate(split=splits(found[self.examples.unit], recipe.split))), beside
 
 
 def _files(partitions: Sequence[Partition]) -> list[tuple[str, Path]]:
     return [(manifest.interval.label, folder / ROWS) for manifest, folder in partitions]
 
 
-def _popularity(context: StageContext, engine: Engine, events: Table) -> Table:
-    """The acts on each item, by queries that train."""
-    teaching = [kind.name for kind in context.recipe.outcomes.kinds if kind.strength > 0]
-    train = events.filter(splits(events.query_id, context.recipe.split) == "train")
-    return engine.keep(count_acts(train, teaching))
-
-
-def _save(engine: Engine, tables: Mapping[str, Table], scratch: Path, output: Path) -> None:
+def _save(engine: Engine, tables: Mapping[str, Table], examples: Examples, scratch: Path, output: Path) -> None:
     from datasets import Dataset, DatasetDict
     from datasets.arrow_writer import ArrowWriter
     from datasets.utils.logging import disable_progress_bar
@@ -151,46 +132,32 @@ def _save(engine: Engine, tables: Mapping[str, Table], scratch: Path, output: Pa
     saved = {}
     for name, table in tables.items():
         path = scratch / f"{name}.arrow"
-        with ArrowWriter(path=str(path), schema=DATASET) as writer:
-            for batch in _batches(engine, table, scratch / f"{name}.parquet"):
+        with ArrowWriter(path=str(path), schema=examples.schema) as writer:
+            for batch in _batches(engine, table, examples, scratch / f"{name}.parquet"):
                 writer.write_table(batch)
             writer.finalize()
         saved[name] = Dataset.from_file(str(path))
     DatasetDict(saved).save_to_disk(output)
 
 
-def _batches(engine: Engine, table: Table, path: Path) -> Iterator[pa.Table]:
-    """The rows in the order of their pairs, some at a time."""
-    ordered = table.order_by(["query_id", "item_id"])
-    engine.write(ordered.select(*DATASET.names), path)
+def _batches(engine: Engine, table: Table, examples: Examples, path: Path) -> Iterator[pa.Table]:
+    """The rows in the order of their keys, some at a time."""
+    ordered = table.order_by(list(examples.key))
+    engine.write(ordered.select(*examples.schema.names), path)
     for file in parquet_files(path):
         for batch in pq.ParquetFile(file).iter_batches():
             yield pa.Table.from_batches([batch])
 
 
-def _report(engine: Engine, made: _Made) -> dict[str, Any]:
+def _report(engine: Engine, made: _Made, task: Task) -> dict[str, Any]:
+    examples = task.examples()
     counts = {
-        name: engine.fetch(table.aggregate(rows=table.count(), queries=table.query_id.nunique())).to_pylist()[0]
+        name: engine.fetch(table.aggregate(rows=table.count(), units=table[examples.unit].nunique())).to_pylist()[0]
         for name, table in made.splits.items()
     }
     return {
         "rows": {name: int(count["rows"]) for name, count in counts.items()},
-        "queries": {name: int(count["queries"]) for name, count in counts.items()},
-        "grades": {name: _histogram(engine, table) for name, table in made.splits.items()},
-        "negatives": {name: _by_kind(engine, table) for name, table in made.splits.items()},
+        task.metrics.units: {name: int(count["units"]) for name, count in counts.items()},
+        **examples.described(engine, made.splits),
         "replay_rows": made.replayed_rows,
     }
-
-
-def _histogram(engine: Engine, table: Table) -> dict[str, int]:
-    """How many grades of labelled pairs round to 0, 1, 2 and 3."""
-    labelled = table.filter(table.negative == "")
-    counted = labelled.group_by(grade=nearest_whole(labelled.grade)).aggregate(rows=labelled.count())
-    counts = {int(row["grade"]): int(row["rows"]) for row in engine.fetch(counted).to_pylist()}
-    return {str(grade): counts.get(grade, 0) for grade in range(4)}
-
-
-def _by_kind(engine: Engine, table: Table) -> dict[str, int]:
-    counted = table.group_by("negative").aggregate(rows=table.count())
-    counts = {row["negative"]: int(row["rows"]) for row in engine.fetch(counted).to_pylist()}
-    return {kind: counts.get(kind, 0) for kind in KINDS}

@@ -21,4 +21,5 @@ BUILD_DATASET = StageSpec(
     sections=("outcomes", "labels", "split"),
     inputs=("parent", "partitions"),
     heavy=True,
+    by_task=True,
 )

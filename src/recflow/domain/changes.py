@@ -8,6 +8,7 @@ from typing import Any
 
 from recflow.artifacts.digests import digest_json
 from recflow.config.recipe import Recipe
+from recflow.config.tasks import UNNAMED
 
 # The sections that enter the keys of the stages up to the package.
 SHAPING = ("data", "outcomes", "labels", "split", "training", "compression", "packaging")
@@ -48,7 +49,8 @@ BASE_MODEL = "base model"  # its weights, not its name; packages of former versi
 
 def shaping_options(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a recipe, as it was dumped, that shape the model, by dotted name; absent ones at their default."""
-    defaults = Recipe(name="any", owner="any").model_dump(mode="json", include=set(SHAPING))
+    task = recipe.get("task", UNNAMED)
+    defaults = Recipe(name="any", owner="any", task=task).model_dump(mode="json", include=set(SHAPING))
     options = all_options(defaults) | all_options({name: recipe[name] for name in SHAPING if name in recipe})
     return {name: value for name, value in options.items() if name not in _NEUTRAL}
 

@@ -1,1 +1,1 @@
-"""Evaluation: from models and held-out queries to a decision."""
+"""Evaluation: from models and held-out examples to a decision."""

@@ -2,25 +2,26 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import JsonValue
 
 from recflow.artifacts.decisions import Decision, Finding, Verdict
 from recflow.artifacts.refs import Numbers
-from recflow.config.sections.gate import ChangeRule, OfflineGateSection, SliceRule, ValueRule
+from recflow.config.sections.gate import JudgedSection, LimitRule, MarginRule, PartRule
 from recflow.evaluation.evidence import Evidence, named
-from recflow.evaluation.metrics import ByQuery
 from recflow.evaluation.paired import Estimate, bootstrap
+from recflow.tasks.base import ByUnit, Metrics
 
 GATE = "offline"
 _NEAR_ZERO = 0.01
-_MAIN = "ndcg@10"
 
 
-def decide(section: OfflineGateSection, evidence: Evidence) -> Decision:
+def decide(section: JudgedSection, evidence: Evidence, metrics: Metrics[Any]) -> Decision:
     """Judge every rule; FAIL beats INCONCLUSIVE beats PASS, and only blocking findings count."""
-    judge = _Judge(section, evidence.usable())
-    findings = (*judge.findings(), *evidence.unusable())
+    known = metrics.by_name
+    judge = _Judge(section, evidence.usable(known), metrics)
+    findings = (*judge.findings(), *evidence.unusable(known, metrics.units))
     verdict = _combine([finding for finding in findings if finding.blocking])
     return Decision(
         gate=GATE, verdict=verdict, reasons=_reasons(verdict, findings), findings=findings, numbers=judge.numbers()
@@ -29,8 +30,9 @@ def decide(section: OfflineGateSection, evidence: Evidence) -> Decision:
 
 @dataclass(frozen=True)
 class _Judge:
-    section: OfflineGateSection
+    section: JudgedSection
     evidence: Evidence
+    metrics: Metrics[Any]
 
     def findings(self) -> Iterator[Finding]:
         yield self._size()
@@ -42,48 +44,55 @@ class _Judge:
         yield from self._answers()
 
     def numbers(self) -> Numbers:
-        """nDCG@10 as [mean, low, high] of candidate, baseline and floors, and of the paired difference.
+        """The main metric as [mean, low, high] of candidate, baseline and floors, and of the paired difference.
 
-        `queries` could tell, of `test_queries`; `unanswered` ones got no answer from the candidate.
+        Of the units under `test_<units>` those under `<units>` could tell; `unanswered` ones got no answer from the
+        candidate.
         """
+        units, short = self.metrics.units, self.metrics.short
         rivals = {"candidate": self._overall, **self.evidence.floors}
         if self.evidence.baseline is not None:
             rivals["baseline"] = self.evidence.baseline.get("", {})
         found: Numbers = {
-            "queries": len(_known(self._overall, _MAIN)),
-            "test_queries": len(self._overall.get(_MAIN, [])),
+            units: len(_known(self._overall, self._main)),
+            f"test_{units}": len(self._overall.get(self._main, [])),
             "unanswered": len(self.evidence.failures),
         }
         for name, metrics in rivals.items():
-            found[f"ndcg_{name}"] = _rounded(self._estimate(_known(metrics, _MAIN)))
+            found[f"{short}_{name}"] = _rounded(self._estimate(_known(metrics, self._main)))
         if self.evidence.baseline is not None:
-            change = self._estimate(_differences(rivals["candidate"], rivals["baseline"], _MAIN))
-            found["ndcg_change"] = _rounded(change)
+            change = self._estimate(self._differences(rivals["candidate"], rivals["baseline"], self._main))
+            found[f"{short}_change"] = _rounded(change)
             found["attainable_margin"] = round(change.half_width, 4) if change else None
         return found
 
     @property
-    def _overall(self) -> ByQuery:
+    def _main(self) -> str:
+        return self.metrics.main.name
+
+    @property
+    def _overall(self) -> ByUnit:
         return self.evidence.candidate.get("", {})
 
     def _size(self) -> Finding:
-        n, least = len(_known(self._overall, _MAIN)), self.section.min_queries
+        n, least, units = len(_known(self._overall, self._main)), self.section.least, self.metrics.units
         verdict = Verdict.PASS if n >= least else Verdict.INCONCLUSIVE
-        reason = f"{n} of {len(self._overall.get(_MAIN, []))} test queries can tell two orders apart, at least {least}"
-        return Finding(rule="test queries", verdict=verdict, reason=reason, n=n, limit=least)
+        reason = f"{n} of {len(self._overall.get(self._main, []))} test {units} {self.metrics.tells}, at least {least}"
+        return Finding(rule=f"test {units}", verdict=verdict, reason=reason, n=n, limit=least)
 
-    def _value(self, rule: ValueRule) -> Finding:
+    def _value(self, rule: LimitRule) -> Finding:
         name = named(rule.metric, rule.slice)
         if finding := self._unjudged(name, rule.metric, rule.slice):
             return finding
         values = _known(self.evidence.candidate[rule.slice], rule.metric)
         mean = sum(values) / len(values)
-        verdict = Verdict.PASS if mean >= rule.minimum else Verdict.FAIL
-        reason = f"{name} is {mean:.4f}, at least {rule.minimum:g}"
-        found = Finding(rule=name, verdict=verdict, reason=reason, value=mean, limit=rule.minimum, n=len(values))
+        rising = not self.metrics.by_name[rule.metric].lower_is_better
+        verdict = Verdict.PASS if (mean >= rule.limit if rising else mean <= rule.limit) else Verdict.FAIL
+        reason = f"{name} is {mean:.4f}, at {'least' if rising else 'most'} {rule.limit:g}"
+        found = Finding(rule=name, verdict=verdict, reason=reason, value=mean, limit=rule.limit, n=len(values))
         return self._doubted(found, rule.slice)
 
-    def _change(self, rule: ChangeRule) -> Finding:
+    def _change(self, rule: MarginRule) -> Finding:
         name = f"{named(rule.metric, rule.slice)} against the serving model"
         if self.evidence.baseline is None:
             reason = f"{name}: skipped, this is the line's first model"
@@ -94,29 +103,31 @@ class _Judge:
         if rule.metric not in baseline:
             return _missing(name, rule.metric)
         base = _known(baseline, rule.metric)
-        if base and sum(base) / len(base) < _NEAR_ZERO:
+        rising = not self.metrics.by_name[rule.metric].lower_is_better
+        if rising and base and sum(base) / len(base) < _NEAR_ZERO:
             reason = f"{name}: the serving model's own value is near 0, no change can be told from it"
             return Finding(rule=name, verdict=Verdict.INCONCLUSIVE, reason=reason, value=sum(base) / len(base))
-        found = self._bound(name, _differences(candidate, baseline, rule.metric), rule.max_drop)
+        found = self._bound(name, self._differences(candidate, baseline, rule.metric), rule.max_drop)
         return self._doubted(found, rule.slice)
 
-    def _against_floor(self, floor: str, metrics: ByQuery) -> Finding:
-        name = f"{_MAIN} against the floor {floor}"
-        if finding := self._unjudged(name, _MAIN, ""):
+    def _against_floor(self, floor: str, metrics: ByUnit) -> Finding:
+        name = f"{self._main} against the floor {floor}"
+        if finding := self._unjudged(name, self._main, ""):
             return finding
-        if _MAIN not in metrics:
-            return _missing(name, _MAIN)
-        found = self._bound(name, _differences(self._overall, metrics, _MAIN), self.section.floor_margin)
+        if self._main not in metrics:
+            return _missing(name, self._main)
+        found = self._bound(name, self._differences(self._overall, metrics, self._main), self.section.floor_margin)
         return self._doubted(found, "")
 
-    def _slice(self, rule: SliceRule) -> Finding:
-        """Whether the slice is there and large enough; its nDCG is shown, rules that name it judge it."""
+    def _slice(self, rule: PartRule) -> Finding:
+        """Whether the slice is there and large enough; its main metric is shown, rules that name it judge it."""
         name = f"slice {rule.name}"
-        if finding := self._unjudged(name, _MAIN, rule.name):
+        if finding := self._unjudged(name, self._main, rule.name):
             return finding
-        shown = self._estimate(_known(self.evidence.candidate[rule.name], _MAIN))
+        shown = self._estimate(_known(self.evidence.candidate[rule.name], self._main))
         assert shown is not None
-        reason = f"{name}: nDCG@10 {shown.mean:.4f} [{shown.low:.4f}, {shown.high:.4f}] on {shown.n} queries"
+        seen = f"{self.metrics.main.told} {shown.mean:.4f} [{shown.low:.4f}, {shown.high:.4f}]"
+        reason = f"{name}: {seen} on {shown.n} {self.metrics.units}"
         return _finding(name, Verdict.PASS, reason, shown, None)
 
     def _answers(self) -> Iterator[Finding]:
@@ -127,45 +138,48 @@ class _Judge:
         )
         for rule, who, failures, blocking in sides:
             if failures:
-                reason = f"{rule}: {who} leaves {len(failures)} test queries without one, the first by {failures[0]}"
+                left = f"{len(failures)} test {self.metrics.units}"
+                reason = f"{rule}: {who} leaves {left} without one, the first by {failures[0]}"
                 yield Finding(rule=rule, verdict=Verdict.FAIL, reason=reason, blocking=blocking, n=len(failures))
 
     def _unjudged(self, name: str, metric: str, part: str) -> Finding | None:
-        """The finding for a metric that is missing, that no query can tell, or whose slice is absent or too small."""
+        """The finding for a metric that is missing, that no unit can tell, or whose slice is absent or too small."""
         if part and part not in self.evidence.candidate:
-            return Finding(rule=name, verdict=Verdict.FAIL, reason=f"{name}: no query belongs to {part}", n=0)
+            return Finding(
+                rule=name, verdict=Verdict.FAIL, reason=f"{name}: no {self.metrics.unit} belongs to {part}", n=0
+            )
         metrics = self.evidence.candidate.get(part, {})
         if metric not in metrics:
             return _missing(name, metric)
-        n, total = len(_known(metrics, metric)), len(metrics[metric])
+        n, total, units = len(_known(metrics, metric)), len(metrics[metric]), self.metrics.units
         least, required = self._least(part)
         if part and n < least:
-            reason = f"{name}: {n} of {total} queries in {part} can tell, fewer than {least}: not judged"
+            reason = f"{name}: {n} of {total} {units} in {part} can tell, fewer than {least}: not judged"
             return Finding(rule=name, verdict=Verdict.NOT_EVALUATED, reason=reason, blocking=required, n=n, limit=least)
         if n == 0:
             return Finding(
-                rule=name, verdict=Verdict.INCONCLUSIVE, reason=f"{name}: none of {total} queries can tell", n=0
+                rule=name, verdict=Verdict.INCONCLUSIVE, reason=f"{name}: none of {total} {units} can tell", n=0
             )
         return None
 
     def _least(self, part: str) -> tuple[int, bool]:
-        """How many queries of a part must be able to tell, and whether it blocks when fewer can."""
+        """How many units of a part must be able to tell, and whether it blocks when fewer can."""
         rule = next((rule for rule in self.section.slices if rule.name == part), None)
-        return (rule.min_queries, rule.required) if rule else (self.section.min_queries, not part)
+        return (rule.least, rule.required) if rule else (self.section.least, not part)
 
     def _doubted(self, found: Finding, part: str) -> Finding:
-        """The finding, in doubt where it passed on fewer queries than the section asks for."""
+        """The finding, in doubt where it passed on fewer units than the section asks for."""
         least = self._least(part)[0]
         if found.verdict is not Verdict.PASS or found.n is None or found.n >= least:
             return found
-        reason = f"{found.reason}, but only {found.n} queries can tell, fewer than {least}"
+        reason = f"{found.reason}, but only {found.n} {self.metrics.units} can tell, fewer than {least}"
         return found.model_copy(update={"verdict": Verdict.INCONCLUSIVE, "reason": reason})
 
     def _bound(self, name: str, differences: Sequence[float], margin: float) -> Finding:
         """Non-inferiority by the lower bound of the paired difference, never by its point."""
         found = self._estimate(differences)
         if found is None:
-            reason = f"{name}: only {len(differences)} queries can be compared"
+            reason = f"{name}: only {len(differences)} {self.metrics.units} can be compared"
             return Finding(rule=name, verdict=Verdict.INCONCLUSIVE, reason=reason, n=len(differences))
         seen = f"{name}: {found.mean:+.4f} [{found.low:+.4f}, {found.high:+.4f}]"
         if found.low >= -margin:
@@ -173,9 +187,17 @@ class _Judge:
         if found.high < 0:
             return _finding(name, Verdict.FAIL, f"{seen} is worse for certain", found, -margin)
         if found.half_width > margin:
-            reason = f"{seen} is wider than the margin {margin:g}: {found.n} queries cannot tell"
+            reason = f"{seen} is wider than the margin {margin:g}: {found.n} {self.metrics.units} cannot tell"
             return _finding(name, Verdict.INCONCLUSIVE, reason, found, -margin)
         return _finding(name, Verdict.FAIL, f"{seen} may lie below -{margin:g}", found, -margin)
+
+    def _differences(self, candidate: ByUnit, baseline: ByUnit, metric: str) -> list[float]:
+        """How much better the candidate is on each unit that both can tell; below 0 it is worse."""
+        if metric not in candidate or metric not in baseline:
+            return []
+        better = -1 if self.metrics.by_name[metric].lower_is_better else 1
+        pairs = zip(candidate[metric], baseline[metric], strict=True)
+        return [better * (ours - theirs) for ours, theirs in pairs if ours is not None and theirs is not None]
 
     def _estimate(self, values: Sequence[float]) -> Estimate | None:
         section = self.section
@@ -184,15 +206,8 @@ class _Judge:
         return bootstrap(values, confidence=section.confidence, samples=section.bootstrap_samples, seed=section.seed)
 
 
-def _known(metrics: ByQuery, metric: str) -> list[float]:
+def _known(metrics: ByUnit, metric: str) -> list[float]:
     return [value for value in metrics.get(metric, []) if value is not None]
-
-
-def _differences(candidate: ByQuery, baseline: ByQuery, metric: str) -> list[float]:
-    if metric not in candidate or metric not in baseline:
-        return []
-    pairs = zip(candidate[metric], baseline[metric], strict=True)
-    return [ours - theirs for ours, theirs in pairs if ours is not None and theirs is not None]
 
 
 def _missing(rule: str, metric: str) -> Finding:

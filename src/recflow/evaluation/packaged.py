@@ -10,7 +10,6 @@ from typing import Any, NoReturn, cast
 
 from recflow.artifacts.refs import Ref, RefKind
 from recflow.domain.answers import Answer, Process, answer
-from recflow.domain.judged import JudgedQuery
 from recflow.errors import PermanentError
 from recflow.storage import ArtifactStore
 
@@ -22,9 +21,9 @@ class Package:
     scorer: Any
     process: Process
 
-    def answers(self, queries: Sequence[JudgedQuery]) -> list[Answer]:
-        """What shoppers would see: final scores of each query's items, or why there are none."""
-        return answer(self.scorer, self.process, [(query.query, query.titles, query.descriptions) for query in queries])
+    def answers(self, requests: Sequence[Any]) -> list[Answer]:
+        """What shoppers would see of each request, as the scorer reads it: final scores, or why there are none."""
+        return answer(self.scorer, self.process, requests)
 
 
 def open_package(artifacts: ArtifactStore, ref: Ref) -> Package:

@@ -1,4 +1,4 @@
-"""Paired intervals by query: the query is the unit, its items are not independent."""
+"""Paired intervals by unit: what lies within one is not independent."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ _CHUNK = 1 << 22
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over queries with its two-sided interval. `n` queries."""
+    """A mean over units with its two-sided interval. `n` units."""
 
     mean: float
     low: float
@@ -26,13 +26,13 @@ class Estimate:
 
 
 def bootstrap(values: Sequence[float], *, confidence: float, samples: int, seed: int) -> Estimate:
-    """Mean and percentile interval by resampling queries (Efron 1979); the same seed gives the same interval.
+    """Mean and percentile interval by resampling units (Efron 1979); the same seed gives the same interval.
 
-    For a paired comparison pass the differences candidate - baseline by query.
+    For a paired comparison pass the differences candidate - baseline by unit.
     """
     data = np.asarray(values, dtype=float)
     if len(data) < 2:
-        raise ValueError(f"an interval needs two queries, not {len(data)}")
+        raise ValueError(f"an interval needs two units, not {len(data)}")
     chance = np.random.default_rng(seed)
     rows = max(1, _CHUNK // len(data))
     sizes = [min(rows, samples - start) for start in range(0, samples, rows)]
@@ -42,12 +42,12 @@ def bootstrap(values: Sequence[float], *, confidence: float, samples: int, seed:
     return Estimate(float(data.mean()), float(low), float(high), len(data))
 
 
-def attainable_margin(queries: int, *, deviation: float = 0.09, confidence: float = 0.95) -> float:
-    """The smallest `max_drop` that an equal candidate can pass with this many test queries: the half-width.
+def attainable_margin(units: int, *, deviation: float = 0.09, confidence: float = 0.95) -> float:
+    """The smallest `max_drop` that an equal candidate can pass with this many test units: the half-width.
 
-    `deviation` is the standard deviation of paired differences of nDCG by query; 0.09 was measured between
-    neighbouring models on human judgements, and `report.json` of every decision has the line's own.
+    `deviation` is the standard deviation of paired differences of the main metric by unit; 0.09 was measured of
+    relevance between neighbouring models on human judgements, and `report.json` of every decision has the line's own.
     """
-    if queries < 2:
+    if units < 2:
         return float("inf")
-    return NormalDist().inv_cdf(0.5 + confidence / 2) * deviation / math.sqrt(queries)
+    return NormalDist().inv_cdf(0.5 + confidence / 2) * deviation / math.sqrt(units)

@@ -7,7 +7,7 @@ from recflow.artifacts.decisions import Decision, Finding, Verdict
 _COLOURS = {Verdict.PASS: "#2a7f3f", Verdict.FAIL: "#b3261e", Verdict.INCONCLUSIVE: "#b26a00"}
 
 
-def plot_slices(decision: Decision, target: Path) -> None:
+def plot_slices(decision: Decision, target: Path, unit: str) -> None:
     """Write a PNG with each difference, its interval and its limit; nothing when no finding has a limit to show."""
     import matplotlib as mpl
 
@@ -23,7 +23,7 @@ def plot_slices(decision: Decision, target: Path) -> None:
             _draw(axes, row, finding)
         axes.axvline(0, color="#888888", linewidth=0.8)
         axes.set_yticks(range(len(shown)), [finding.rule for finding in reversed(shown)])
-        axes.set_xlabel("difference by query, with its interval; | is the limit")
+        axes.set_xlabel(f"difference by {unit}, with its interval; | is the limit")
         axes.set_title(f"offline gate: {decision.verdict}")
         figure.savefig(target, dpi=110)
 

@@ -10,4 +10,5 @@ OFFLINE_GATE = StageSpec(
     sections=("offline_gate", "training"),
     inputs=("package", "parent", "dataset"),
     heavy=True,
+    by_task=True,
 )

@@ -10,4 +10,5 @@ PACKAGE = StageSpec(
     sections=("packaging",),
     inputs=("model",),
     by_task=True,
+    names_task=True,
 )

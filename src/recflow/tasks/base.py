@@ -1,25 +1,40 @@
 """The contract between a task and the rooms, which know nothing else of what a model line answers.
 
-Only its serving half is here: from a request to named tensors, and from a model's answer to what is told and recorded.
+`Examples`: from the rows of validated days to labelled examples. `Metrics` and `Floors`: from answers to held-out ones
+to the numbers that a candidate is judged by. `Serving`: from a request to named tensors, and from a model's answer to
+what is told and recorded.
 """
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+import numpy as np
+import pyarrow as pa
 
 from recflow.artifacts.events import Exposure
+from recflow.config.recipe import Recipe
 from recflow.config.sections.cleaning import CleaningSection
 from recflow.config.sections.serving import ServingSection
+from recflow.config.tasks import Sections
 from recflow.domain.golden import GOLDEN, Golden
 from recflow.domain.requests import Request
 from recflow.domain.signatures import Signature, Tensors, largest_difference
+from recflow.engine import Engine, Table, Value
 from recflow.errors import AnswerMalformed, BadConfiguration, ModelWontLoad
 
 SUMMARY, ADAPTER = "package.json", "tensors.py"
 R = TypeVar("R", bound=Request)
+E = TypeVar("E")
+
+Given = Sequence[float] | None
+"""The numbers that a model answers one request with; None where it gave none."""
+ByUnit = dict[str, list[float | None]]
+"""One value a unit by metric; None for a unit that cannot tell one model from another, or was not answered."""
 
 
 @dataclass(frozen=True)
@@ -126,12 +141,167 @@ class Serving(ABC, Generic[R]):
         return inputs
 
 
+class Examples(ABC):
+    """From the rows of validated days to labelled examples, by relational verbs and `engine/expressions.py`."""
+
+    schema: ClassVar[pa.Schema]
+    """The columns of a stored split."""
+    unit: ClassVar[str]
+    """The column that names an example's unit; a hash of it decides the split, so that no unit is on two sides."""
+    key: ClassVar[tuple[str, ...]]
+    """The columns that name one example."""
+    expected: ClassVar[str]
+    """What days need that anything can be learned from them."""
+
+    @abstractmethod
+    def read(self, engine: Engine, partitions: Sequence[tuple[str, Path]]) -> Table:
+        """The rows of some partitions, given as (day, rows.parquet), with `day`, `at`, `kind` and the unit."""
+
+    @abstractmethod
+    def labelled(
+        self, engine: Engine, events: Table, days: Sequence[str], span: tuple[datetime, datetime], recipe: Recipe
+    ) -> tuple[Table, Table]:
+        """Labelled examples of `days`, which lie within `span`, with unit and `day`; and what `finished` needs beside.
+
+        `events` are the rows of these days, and of those before them whose acts are waited for.
+        """
+
+    @abstractmethod
+    def learned(self, engine: Engine, examples: Table, events: Table, recipe: Recipe, seed: str, output: Path) -> Table:
+        """What trains and validates, of `examples` and `events` that have their `split`; a task may add examples.
+
+        What floors are made of is written into `output`, beside the splits, from what trains only.
+        """
+
+    def finished(self, examples: Table, beside: Table) -> Table:
+        """The rows of one split with every column of the schema."""
+        return examples
+
+    @abstractmethod
+    def unit_of(self, examples: Table) -> Value:
+        """The unit of each example, made anew from what it was said in, by which leaks are looked for."""
+
+    def described(self, engine: Engine, splits: Mapping[str, Table]) -> dict[str, Any]:
+        """What people are told of the splits in dataset.json, beside how many rows and units they have."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that each unit gives, in [0, `highest`]: its name in recipes, and what people are told it is."""
+
+    name: str
+    told: str
+    lower_is_better: bool = False
+    highest: float = 1.0
+
+
+class Metrics(ABC, Generic[E]):
+    """How a task's answers to held-out examples become numbers, by unit: what is independent of each other."""
+
+    unit: ClassVar[str]
+    """What a unit is called."""
+    units: ClassVar[str]
+    """What several are called, in numbers and reasons."""
+    tells: ClassVar[str] = "can tell"
+    """What is said of units that have a value."""
+    metrics: ClassVar[tuple[Metric, ...]]
+    """Every metric that a recipe may name; the first one is the main one."""
+    short: ClassVar[str]
+    """What numbers of the main metric begin with, as in `<short>_candidate`."""
+    slices: ClassVar[tuple[str, ...]] = ()
+    """Parts of the test examples that a recipe may name."""
+
+    @abstractmethod
+    def read(self, dataset: Path, split: str, *, required: bool = True) -> Sequence[E]:
+        """The examples of a stored split, one a unit; BadData when it cannot be read, or is empty though `required`."""
+
+    @abstractmethod
+    def unit_id(self, example: E) -> str:
+        """What names the unit of an example."""
+
+    @abstractmethod
+    def request(self, example: E) -> Any:
+        """What the package's scorer reads of an example."""
+
+    def fitted(self, examples: Sequence[E], given: Sequence[Given]) -> Any:
+        """What metrics need to know of a model's answers to validation examples, a threshold for one."""
+        return None
+
+    @abstractmethod
+    def by_unit(self, examples: Sequence[E], given: Sequence[Given], fitted: Any) -> ByUnit:
+        """Every metric of every example; NaN where the answer is no number."""
+
+    def part(self, name: str, example: E, given: Given) -> tuple[E, Given] | None:
+        """What of an example and its answer belongs to a slice; None for nothing of it."""
+        return None
+
+    @property
+    def main(self) -> Metric:
+        """The metric that floors, sizes and numbers for people are about."""
+        return self.metrics[0]
+
+    @property
+    def by_name(self) -> dict[str, Metric]:
+        """The metrics by the names that recipes call them."""
+        return {metric.name: metric for metric in self.metrics}
+
+
+class BaseEncoder(Protocol):
+    """What a floor may need of the encoders: vectors by the untrained base model."""
+
+    def base_folder(self, name: str) -> Path:
+        """The folder of a base model."""
+
+    def encode(self, folder: Path, texts: Sequence[str], max_tokens: int) -> np.ndarray:
+        """Vectors (texts, width) of length 1."""
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What floors are made of: the recipe, the folder of the data set, and encoders of base models."""
+
+    recipe: Recipe
+    dataset: Path
+    encoders: BaseEncoder
+
+
+class Floors(ABC, Generic[E]):
+    """Rivals that need no training and that no candidate may be worse than, however it compares with yesterday's."""
+
+    @abstractmethod
+    def given(self, name: str, basis: Basis, examples: Sequence[E]) -> Sequence[Given]:
+        """The answers of a floor that the recipe names; PermanentError where the data set lacks what it is made of."""
+
+
+class Trainer(ABC):
+    """How a task's models are made, where that is no fine-tuning of a text encoder."""
+
+    @abstractmethod
+    def train(self, recipe: Recipe, dataset: Path, start: Path | None, output: Path) -> Mapping[str, float]:
+        """Write a checkpoint into `output`; what the registry is told of it. `start` is the serving model's checkpoint.
+
+        The same inputs give the same files. BadData where the data set has nothing to learn from.
+        """
+
+    @abstractmethod
+    def write_model(self, checkpoint: Path, output: Path) -> None:
+        """Write what serves a checkpoint into `output`: `scoring.py` with `Scorer(folder)`, and the `model_files`."""
+
+
 @dataclass(frozen=True)
 class Task:
     """A task under the name that recipes call it by."""
 
     name: str
+    sections: Sections
+    examples: Callable[[], Examples]
+    """Called where a data set is made: what computes tables is imported there only."""
     serving: Serving[Any]
+    metrics: Metrics[Any]
+    floors: Floors[Any]
+    trainer: Callable[[], Trainer] | None = None
+    """None: the text encoder that the rooms of training and compression know."""
 
 
 def golden_json(serving: Serving[Any], golden: Golden) -> dict[str, Any]:

@@ -12,11 +12,12 @@ import numpy as np
 
 from recflow.artifacts.parents import Parent
 from recflow.config.sections.training import TrainingSection
+from recflow.config.tasks import section_as
 from recflow.domain import lexical
 from recflow.domain.judged import JudgedQuery, JudgedSplit, open_judged
-from recflow.errors import RecflowError
 from recflow.protocols import ModelRegistry
 from recflow.stages import StageContext, StageOutput
+from recflow.tasks.base import Task
 from recflow.training.bases import base_digest, refuse_too_long
 from recflow.training.batches import TokenisedQuery
 from recflow.training.blend import fit_blend
@@ -24,6 +25,8 @@ from recflow.training.encoder import Encoder, Encoders, Tokenizer
 from recflow.training.features import feature_names, features_of, texts_of, view_texts
 from recflow.training.gang import Gang, join_gang
 from recflow.training.loop import Fitted, fit
+from recflow.training.own import train
+from recflow.training.recorded import record_run
 from recflow.training.stored import store_queries
 
 log = logging.getLogger(__name__)
@@ -32,24 +35,31 @@ _BLEND_ITEMS = 50_000
 _TOKENISED_AT_ONCE = 500  # queries
 
 
-def run(context: StageContext, *, registry: ModelRegistry, encoders: Encoders) -> StageOutput:
+def run(context: StageContext, *, registry: ModelRegistry, encoders: Encoders, task: Task) -> StageOutput:
+    """By the task's own trainer, or the fine-tuning of a text encoder."""
+    if task.trainer is not None:
+        return train(context, task.trainer(), registry)
+    return fine_tune(context, registry, encoders)
+
+
+def fine_tune(context: StageContext, registry: ModelRegistry, encoders: Encoders) -> StageOutput:
     """Train on the train split, stop by the validation split; write `encoder/`, `scorer.json`, `training.json`.
 
     In a gang every process trains; the first one writes. BadData for an empty split or missing
     labels, BadConfiguration for texts longer than the base model reads.
     """
-    section = context.recipe.training
+    section = section_as(context.recipe.training, TrainingSection)
     dataset = context.folder("dataset")
     base = encoders.base_folder(section.base_model)
     refuse_too_long(section, base)
-    train, validation = _held_apart(open_judged(dataset, "train"), open_judged(dataset, "validation", required=False))
+    learned, validation = _held_apart(open_judged(dataset, "train"), open_judged(dataset, "validation", required=False))
     start = starting_folder(context, encoders)
     with (
         join_gang(encoders.threads) as gang,
         TemporaryDirectory(dir=context.output.parent, prefix="tokenised-") as folder,
     ):
         tokenizer = encoders.tokenizer(start, section.max_tokens)
-        weights = learn_blend(train, section, encoders)
+        weights = learn_blend(learned, section, encoders)
         encoder = encoders.load(start, dropout=section.dropout)
         scaled = loss_scaled(weights, section)
         fitted = fit(
@@ -57,7 +67,7 @@ def run(context: StageContext, *, registry: ModelRegistry, encoders: Encoders) -
             section,
             *(
                 store_queries(tokenise(part, section, tokenizer, scaled), Path(folder) / name, views=len(section.views))
-                for name, part in (("train", train), ("validation", validation))
+                for name, part in (("train", learned), ("validation", validation))
             ),
             base=encoders.load(base),
             scales=[scaled[f"cosine_{view}"] for view in section.views],
@@ -78,7 +88,7 @@ def _held_apart(train: JudgedSplit, validation: JudgedSplit) -> tuple[JudgedSpli
 
 def starting_folder(context: StageContext, encoders: Encoders) -> Path:
     """The weights to start from: the encoder of a parent that was made from the same base, else the base model."""
-    section = context.recipe.training
+    section = section_as(context.recipe.training, TrainingSection)
     parent = Parent.model_validate_json((context.folder("parent") / "parent.json").read_bytes())
     if section.start == "parent" and parent.checkpoint is not None:
         folder = context.artifacts.fetch(parent.checkpoint)
@@ -170,7 +180,9 @@ def _finish(
         "examples": progress.examples,
         "seconds": round(progress.seconds, 1),
     }
-    _record(context, registry, fitted, {name: float(value) for name, value in numbers.items()})
+    curve = fitted.progress.curve
+    curves = {name: [(point.step, getattr(point, name)) for point in curve] for name in ("loss", "ndcg")}
+    record_run(context, registry, {name: float(value) for name, value in numbers.items()}, curves)
     return StageOutput(numbers=dict(numbers))
 
 
@@ -184,17 +196,3 @@ def _write(
     scorer = {"format": 1, "max_tokens": tokenizer.max_tokens, "weights": dict(weights)}
     (context.output / "scorer.json").write_text(json.dumps(scorer, indent=1))
     (context.output / "training.json").write_text(json.dumps(fitted.report(), indent=1))
-
-
-def _record(context: StageContext, registry: ModelRegistry, fitted: Fitted, metrics: Mapping[str, float]) -> None:
-    """Tell the registry; it is a projection for people, so its failure does not cost a trained checkpoint."""
-    name = f"fine_tune-{context.interval.label}-{context.key[:8]}"
-    tags = {"recflow.stage_key": context.key, "recflow.dataset": context.one("dataset").digest}
-    params = context.recipe.training.model_dump(mode="json")
-    try:
-        run_id = registry.log_run(context.recipe.name, name, params=params, metrics=metrics, tags=tags)
-        for curve in ("loss", "ndcg"):
-            points = [(point.step, getattr(point, curve)) for point in fitted.progress.curve]
-            registry.log_curve(run_id, f"curve_{curve}", points)
-    except RecflowError as error:
-        log.warning("the training run is not in the registry: %s", error)

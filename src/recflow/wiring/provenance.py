@@ -31,5 +31,6 @@ def made_with_now(services: Services, recipe: Recipe) -> str:
     )
     for name in _MAKES:
         made |= stage_version(name, STAGES[name].spec.version)
-    folder = base_folder(recipe.training.base_model, services.settings.base_models)
-    return fingerprint(made | {BASE_MODEL: base_digest(folder)})
+    if base := recipe.training.base_model:
+        made[BASE_MODEL] = base_digest(base_folder(base, services.settings.base_models))
+    return fingerprint(made)

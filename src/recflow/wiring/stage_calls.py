@@ -124,13 +124,13 @@ def finish_stage(services: Services, call: StageCall, ref: Ref) -> Ref:
     return ref
 
 
-def held_out_queries(services: Services, recipe: str) -> int | None:
-    """Test queries of the recipe's newest data set; None before the first."""
+def held_out(services: Services, recipe: str, units: str) -> int | None:
+    """How many test units, under the task's name for them, the recipe's newest data set has; None before the first."""
     keys = services.store.list(f"{recipe}/{RefKind.DATASET.folder}/")
     found = [services.store.get(key) or b"" for key in keys if key.count("/") == 3 and key.endswith("manifest.json")]
     manifests = [Manifest.model_validate_json(data) for data in found if data]
     newest = max(manifests, key=lambda manifest: manifest.created_at, default=None)
-    return None if newest is None else int(str(newest.numbers["test_queries"]))
+    return None if newest is None else int(str(newest.numbers[f"test_{units}"]))
 
 
 def read_parent(services: Services, ref: Ref) -> Parent:

@@ -7,7 +7,7 @@ import pytest
 
 from fakes.relevance import SERVING, item, score
 from fakes.tiny_model import overlap
-from fakes.toy_task import EXAMPLES, TASK, WEIGHTS, write_toy_package
+from fakes.toy_task import ROWS, TASK, WEIGHTS, ToyExample, write_toy_package
 from recflow.artifacts.decisions import Verdict
 from recflow.artifacts.plans import InfraLimits
 from recflow.clients.clock import SystemClock
@@ -17,6 +17,10 @@ from recflow.rollout.infra_check import check
 
 VERSION, OLD = "20110101-aaaaaaaa", "20110102-bbbbbbbb"
 LIMITS = InfraLimits(max_p95_ms=60_000, load_timeout_s=600)
+
+
+def asked_of(row):
+    return TASK.serving.example(ToyExample("", tuple(row), 0))
 
 
 @pytest.fixture
@@ -42,12 +46,12 @@ def test_requests_that_triton_joins_each_get_their_own_class(triton, server, rec
     async def joined():
         scorer = TritonScorer(triton.settings)
         try:
-            asked = [scorer.infer(recipe, VERSION, TASK.serving.example(row), timeout_s=20) for row in EXAMPLES * 10]
+            asked = [scorer.infer(recipe, VERSION, asked_of(row), timeout_s=20) for row in ROWS * 10]
             return await asyncio.gather(*asked)
         finally:
             await scorer.close()
 
-    expected = [int(np.argmax(np.asarray(WEIGHTS) @ row)) for row in EXAMPLES * 10]
+    expected = [int(np.argmax(np.asarray(WEIGHTS) @ row)) for row in ROWS * 10]
     assert [int(answer["CLASS"][0]) for answer in asyncio.run(joined())] == expected
 
 
@@ -68,9 +72,9 @@ def test_one_that_answers_in_another_type_than_it_states_is_not_loaded(server, r
 def test_a_request_that_fails_is_unavailable_and_one_of_other_tensors_is_never_sent(server, recipe, tmp_path):
     server.load(recipe, VERSION, write_toy_package(tmp_path / "package"))
     with pytest.raises(ServerUnavailable, match="did not answer"):
-        server.infer(recipe, VERSION, TASK.serving.example([1e9, 0, 0, 0]), timeout_s=20)
+        server.infer(recipe, VERSION, asked_of([1e9, 0, 0, 0]), timeout_s=20)
     with pytest.raises(BadConfiguration, match="other tensors than it takes"):
-        server.infer(recipe, VERSION, TASK.serving.example([1, 0]), timeout_s=20)
+        server.infer(recipe, VERSION, asked_of([1, 0]), timeout_s=20)
 
 
 @pytest.mark.parametrize(("name", "factor"), [("plain", 1), ("processed", 10)])

@@ -10,17 +10,19 @@ from fakes.engines import duckdb_engine
 from recflow.config.sections.data import DataSection
 from recflow.data.checks import with_evidence
 from recflow.data.clean import clean
-from recflow.data.labels import label_pairs, read_events
 from recflow.data.rows import COLUMNS, PLACE
 from recflow.data.sample.shop import SampleShop, write_shop
-from recflow.data.samples import replayed, splits, with_frequency
+from recflow.data.samples import replayed, splits
 from recflow.data.sources import open_source
 from recflow.engine.expressions import float32, in_utc, int32
+from recflow.tasks.relevance.examples import with_frequency
+from recflow.tasks.relevance.labels import label_pairs, read_events
 
 # A cluster of four Java processes gets on slowly beside other work.
 pytestmark = pytest.mark.timeout(900)
 
 SETTINGS = recipe("shop", split={"replay_share": 0.3})
+NAMED = {"key": ("query_id", "item_id"), "unit": "query_id"}
 
 
 def rows_of_day(opened, shop, number, folder):
@@ -47,7 +49,7 @@ def build(open_engine, shop):
             label_pairs(opened, read_events(opened, [file]), SETTINGS.labels, SETTINGS.outcomes) for file in files
         ]
         past, fresh = (pairs.mutate(split=splits(pairs.query_id, SETTINGS.split)) for pairs, _ in labelled)
-        replay = opened.keep(replayed(opened, opened.keep(fresh), opened.keep(past), SETTINGS.split, "seed"))
+        replay = opened.keep(replayed(opened, opened.keep(fresh), opened.keep(past), SETTINGS.split, "seed", **NAMED))
         rows = with_frequency(opened.keep(fresh.union(replay)), labelled[1][1])
         return opened.fetch(rows.order_by(["query_id", "item_id"])).to_pylist()
 

@@ -12,11 +12,11 @@ from fakes.deliveries import day, recipe, write_csv, write_shop_day
 from fakes.engines import duckdb_engine
 from fakes.stage_bench import StageBench
 from recflow.config.sections.data import LabelSection
-from recflow.data.labels import label_pairs, read_events
 from recflow.data.pins import pin_source
 from recflow.data.spec import VALIDATE_PARTITION
 from recflow.data.validate import run
 from recflow.errors import BadData
+from recflow.tasks.relevance.labels import label_pairs, read_events
 
 
 class Validated:

@@ -18,6 +18,7 @@ from recflow.data.pins import pin_partitions, pin_source
 from recflow.data.sample.shuffle import shuffle_grades
 from recflow.data.spec import BUILD_DATASET, VALIDATE_PARTITION
 from recflow.data.validate import run as validate
+from recflow.tasks.relevance.task import TASK
 
 DAYS = 3
 
@@ -70,7 +71,9 @@ def test_the_days_become_a_training_set_without_a_leak(loop, recipe):
     bench, heads = loop
     partitions = pin_partitions(recipe, day(DAYS - 1), None, heads)
     inputs = {"parent": (bench.parent(),), "partitions": partitions}
-    ref = bench.runner.run(BUILD_DATASET, partial(build, engine=duckdb_engine), recipe, day(DAYS - 1), inputs)
+    ref = bench.runner.run(
+        BUILD_DATASET, partial(build, engine=duckdb_engine, task=TASK), recipe, day(DAYS - 1), inputs
+    )
     dataset = datasets.load_from_disk(bench.artifacts.fetch(ref))
     queries = {name: set(rows["query_id"]) for name, rows in dataset.items()}
     assert sum(map(len, queries.values())) == len(set().union(*queries.values())) == 261

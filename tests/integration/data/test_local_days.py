@@ -18,6 +18,7 @@ from recflow.data.heads import HeadHistory
 from recflow.data.pins import pin_partitions, pin_source
 from recflow.data.spec import BUILD_DATASET, VALIDATE_PARTITION
 from recflow.domain.intervals import day_interval
+from recflow.tasks.relevance.task import TASK
 
 COLUMNS = ("event_id", "at", "query", "item_id", "title", "grade")
 CHANGES = [
@@ -66,7 +67,7 @@ class Shop:
         """The days that a dataset says it was made of."""
         parent = self.bench.parent(Parent(trained_through=trained_through))
         partitions = pin_partitions(self.recipe, interval, trained_through, self.heads)
-        work = partial(build.run, engine=duckdb_engine)
+        work = partial(build.run, engine=duckdb_engine, task=TASK)
         inputs = {"parent": (parent,), "partitions": partitions}
         ref = self.bench.runner.run(BUILD_DATASET, work, self.recipe, interval, inputs)
         report = json.loads(self.bench.artifacts.read(ref, "dataset.json"))

@@ -11,11 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recflow.config.sections.data import NegativesSection
-from recflow.data.negatives import negatives_of
-from recflow.data.popularity import count_acts
-from recflow.data.rows import LABELLED, PARTITION
+from recflow.data.rows import PARTITION
 from recflow.domain.near_duplicates import near_duplicate_key
 from recflow.domain.queries import query_id
+from recflow.tasks.relevance.negatives import negatives_of
+from recflow.tasks.relevance.popularity import count_acts
+from recflow.tasks.relevance.rows import LABELLED
 
 # A cluster of four Java processes gets on slowly beside other work.
 pytestmark = pytest.mark.timeout(900)

@@ -14,13 +14,13 @@ from fakes.engines import duckdb_engine, losing_engine
 from fakes.stage_bench import StageBench
 from recflow.config.sections.data import LabelSection
 from recflow.config.sections.outcomes import OutcomesSection
-from recflow.data.labels import label_pairs, read_events
 from recflow.data.pins import pin_source
 from recflow.data.rows import PARTITION
 from recflow.data.sample.shop import SampleShop, write_shop
 from recflow.data.spec import VALIDATE_PARTITION
 from recflow.data.validate import run
 from recflow.errors import BadConfiguration, BadData, JudgeFailed, PermanentError
+from recflow.tasks.relevance.labels import label_pairs, read_events
 
 # A cluster of four Java processes gets on slowly beside other work.
 pytestmark = pytest.mark.timeout(900)

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 import typer
 
+from fakes.toy_task import installed
 from recflow.artifacts.manifests import Interval, Manifest
 from recflow.artifacts.refs import Ref, RefKind
 from recflow.cli import main as command_line
@@ -214,6 +215,17 @@ class TestRecipe:
         (folder / "manifest.json").write_text(dataset_manifest(test_queries=40))
         assert run(["recipe", "check", str(home / "shop.yaml")]) == 0
         assert "40 held-out queries can tell a margin of 0.028" in capsys.readouterr().out
+
+    def test_a_recipe_of_a_shops_own_task_is_checked_in_its_own_words(self, home, capsys, monkeypatch):
+        monkeypatch.syspath_prepend(installed(home / "site"))
+        recipe, folder = home / "toy_line.yaml", home / "home" / "store" / "toy_line" / "datasets" / "key"
+        recipe.write_text("name: toy_line\nowner: ada\ntask: toy\ntraining: {steps: 7}\n")
+        folder.mkdir(parents=True)
+        (folder / "manifest.json").write_text(dataset_manifest(test_rows=40))
+        assert run(["recipe", "check", str(recipe)]) == 0
+        told = capsys.readouterr().out
+        assert "recipe toy_line is right" in told
+        assert "40 held-out rows can tell a margin of 0.028: log_loss max_drop 0.05 is wide enough" in told
 
     def test_the_plan_of_an_experiment_is_printed_before_anything_starts(self, home, capsys):
         recipe = home / "shop.yaml"

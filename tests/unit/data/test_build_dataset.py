@@ -24,6 +24,7 @@ from recflow.domain.queries import query_id
 from recflow.errors import BadData, PermanentError
 from recflow.stages import stage_key
 from recflow.storage import list_files
+from recflow.tasks.relevance.task import TASK
 
 QUERIES = [f"query {number}" for number in range(60)]
 
@@ -66,7 +67,11 @@ class Loop:
         parent = self.bench.parent(Parent(trained_through=trained_through))
         inputs = {"parent": (parent,), "partitions": refs}
         ref = self.bench.runner.run(
-            BUILD_DATASET, partial(run, engine=engine), recipe(split=split, labels=labels or {}), day(number), inputs
+            BUILD_DATASET,
+            partial(run, engine=engine, task=TASK),
+            recipe(split=split, labels=labels or {}),
+            day(number),
+            inputs,
         )
         return self.bench.artifacts.fetch(ref)
 

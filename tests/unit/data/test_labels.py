@@ -11,9 +11,9 @@ from fakes.deliveries import day, impression, judgement, partition_file
 from fakes.engines import duckdb_engine
 from recflow.config.sections.data import LabelSection
 from recflow.config.sections.outcomes import OutcomesSection
-from recflow.data.labels import label_pairs, read_events
 from recflow.domain.matching import SKEW
 from recflow.domain.queries import query_id
+from recflow.tasks.relevance.labels import label_pairs, read_events
 
 SECTION = LabelSection(position_bias_eta=1.0, min_examined=3.0)
 OUTCOMES = OutcomesSection()

@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -7,8 +8,12 @@ from hypothesis import strategies as st
 
 from fakes.engines import duckdb_engine
 from recflow.config.sections.data import SplitSection
-from recflow.data.samples import replayed, splits, with_frequency
+from recflow.data import samples
+from recflow.data.samples import splits
 from recflow.data.split import split_of
+from recflow.tasks.relevance.examples import with_frequency
+
+replayed = partial(samples.replayed, key=("query_id", "item_id"), unit="query_id")
 
 
 def computed(tables, compute):

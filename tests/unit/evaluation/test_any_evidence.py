@@ -1,6 +1,7 @@
 """Whatever stands in the evidence, the offline gate gives a decision, and never passes on what is no number."""
 
 import math
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -8,9 +9,12 @@ from hypothesis import strategies as st
 
 from recflow.artifacts.decisions import Decision, Verdict
 from recflow.config.sections.gate import ChangeRule, OfflineGateSection, SliceRule, ValueRule
+from recflow.evaluation import gate
 from recflow.evaluation.evidence import Evidence
-from recflow.evaluation.gate import decide
-from recflow.evaluation.metrics import METRICS
+from recflow.tasks.relevance.task import TASK
+
+decide = partial(gate.decide, metrics=TASK.metrics)
+METRICS = tuple(TASK.metrics.by_name)
 
 SECTION = OfflineGateSection(
     values=(ValueRule(metric="mrr", minimum=0.0),),

@@ -1,10 +1,15 @@
 import random
+from functools import partial
 
 import pytest
 
 from recflow.artifacts.decisions import Verdict
 from recflow.config.sections.gate import ChangeRule, OfflineGateSection, SliceRule, ValueRule
-from recflow.evaluation.gate import Evidence, decide
+from recflow.evaluation import gate
+from recflow.evaluation.evidence import Evidence
+from recflow.tasks.relevance.task import TASK
+
+decide = partial(gate.decide, metrics=TASK.metrics)
 
 METRICS = ("ndcg@10", "mrr", "recall@10", "f1")
 

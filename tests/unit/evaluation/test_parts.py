@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from recflow.artifacts.decisions import Decision, Finding, Verdict
 from recflow.domain.judged import JudgedQuery
 from recflow.domain.lexical import words
-from recflow.evaluation.floors import Bm25
-from recflow.evaluation.metrics import best_threshold, by_query, f1
 from recflow.evaluation.paired import attainable_margin, bootstrap
 from recflow.evaluation.plots import plot_slices
-from recflow.evaluation.slices import slice_parts
+from recflow.tasks.relevance.floors import Bm25
+from recflow.tasks.relevance.metrics import RelevanceMetrics, best_threshold, by_query, f1
 
 
 def query(grades, descriptions=None, frequency="head", name="q"):
@@ -37,7 +36,7 @@ class TestBootstrap:
         )
 
     def test_one_query_has_no_interval(self):
-        with pytest.raises(ValueError, match="two queries"):
+        with pytest.raises(ValueError, match="two units"):
             bootstrap([0.5], confidence=0.95, samples=200, seed=1)
 
     def test_it_covers_the_truth_about_as_often_as_it_says(self):
@@ -103,26 +102,33 @@ class TestMetrics:
 
 
 class TestSlices:
-    def test_frequency_takes_whole_queries(self):
-        parts = slice_parts([query([1, 2]), query([1, 2], frequency="tail")], "tail")
-        assert [(part.index, part.items) for part in parts] == [(1, (0, 1))]
+    def part(self, name, judged):
+        return RelevanceMetrics().part(name, judged, [float(index) for index in range(len(judged.titles))])
 
-    def test_descriptions_split_a_query_by_its_items(self):
-        rows = [query([1, 2, 3, 0], ["a", "", "b", ""])]
-        assert slice_parts(rows, "with_description")[0].items == (0, 2)
-        assert slice_parts(rows, "without_description")[0].items == (1, 3)
+    def test_frequency_takes_whole_queries(self):
+        tail = query([1, 2], frequency="tail")
+        assert self.part("tail", tail) == (tail, [0.0, 1.0])
+        assert self.part("tail", query([1, 2])) is None
+
+    def test_descriptions_split_a_query_and_its_answer_by_its_items(self):
+        judged = query([1, 2, 3, 0], ["a", "", "b", ""])
+        assert self.part("with_description", judged) == (judged.only((0, 2)), [0.0, 2.0])
+        assert self.part("without_description", judged) == (judged.only((1, 3)), [1.0, 3.0])
 
     def test_a_query_without_an_item_of_the_slice_is_left_out(self):
-        assert slice_parts([query([1, 2], ["", ""])], "with_description") == []
+        assert self.part("with_description", query([1, 2], ["", ""])) is None
+
+    def test_a_query_that_was_not_answered_stays_so_in_its_slice(self):
+        assert RelevanceMetrics().part("head", query([1, 2]), None) == (query([1, 2]), None)
 
 
 def test_the_plot_shows_each_interval(tmp_path):
     finding = Finding(rule="r", verdict=Verdict.PASS, reason="", value=0.1, low=0.0, high=0.2, limit=-0.1, n=30)
     decision = Decision(gate="offline", verdict=Verdict.PASS, reasons=(), findings=(finding, finding))
-    plot_slices(decision, tmp_path / "findings.png")
+    plot_slices(decision, tmp_path / "findings.png", "query")
     assert (tmp_path / "findings.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_decision_without_intervals_has_no_plot(tmp_path):
-    plot_slices(Decision(gate="offline", verdict=Verdict.PASS, reasons=()), tmp_path / "findings.png")
+    plot_slices(Decision(gate="offline", verdict=Verdict.PASS, reasons=()), tmp_path / "findings.png", "query")
     assert list(tmp_path.iterdir()) == []

@@ -26,3 +26,8 @@ class CompressionSection(Frozen):
         default=0.005, gt=0, lt=1, description="Point drop of a variant against the trained model."
     )
     golden_queries: int = Field(default=20, ge=1, le=1000, description="Test queries kept as golden requests.")
+
+    @property
+    def golden(self) -> int:
+        """How many test examples are kept as golden requests."""
+        return self.golden_queries

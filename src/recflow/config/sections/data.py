@@ -74,12 +74,17 @@ class NegativesSection(Frozen):
         return max(self.random, self.popular, self.bm25) > 0
 
 
-class LabelSection(Frozen):
-    """How grades 0 … 3 come from behaviour where no person judged."""
+class LabelledSection(Frozen):
+    """What is read of any task's section: how long acts on what was shown are waited for."""
 
     attribution_minutes: int = Field(
         default=30, gt=0, le=10_080, description="Outcomes later than this are not this search's; a week at most."
     )
+
+
+class LabelSection(LabelledSection):
+    """How grades 0 … 3 come from behaviour where no person judged."""
+
     position_bias_eta: float = Field(
         default=1.0, ge=0, le=5, description="Examination at position k is taken as k**-eta; 0 means no correction."
     )

@@ -12,32 +12,95 @@ CUSTOMARY_FLOORS: tuple[Floor, ...] = ("bm25", "untrained")
 Metric = Literal["ndcg@10", "mrr", "recall@10", "f1"]
 
 
-class ValueRule(Frozen):
+class MetricRule(Frozen):
+    """A bound on a metric, on every test example or on a slice."""
+
+    metric: str
+    slice: str = ""
+
+
+class LimitRule(MetricRule):
+    """A metric's own bound, inclusive."""
+
+    @property
+    def limit(self) -> float:
+        """What a mean must not be worse than."""
+        raise NotImplementedError
+
+
+class MarginRule(MetricRule):
+    """A paired bound by unit: at 95 % confidence the candidate must not be worse than the baseline by `max_drop`."""
+
+    max_drop: float = Field(gt=0, lt=1, description="A positive non-inferiority margin; 0.03 is three hundredths.")
+
+
+class PartRule(Frozen):
+    """A named part of the test examples. Missing: FAIL. Too small: NOT_EVALUATED, blocking only when required."""
+
+    name: str
+    required: bool = False
+
+    @property
+    def least(self) -> int:
+        """How many of its units must be able to tell."""
+        raise NotImplementedError
+
+
+class JudgedSection(Frozen):
+    """What the gate reads of any task's section; a task adds how many units it needs, and says what may be named."""
+
+    values: tuple[LimitRule, ...] = ()
+    changes: tuple[MarginRule, ...] = ()
+    floors: tuple[str, ...] = ()
+    floor_margin: float = Field(
+        default=0.03,
+        gt=0,
+        lt=1,
+        description="How far below a floor the bound may lie: as fine as the test examples can tell.",
+    )
+    slices: tuple[PartRule, ...] = ()
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    bootstrap_samples: int = Field(default=2000, ge=200, le=100_000)
+    seed: int = Field(default=20110101, ge=0, lt=2**32, description="The same evidence always gives the same verdict.")
+
+    @property
+    def least(self) -> int:
+        """How many test units must be able to tell."""
+        raise NotImplementedError
+
+
+class ValueRule(LimitRule):
     """A metric's own bound, inclusive."""
 
     metric: Metric
     minimum: float = Field(ge=0, le=1)
-    slice: str = ""
+
+    @property
+    def limit(self) -> float:
+        """The least mean."""
+        return self.minimum
 
 
-class ChangeRule(Frozen):
+class ChangeRule(MarginRule):
     """A paired bound by query: candidate minus baseline must not be below -max_drop at 95 % confidence."""
 
     metric: Metric
-    max_drop: float = Field(gt=0, lt=1, description="A positive non-inferiority margin; 0.03 is three hundredths.")
-    slice: str = ""
 
 
-class SliceRule(Frozen):
+class SliceRule(PartRule):
     """A named part of the test rows. Missing: FAIL. Too small: NOT_EVALUATED, blocking only when required."""
 
     name: Literal["head", "torso", "tail", "with_description", "without_description"]
     min_queries: int = Field(default=20, ge=2, le=1_000_000)
-    required: bool = False
+
+    @property
+    def least(self) -> int:
+        """Queries that can tell."""
+        return self.min_queries
 
 
-class OfflineGateSection(Frozen):
-    """Value rules, change rules and the permanent floors."""
+class OfflineGateSection(JudgedSection):
+    """Value rules, change rules and the permanent floors of relevance."""
 
     values: tuple[ValueRule, ...] = ()
     changes: tuple[ChangeRule, ...] = (ChangeRule(metric="ndcg@10", max_drop=0.03),)
@@ -48,17 +111,13 @@ class OfflineGateSection(Frozen):
         " model's are fitted on what trains.",
         exclude_if=lambda floors: floors == CUSTOMARY_FLOORS,
     )
-    floor_margin: float = Field(
-        default=0.03,
-        gt=0,
-        lt=1,
-        description="How far below a floor the bound may lie: as fine as the queries can tell.",
-    )
     slices: tuple[SliceRule, ...] = ()
     min_queries: int = Field(default=20, ge=2, le=1_000_000, description="Fewer test queries: INCONCLUSIVE.")
-    confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    bootstrap_samples: int = Field(default=2000, ge=200, le=100_000)
-    seed: int = Field(default=20110101, ge=0, lt=2**32, description="The same evidence always gives the same verdict.")
+
+    @property
+    def least(self) -> int:
+        """Queries that can tell."""
+        return self.min_queries
 
 
 class Guardrail(Frozen):

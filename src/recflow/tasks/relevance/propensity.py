@@ -9,10 +9,10 @@ an item and a day, so that a ranker that is trained overnight on the clicks of t
 
 from recflow.config.sections.data import LabelSection
 from recflow.config.sections.outcomes import OutcomesSection
-from recflow.data.labels import showings
 from recflow.domain.examination import DEEPEST, GROUPS, Examination, cannot_tell, fit_examination
 from recflow.engine import Engine, Table
 from recflow.engine.expressions import bucket, real, when
+from recflow.tasks.relevance.labels import showings
 
 _PAIR = ("query_id", "item_id", "day")
 

@@ -20,8 +20,6 @@ from itertools import count as numbers
 import pyarrow as pa
 
 from recflow.config.sections.data import NegativesSection
-from recflow.data.rows import LABELLED
-from recflow.data.titles import bm25_scores, count_words
 from recflow.engine import Engine, Table, Value
 from recflow.engine.expressions import (
     constant,
@@ -34,6 +32,8 @@ from recflow.engine.expressions import (
     real,
     running_total,
 )
+from recflow.tasks.relevance.rows import LABELLED
+from recflow.tasks.relevance.titles import bm25_scores, count_words
 
 KINDS = ("bm25", "popular", "random")
 _PAIR = ("query_id", "item_id")

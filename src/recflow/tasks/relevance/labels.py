@@ -28,7 +28,6 @@ from pathlib import Path
 
 from recflow.config.sections.data import LabelSection
 from recflow.config.sections.outcomes import OutcomesSection
-from recflow.data.rows import LABELLED
 from recflow.domain.matching import SKEW
 from recflow.engine import Engine, Table
 from recflow.engine.expressions import (
@@ -43,6 +42,7 @@ from recflow.engine.expressions import (
     seconds_between,
     when,
 )
+from recflow.tasks.relevance.rows import LABELLED
 
 _CUSTOMARY = OutcomesSection()
 

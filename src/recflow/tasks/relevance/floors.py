@@ -1,4 +1,4 @@
-"""The floors: rankers that need no training. A candidate below one is refused however it compares with yesterday's."""
+"""Relevance's floors: rankers that need no training, fitted on what trains, or on nothing."""
 
 import json
 import math
@@ -6,14 +6,28 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
+from recflow.config.sections.training import TrainingSection
+from recflow.config.tasks import section_as
 from recflow.domain import bm25
 from recflow.domain.judged import JudgedQuery
 from recflow.domain.lexical import words
 from recflow.errors import PermanentError
+from recflow.tasks.base import Basis, Floors
+
+
+class RelevanceFloors(Floors[JudgedQuery]):
+    """BM25 on titles, the untrained base model's cosine, and acts on items."""
+
+    def given(self, name: str, basis: Basis, examples: Sequence[JudgedQuery]) -> list[list[float]]:
+        """One score an item of each query."""
+        if name == "bm25":
+            scorer = read_bm25(basis.dataset, examples)
+            return [scorer.score(query.query, query.titles) for query in examples]
+        return untrained(basis, examples) if name == "untrained" else popularity(basis.dataset, examples)
 
 
 @dataclass(frozen=True)
@@ -41,7 +55,7 @@ def read_bm25(dataset: Path, queries: Sequence[JudgedQuery]) -> Bm25:
     """The floor as the data set's own words make it, as far as the queries ask for them."""
     asked = sorted({word for query in queries for word in words(query.query)})
     told = json.loads(_made_of(dataset / "titles.json").read_bytes())
-    rows = pq.read_table(_made_of(dataset / "words.parquet"), filters=[("word", "in", asked)]) if asked else None
+    rows = _read(dataset / "words.parquet", "word", asked) if asked else None
     found = dict(zip(rows["word"].to_pylist(), rows["titles"].to_pylist(), strict=True)) if rows else {}
     return Bm25(found, told["number"], told["mean_words"])
 
@@ -49,9 +63,22 @@ def read_bm25(dataset: Path, queries: Sequence[JudgedQuery]) -> Bm25:
 def popularity(dataset: Path, queries: Sequence[JudgedQuery]) -> list[list[float]]:
     """The acts on each item of each query, by queries that train."""
     items = sorted({item for query in queries for item in query.items})
-    rows = pq.read_table(_made_of(dataset / "popularity.parquet"), filters=[("item_id", "in", items)])
+    rows = _read(dataset / "popularity.parquet", "item_id", items)
     acts = dict(zip(rows["item_id"].to_pylist(), rows["acts"].to_pylist(), strict=True))
     return [[float(acts.get(item, 0)) for item in query.items] for query in queries]
+
+
+def untrained(basis: Basis, queries: Sequence[JudgedQuery]) -> list[list[float]]:
+    """The cosines of the recipe's base model as it is."""
+    section, texts = section_as(basis.recipe.training, TrainingSection), floor_texts(queries)
+    vectors = basis.encoders.encode(basis.encoders.base_folder(section.base_model), texts, section.max_tokens)
+    return cosines(queries, dict(zip(texts, vectors, strict=True)))
+
+
+def _read(path: Path, column: str, values: Sequence[str]) -> Any:
+    import pyarrow.parquet as pq
+
+    return pq.read_table(_made_of(path), filters=[(column, "in", values)])
 
 
 def _made_of(path: Path) -> Path:

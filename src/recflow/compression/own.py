@@ -1,0 +1,52 @@
+"""The model of a task's own trainer: its files, and golden requests that it answers itself."""
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+from recflow.domain.answers import answer
+from recflow.domain.golden import GOLDEN, Golden
+from recflow.errors import PermanentError
+from recflow.stages import StageContext, StageOutput
+from recflow.tasks.base import Task, Trainer, golden_json
+
+_MIB = 2**20
+
+
+def write_own(context: StageContext, task: Task, trainer: Trainer) -> StageOutput:
+    """Write the model and its golden requests; PermanentError where it cannot answer one of them."""
+    output = context.output
+    trainer.write_model(context.folder("checkpoint"), output)
+    test = task.metrics.read(context.folder("dataset"), "test")[: context.recipe.compression.golden]
+    found = answer(_scorer(output), list, [task.metrics.request(example) for example in test])
+    golden = [golden_json(task.serving, _golden(task, *pair)) for pair in zip(test, found, strict=True)]
+    (output / GOLDEN).write_text(json.dumps(golden, ensure_ascii=False, indent=1), encoding="utf-8")
+    size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
+    return StageOutput(numbers={"size_mb": round(size / _MIB, 2)})
+
+
+def _golden(task: Task, example: Any, found: list[float] | Exception) -> Golden:
+    if isinstance(found, Exception):
+        raise PermanentError(
+            f"the model does not answer the test {task.metrics.unit} {task.metrics.unit_id(example)}",
+            expected="an answer to every golden request",
+            seen=f"{type(found).__name__}: {found}",
+        ) from found
+    return Golden(task.serving.example(example), task.serving.answered(found))
+
+
+def _scorer(folder: Path) -> Any:
+    try:
+        spec = importlib.util.spec_from_file_location(f"scoring_of_{folder.name}", folder / "scoring.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module.Scorer(str(folder))
+    except Exception as error:
+        raise PermanentError(
+            "the model that the task's trainer wrote does not load",
+            expected="scoring.py with Scorer(folder)",
+            seen=f"{type(error).__name__}: {error}",
+        ) from error
