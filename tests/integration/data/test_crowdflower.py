@@ -36,10 +36,9 @@ def loop(recipe, crowdflower_folder, tmp_path_factory):
     heads = HeadHistory(bench.store, "search")
     for number in range(DAYS):
         source = pin_source(recipe, day(number), crowdflower_folder)
-        heads.record(
-            day(number),
-            bench.run(VALIDATE_PARTITION, partial(validate, engine=duckdb_engine), recipe, day=number, source=source),
-        )
+        stage = partial(validate, engine=duckdb_engine)
+        ref = bench.run(VALIDATE_PARTITION, stage, recipe, day=number, source=source)
+        heads.record(day(number), ref, at=bench.clock.now())
     return bench, heads
 
 
