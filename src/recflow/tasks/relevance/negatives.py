@@ -56,8 +56,8 @@ def negatives_of(
         positives.group_by("query_id").aggregate(query=positives["query"].min(), split=positives.split.min())
     )
     scores = bm25_scores(engine, queries, count_words(engine, items, ["item_id"]))
-    allowed = _Allowed(events.select(*_PAIR), positives, items, scores, section.max_share_of_positive)
-    chosen = [_hardest(allowed, scores, section.bm25)]
+    allowed = _Allowed(engine, events.select(*_PAIR), positives, items, scores, section.max_share_of_positive)
+    chosen = [engine.keep(_hardest(allowed, section.bm25))]
     weighted = items.left_join(acts, "item_id").select("item_id", "acts")
     popular = nearest_whole(_SLOTS * real(weighted.acts.fill_null(0) + 1) ** _EXPONENT)
     for kind, number, slots in (("popular", section.popular, popular), ("random", section.random, constant(1))):
@@ -74,20 +74,25 @@ def negatives_of(
 class _Allowed:
     """Which pairs may be negatives."""
 
-    def __init__(self, known: Table, positives: Table, items: Table, scores: Table, share: float) -> None:
+    def __init__(
+        self, engine: Engine, known: Table, positives: Table, items: Table, scores: Table, share: float
+    ) -> None:
         self._known, self._items, self._scores = known, items, scores
         self._alike = positives.select("query_id", key=near_duplicate(positives.title))
         best = positives.select(*_PAIR).inner_join(scores, _PAIR)
-        self._most = best.group_by("query_id").aggregate(most=best.score.max() * share)
+        most = best.group_by("query_id").aggregate(most=best.score.max() * share)
+        fits = scores.left_join(most, "query_id").select(*_PAIR, "score", "most")
+        self._too_good = engine.keep(fits.filter(fits.score > fits.most.fill_null(0.0)).select(*_PAIR))
 
     def of(self, pairs: Table) -> Table:
         """Those of some pairs, with the columns that they had."""
         unknown = pairs.anti_join(self._known, _PAIR).inner_join(self._items.select("item_id", "key"), "item_id")
         others = unknown.anti_join(self._alike, ["query_id", "key"])
-        fits = self._scores.select(*_PAIR, fit="score")
-        fitting = others.left_join(fits, _PAIR).select(*pairs.columns, "fit")
-        judged = fitting.left_join(self._most, "query_id")
-        return judged.filter(judged.fit.fill_null(0.0) <= judged.most.fill_null(0.0)).select(*pairs.columns)
+        return others.anti_join(self._too_good, _PAIR).select(*pairs.columns)
+
+    def hard(self) -> Table:
+        """query_id, item_id, draw: what shares words with a query and does not fit too well; the best first."""
+        return self._scores.anti_join(self._too_good, _PAIR).select(*_PAIR, draw=-self._scores.score)
 
 
 def _catalogue(engine: Engine, events: Table) -> Table:
@@ -99,9 +104,10 @@ def _catalogue(engine: Engine, events: Table) -> Table:
     return engine.keep(items.mutate(key=near_duplicate(items.title)))
 
 
-def _hardest(allowed: _Allowed, scores: Table, number: int) -> Table:
-    ranked = scores.select(*_PAIR, draw=-scores.score)
-    return _first(allowed.of(ranked), "draw", number, "bm25")
+def _hardest(allowed: _Allowed, number: int) -> Table:
+    hard = allowed.hard()
+    looked_at = first_of_each(hard, ["query_id"], [hard.draw, hard.item_id], max(_DRAWS, 4 * number))
+    return _first(allowed.of(looked_at), "draw", number, "bm25")
 
 
 def _walk(engine: Engine, queries: Table, pool: Table, seed: str, number: int) -> Table:
