@@ -18,7 +18,6 @@ from recflow.compression.scoring import Scorer
 from recflow.config.recipe import Recipe
 from recflow.config.sections.serving import PackagingSection
 from recflow.domain.golden import read_golden
-from recflow.domain.judged import JudgedQuery
 from recflow.evaluation.packaged import load_package
 from recflow.packaging.run import run
 from recflow.packaging.spec import PACKAGE
@@ -110,14 +109,13 @@ def test_an_int8_score_is_the_same_in_any_company_so_that_judges_see_what_is_ser
 
     for golden, served in zip(goldens * 4, asyncio.run(joined()), strict=True):
         assert scores(served) == pytest.approx(scores(golden.outputs), abs=1e-6)
-    judged = load_package(package()).answers([judged_query(*asked(golden.inputs)) for golden in goldens])
+    judged = load_package(package()).answers([scorable(*asked(golden.inputs)) for golden in goldens])
     assert judged == [pytest.approx(scores(golden.outputs), abs=1e-6) for golden in goldens]
 
 
-def judged_query(query, items):
+def scorable(query, items):
     titles = tuple(item.title for item in items)
-    equal = (1.0,) * len(titles)
-    return JudgedQuery("q", query, titles, ("",) * len(titles), equal, equal, "")
+    return query, titles, ("",) * len(titles)
 
 
 def test_a_reversal_above_five_items_is_caught_by_the_default_sizes_and_missed_by_smaller_ones(server, package):
