@@ -17,7 +17,7 @@ GATE = "offline"
 _NEAR_ZERO = 0.01
 
 
-def decide(section: JudgedSection, evidence: Evidence, metrics: Metrics[Any]) -> Decision:
+def decide(section: JudgedSection, evidence: Evidence, metrics: Metrics[Any, Any]) -> Decision:
     """Judge every rule; FAIL beats INCONCLUSIVE beats PASS, and only blocking findings count."""
     known = metrics.by_name
     judge = _Judge(section, evidence.usable(known), metrics)
@@ -32,7 +32,7 @@ def decide(section: JudgedSection, evidence: Evidence, metrics: Metrics[Any]) ->
 class _Judge:
     section: JudgedSection
     evidence: Evidence
-    metrics: Metrics[Any]
+    metrics: Metrics[Any, Any]
 
     def findings(self) -> Iterator[Finding]:
         yield self._size()

@@ -12,7 +12,7 @@ from recflow.evaluation.gate import decide
 from recflow.evaluation.packaged import Package, open_package
 from recflow.evaluation.plots import plot_slices
 from recflow.stages import StageContext, StageOutput
-from recflow.tasks.base import BaseEncoder, Basis, ByUnit, Given, Metrics, Task
+from recflow.tasks.base import BaseEncoder, Basis, ByUnit, Metrics, Task
 
 
 def run(context: StageContext, *, task: Task, encoders: BaseEncoder) -> StageOutput:
@@ -49,7 +49,7 @@ class _Measured:
 class _HeldOut:
     """The examples that a package answers, and how its answers are measured."""
 
-    metrics: Metrics[Any]
+    metrics: Metrics[Any, Any]
     test: Sequence[Any]
     validation: Sequence[Any]
 
@@ -62,7 +62,7 @@ class _HeldOut:
         failures = tuple(f"{type(error).__name__}: {error}"[:200] for error in errors)
         return _Measured(self._by_slice(given[first:], fitted), failures)
 
-    def _by_slice(self, given: Sequence[Given], fitted: Any) -> dict[str, ByUnit]:
+    def _by_slice(self, given: Sequence[Any], fitted: Any) -> dict[str, ByUnit]:
         measured = {"": self.metrics.by_unit(self.test, given, fitted)}
         for name in self.metrics.slices:
             pairs = zip(self.test, given, strict=True)

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from recflow.domain.judged import JudgedQuery, read_judged
 from recflow.domain.ranking import RELEVANT_GRADE, ndcg, recall, reciprocal_rank
-from recflow.tasks.base import ByUnit, Given, Metric, Metrics
+from recflow.tasks.base import ByUnit, Metric, Metrics
 
+Given = Sequence[float] | None
 Rule = Callable[[Sequence[float], Sequence[float]], float | None]
 _FREQUENCIES = ("head", "torso", "tail")
 
 
-class RelevanceMetrics(Metrics[JudgedQuery]):
+class RelevanceMetrics(Metrics[JudgedQuery, Sequence[float]]):
     """nDCG@10 first; slices by how often a query is asked, or by what its items have."""
 
     unit = "query"
