@@ -1,9 +1,5 @@
 """From an encoder to ONNX files: export, graph optimisation, dynamic int8."""
 
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +8,7 @@ import torch
 from torch import nn
 
 from recflow.errors import PermanentError
+from recflow.tasks.onnx_graph import Interface, quiet_exporters, write_onnx
 
 OUTPUT = "sentence_embedding"
 _INPUTS = ["input_ids", "attention_mask"]
@@ -22,45 +19,20 @@ _LARGE_TABLE = 4096
 
 def export_fp32(encoder: nn.Module, target: Path, *, opset: int) -> None:
     """Write an encoder as ONNX with any number of texts and tokens, its graph optimised by onnxruntime."""
-    raw = target.with_suffix(".raw")
     ids = torch.ones(2, 8, dtype=torch.long)
     texts, tokens = torch.export.Dim("texts", max=_MAX_TEXTS), torch.export.Dim("tokens", max=_MAX_TOKENS)
     shape = {0: texts, 1: tokens}
     backbone: Any = encoder.backbone
     backbone.set_attn_implementation("eager")  # its graph has a third fewer nodes than sdpa's
-    with _quiet():
-        torch.onnx.export(
-            encoder.eval(),
-            (ids, torch.ones_like(ids)),
-            str(raw),
-            dynamo=True,
-            input_names=_INPUTS,
-            output_names=[OUTPUT],
-            dynamic_shapes=(shape, shape),
-            opset_version=opset,
-            external_data=False,
-            verbose=False,
-        )
-        _optimise(raw, target)
-    raw.unlink()
-
-
-def _optimise(source: Path, target: Path) -> None:
-    """Fuse what holds on every CPU; layout changes are for one kind of CPU only and are left to the server."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-    options.optimized_model_filepath = str(target)
-    options.log_severity_level = 3
-    onnxruntime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
+    inputs = dict(zip(_INPUTS, (ids, torch.ones_like(ids)), strict=True))
+    write_onnx(encoder, Interface(inputs, (shape, shape), OUTPUT), target, opset=opset)
 
 
 def quantise_int8(source: Path, target: Path) -> None:
     """Dynamic int8: weights and embeddings per channel, in 7 bits so that CPUs without VNNI do not overflow."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    with _quiet():
+    with quiet_exporters():
         quantize_dynamic(str(source), str(target), weight_type=QuantType.QInt8, per_channel=True, reduce_range=True)
 
 
@@ -70,7 +42,7 @@ def quantise_int8_blocks(source: Path, target: Path) -> None:
     from onnxruntime.quantization.matmul_nbits_quantizer import DefaultWeightOnlyQuantConfig, MatMulNBitsQuantizer
 
     rule = DefaultWeightOnlyQuantConfig(block_size=_BLOCK, is_symmetric=True, accuracy_level=4, bits=8)
-    with _quiet():
+    with quiet_exporters():
         quantiser = MatMulNBitsQuantizer(onnx.load(str(source)), algo_config=rule)
         quantiser.process()
     model = quantiser.model.model
@@ -116,15 +88,3 @@ def refuse_broken(model: Path) -> None:
     names = [item.name for item in session.get_inputs()], [item.name for item in session.get_outputs()]
     if names != (_INPUTS, [OUTPUT]):
         raise PermanentError(f"{model.name} is another model", expected=f"{_INPUTS} to {OUTPUT}", seen=str(names))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the exporters' own warnings and notes about themselves."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        logging.disable(logging.WARNING)
-        try:
-            yield
-        finally:
-            logging.disable(logging.NOTSET)

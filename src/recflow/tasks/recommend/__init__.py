@@ -1,0 +1,1 @@
+"""What a user turns to next, from what they turned to before."""

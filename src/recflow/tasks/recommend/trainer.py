@@ -1,0 +1,119 @@
+"""Makes recommenders: trains one from a stored data set, and writes what serves it."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from recflow.config.recipe import Recipe
+from recflow.config.tasks import section_as
+from recflow.errors import BadConfiguration, BadData
+from recflow.tasks.base import Trainer
+from recflow.tasks.onnx_graph import Interface, write_onnx
+from recflow.tasks.recommend import scoring
+from recflow.tasks.recommend.catalogue import Catalogue, read_catalogue
+from recflow.tasks.recommend.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from recflow.tasks.recommend.encoder import ItemVectors, LastState, Recommender, SequenceEncoder, Size
+from recflow.tasks.recommend.fitting import fit
+from recflow.tasks.recommend.held_out import hold_out
+from recflow.tasks.recommend.histories import Histories, read_countries, read_histories
+from recflow.tasks.recommend.joining import best_share
+from recflow.tasks.recommend.neighbours import NeighbourRule, find_neighbours
+from recflow.tasks.recommend.options import RecommendTraining
+from recflow.tasks.recommend.warm_start import start_from
+
+_OPSET = 18
+
+
+class RecommendTrainer(Trainer):
+    """A sequence model and item-item collaborative filtering, joined at the share that validation users like best."""
+
+    def train(self, recipe: Recipe, dataset: Path, start: Path | None, output: Path) -> Mapping[str, float]:
+        """Write a checkpoint. Told are epochs, examples (acts that an epoch predicts), and validation nDCG@10."""
+        options = section_as(recipe.training, RecommendTraining)
+        catalogue, countries = read_catalogue(dataset), read_countries(dataset, "train")
+        train, validation = (read_histories(dataset, split, catalogue, countries) for split in ("train", "validation"))
+        if not (train.lengths > 1).any():
+            raise BadData("no training history has two acts", expected="what follows what", seen="nothing")
+        size = _size(options, len(countries))
+        torch.manual_seed(options.seed)
+        model = _model(catalogue, train, size, options)
+        parent = load_checkpoint(start) if start is not None and options.start == "parent" else None
+        warm = parent is not None and start_from(model, size, catalogue, countries, parent)
+        held_out = hold_out(validation, np.random.default_rng(options.seed))
+        fitted = fit(model, train, held_out, options, options.warm_epochs if warm else options.epochs)
+        neighbours = find_neighbours(train, len(catalogue), _rule(options))
+        share, ndcg = best_share(model, neighbours, held_out, options)
+        save_checkpoint(
+            Checkpoint(
+                size,
+                tuple(catalogue.ids.to_pylist()),
+                countries,
+                catalogue.available,
+                catalogue.interactions.astype(np.float32),
+                model.item_vectors().numpy(),
+                neighbours,
+                {name: tensor.numpy() for name, tensor in model.state_dict().items()},
+                _for_scoring(options, share),
+            ),
+            output,
+        )
+        numbers = {"epochs": fitted.epochs, "examples": fitted.examples, "sequence_validation_ndcg": fitted.ndcg}
+        return {**numbers, "validation_ndcg": ndcg, "neighbour_share": share, "warm_start": float(warm)}
+
+    def write_model(self, checkpoint: Path, output: Path) -> None:
+        """Write the files that `scoring.Scorer` reads, and itself."""
+        trained = load_checkpoint(checkpoint)
+        encoder = SequenceEncoder(trained.size, 0.0)
+        encoder.load_state_dict({
+            name.removeprefix("encoder."): torch.from_numpy(values)
+            for name, values in trained.weights.items() if name.startswith("encoder.")
+        })  # fmt: skip
+        _export(encoder, trained.size, output / "model.onnx")
+        np.save(output / "item_vectors.npy", trained.item_vectors)
+        np.save(output / "neighbours.npy", trained.neighbours.items)
+        np.save(output / "neighbour_weights.npy", trained.neighbours.weights)
+        _write_json(output / "items.json", {
+            "ids": trained.ids, "available": trained.available.tolist(), "popularity": trained.popularity.tolist(),
+        })  # fmt: skip
+        _write_json(output / "recommender.json", {**trained.scoring, "countries": trained.countries})
+        shutil.copyfile(str(scoring.__file__), output / "scoring.py")
+
+
+def _size(options: RecommendTraining, countries: int) -> Size:
+    if options.width % options.heads:
+        raise BadConfiguration(
+            "training.heads", expected=f"a divisor of training.width ({options.width})", seen=str(options.heads)
+        )
+    return Size(options.width, options.layers, options.heads, options.max_length, countries)
+
+
+def _model(catalogue: Catalogue, train: Histories, size: Size, options: RecommendTraining) -> Recommender:
+    met = np.bincount(train.items, minlength=len(catalogue)) > 0
+    items = ItemVectors(catalogue.texts, met, size.width, options.id_dropout)
+    return Recommender(items, SequenceEncoder(size, options.dropout))
+
+
+def _rule(options: RecommendTraining) -> NeighbourRule:
+    return NeighbourRule(options.window, options.decay, options.backwards, options.damping, options.neighbours)
+
+
+def _for_scoring(options: RecommendTraining, share: float) -> dict[str, object]:
+    kept = options.model_dump(mode="json", include={"max_length", "recency", "exclude_seen", "banned"})
+    return {**kept, "neighbour_share": share}
+
+
+def _export(encoder: SequenceEncoder, size: Size, target: Path) -> None:
+    acts = torch.export.Dim("acts", min=1, max=size.length)
+    inputs = {
+        "vectors": torch.zeros(1, min(2, size.length), size.width),
+        "context": torch.zeros(1, min(2, size.length), 4, dtype=torch.long),
+    }
+    write_onnx(LastState(encoder), Interface(inputs, ({1: acts}, {1: acts}), "user"), target, opset=_OPSET)
+
+
+def _write_json(path: Path, told: Mapping[str, object]) -> None:
+    path.write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
