@@ -31,7 +31,7 @@ def run(context: StageContext, *, task: Task, encoders: BaseEncoder) -> StageOut
         failures=candidate.failures,
         baseline_failures=baseline.failures if baseline else (),
     )
-    decision = decide(context.recipe.offline_gate, evidence, metrics)
+    decision = _told(decide(context.recipe.offline_gate, evidence, metrics), candidate=candidate, baseline=baseline)
     _write(context, decision, evidence, held_out)
     numbers = {"verdict": decision.verdict.value, **decision.numbers}
     return StageOutput(numbers=numbers, reusable=decision.verdict is not Verdict.INCONCLUSIVE)
@@ -39,10 +39,11 @@ def run(context: StageContext, *, task: Task, encoders: BaseEncoder) -> StageOut
 
 @dataclass(frozen=True)
 class _Measured:
-    """Metrics by slice, and why a test unit got no answer, one reason a unit."""
+    """Metrics by slice, why a test unit got no answer, one reason a unit, and what is told of all answers."""
 
     parts: Mapping[str, ByUnit]
     failures: tuple[str, ...]
+    overall: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ class _HeldOut:
         fitted = self.metrics.fitted(self.validation, given[:first])
         errors = [found for found in answers[first:] if isinstance(found, Exception)]
         failures = tuple(f"{type(error).__name__}: {error}"[:200] for error in errors)
-        return _Measured(self._by_slice(given[first:], fitted), failures)
+        overall = self.metrics.overall(self.test, given[first:])
+        return _Measured(self._by_slice(given[first:], fitted), failures, overall)
 
     def _by_slice(self, given: Sequence[Any], fitted: Any) -> dict[str, ByUnit]:
         measured = {"": self.metrics.by_unit(self.test, given, fitted)}
@@ -71,6 +73,12 @@ class _HeldOut:
                 examples, answers = zip(*parts, strict=True)
                 measured[name] = self.metrics.by_unit(examples, answers, fitted)
         return measured
+
+
+def _told(decision: Decision, **sides: _Measured | None) -> Decision:
+    """The decision with what is told of all answers of each side."""
+    told = {f"{name}_{who}": value for who, side in sides.items() if side for name, value in side.overall.items()}
+    return decision.model_copy(update={"numbers": {**decision.numbers, **told}})
 
 
 def _write(context: StageContext, decision: Decision, evidence: Evidence, held_out: _HeldOut) -> None:

@@ -135,6 +135,7 @@ class Gateway:
         recipe = line.recipe
         deadline = Deadline(recipe.serving.deadline_ms / 1000)
         request = clean_request(line.serving, request, recipe.data.cleaning)
+        request = line.serving.informed(request, self.seams.clock.now())
         question, asker = Question.of(recipe.name, line.serving, request), self._asker(recipe, request)
         marked = marked or ("" if asker.unit.is_known else UNIDENTIFIED)
         with self._admitted(recipe), self.routes.using(recipe.name) as table:

@@ -86,6 +86,10 @@ class Serving(ABC, Generic[R]):
         """The request with its texts as a day's data would hold them."""
         return request
 
+    def informed(self, request: R, now: datetime) -> R:
+        """The request with what the gateway knows beside it: when it was made."""
+        return request
+
     @abstractmethod
     def tensors(self, request: R) -> Tensors:
         """What the model is asked."""
@@ -188,7 +192,7 @@ class Examples(ABC):
         What floors are made of is written into `output`, beside the splits, from what trains only.
         """
 
-    def finished(self, examples: Table, beside: Table, events: Table) -> Table:
+    def finished(self, examples: Table, beside: Table, events: Table, recipe: Recipe) -> Table:
         """The rows of one split with every column of the schema.
 
         `events` are the rows of all partitions with their `split`: a task may add what came before the examples.
@@ -253,6 +257,10 @@ class Metrics(ABC, Generic[E, A]):
     def part(self, name: str, example: E, given: A | None) -> tuple[E, A | None] | None:
         """What of an example and its answer belongs to a slice; None for nothing of it."""
         return None
+
+    def overall(self, examples: Sequence[E], given: Sequence[A | None]) -> Mapping[str, float]:
+        """What people are told of all answers to test examples together, beside the metrics; no rule judges it."""
+        return {}
 
     @property
     def main(self) -> Metric:

@@ -1,6 +1,6 @@
 """What a day's events are, what is refused, and how they become a training set."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -75,8 +75,12 @@ class NegativesSection(Frozen):
 
 
 class LabelledSection(Frozen):
-    """What is read of any task's section: how long acts on what was shown are waited for."""
+    """What is read of any task's section: how long acts on what was shown are waited for.
 
+    `needed` are the columns without which an impression, an act or a judgement teaches nothing.
+    """
+
+    needed: ClassVar[tuple[str, ...]] = ("query", "item_id")
     attribution_minutes: int = Field(
         default=30, gt=0, le=10_080, description="Outcomes later than this are not this search's; a week at most."
     )
