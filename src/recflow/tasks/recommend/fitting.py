@@ -21,9 +21,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Fitted:
-    """How a training went: epochs, acts that were predicted, and the best validation nDCG@10, 0 without users."""
+    """How a training went: epochs, the best of them, acts that were predicted in all, and the best epoch's nDCG@10.
+
+    nDCG is that of validation users, and 0 without any.
+    """
 
     epochs: int
+    best_epoch: int
     examples: int
     ndcg: float
 
@@ -35,7 +39,7 @@ def fit(model: Recommender, train: Histories, held_out: HeldOut, options: Recomm
         model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay, betas=(0.9, 0.98)
     )
     candidates = Candidates(train, model.items.number, options.candidates, random)
-    best, best_epoch, kept, examples = -1.0, 0, model.copied(), 0
+    best, best_epoch, kept, epoch, examples = -1.0, 0, model.copied(), 0, 0
     for epoch in range(1, epochs + 1):
         examples += _epoch(model, optimizer, train, candidates, options, random)
         reached = validated(model, held_out, options)
@@ -45,7 +49,7 @@ def fit(model: Recommender, train: Histories, held_out: HeldOut, options: Recomm
         elif epoch - best_epoch >= options.patience:
             break
     model.load_state_dict(kept)
-    return Fitted(best_epoch, examples, best)
+    return Fitted(epoch, best_epoch, examples, best)
 
 
 def _epoch(

@@ -121,7 +121,7 @@ def joined(sequence: np.ndarray, ties: np.ndarray, share: float) -> np.ndarray:
 def _best(scores: np.ndarray, allowed: np.ndarray, k: int) -> np.ndarray:
     """The codes of the k highest scores that are allowed; of equal ones the first codes."""
     codes = np.flatnonzero(allowed)
-    if k < len(codes):
+    if 0 < k < len(codes):
         least = np.partition(scores[codes], len(codes) - k)[len(codes) - k]
         codes = codes[scores[codes] >= least]
     return codes[np.argsort(-scores[codes], kind="stable")][:k]
