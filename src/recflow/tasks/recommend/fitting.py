@@ -88,14 +88,15 @@ def scored(model: Recommender, held_out: HeldOut, options: RecommendTraining) ->
     with torch.inference_mode():
         for chunk in held_out.chunks():
             read = chunk.newest(options.max_length)
-            states = _states(model, batch(read.histories, read.starts, read.lengths))
-            yield chunk, (states[torch.arange(len(read)), torch.from_numpy(read.lengths - 1)] @ items.T).numpy()
+            every = states(model, batch(read.histories, read.starts, read.lengths))
+            newest = every[torch.arange(len(read)), torch.from_numpy(read.lengths - 1)]
+            yield chunk, (newest @ items.T).numpy()
 
 
-def _states(model: Recommender, one: Batch) -> Tensor:
+def states(model: Recommender, one: Batch) -> Tensor:
     """(users, acts, width)."""
-    states: Tensor = model.encoder(model.items(torch.from_numpy(one.items)), torch.from_numpy(one.context))
-    return states
+    found: Tensor = model.encoder(model.items(torch.from_numpy(one.items)), torch.from_numpy(one.context))
+    return found
 
 
 class Candidates:
@@ -125,7 +126,7 @@ def _loss(model: Recommender, one: Batch, candidates: Candidates) -> Tensor:
     real = torch.from_numpy(one.real)
     wanted = one.following[one.real]
     codes, chances = candidates.of(wanted)
-    logits = _states(model, one)[real] @ model.items(torch.from_numpy(codes)).T
+    logits = states(model, one)[real] @ model.items(torch.from_numpy(codes)).T
     place = torch.from_numpy(np.searchsorted(codes, wanted))
     of_wanted = logits.gather(1, place[:, None])
     corrected = (logits - torch.from_numpy(chances)).scatter(1, place[:, None], of_wanted)
