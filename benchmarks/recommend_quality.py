@@ -86,8 +86,8 @@ class Field:
     def _answers(self, scorer: Any, *, with_history: bool) -> Iterator[list[str]]:
         for start in range(0, len(self.sequences.items), _AT_ONCE):
             histories = [items[:-1] for items in self.sequences.items[start : start + _AT_ONCE]]
-            for answer in scorer.score_many([self._request(history, with_history) for history in histories]):
-                yield [item for item, _ in answer["items"]]
+            for chosen, _ in scorer.score_many([self._request(history, with_history) for history in histories]):
+                yield [item for item, _ in chosen]
 
     def _request(self, history: Sequence[str], with_history: bool) -> dict[str, Any]:
         told = list(history) if with_history else []

@@ -24,8 +24,8 @@ def cycle_scorer(model):
 
 
 def names(scorer, *history, **options):
-    (answer,) = scorer.score_many([asked(*history, **options)])
-    return [name for name, _ in answer["items"]]
+    ((chosen, _),) = scorer.score_many([asked(*history, **options)])
+    return [name for name, _ in chosen]
 
 
 @pytest.mark.parametrize("place", range(9))
@@ -34,9 +34,9 @@ def test_the_item_that_follows_in_the_cycle_comes_first(cycle_scorer, place):
 
 
 def test_scores_fall_and_are_told_as_numbers(cycle_scorer):
-    (answer,) = cycle_scorer.score_many([asked("i02", k=100)])
-    scores = [score for _, score in answer["items"]]
-    assert answer["basis"] == "history"
+    ((chosen, by_popularity),) = cycle_scorer.score_many([asked("i02", k=100)])
+    scores = [score for _, score in chosen]
+    assert not by_popularity
     assert scores == sorted(scores, reverse=True)
     assert {type(score) for score in scores} == {float}
 
@@ -59,9 +59,9 @@ def test_nothing_left_is_an_empty_answer(cycle_scorer):
 
 @pytest.mark.parametrize("history", [(), ("unheard of",)])
 def test_without_a_known_history_the_popular_come_first_and_are_told_as_such(cycle_scorer, history):
-    (answer,) = cycle_scorer.score_many([asked(*history, k=100)])
-    assert answer["basis"] == "popularity"
-    acts = [score for _, score in answer["items"]]
+    ((chosen, by_popularity),) = cycle_scorer.score_many([asked(*history, k=100)])
+    assert by_popularity
+    acts = [score for _, score in chosen]
     assert acts == sorted(acts, reverse=True)
     assert len(acts) == 13
 

@@ -74,8 +74,8 @@ def test_a_warm_start_knows_what_the_parent_knew_and_takes_new_items_in(checkpoi
     cold = trained(QUICK, dataset, tmp_path / "cold")
     assert told["warm_start"] == 1
     assert told["sequence_validation_ndcg"] > cold["sequence_validation_ndcg"]
-    (answer,) = scorer(tmp_path / "warm", tmp_path / "model").score_many([asked("a new one", k=1)])
-    assert answer["items"][0][0] == "i05"
+    ((chosen, _),) = scorer(tmp_path / "warm", tmp_path / "model").score_many([asked("a new one", k=1)])
+    assert chosen[0][0] == "i05"
 
 
 @pytest.mark.parametrize("other", [{"start": "nothing"}, {"width": 8}])
@@ -92,8 +92,8 @@ def test_a_new_item_is_shown_for_its_text(tmp_path):
         tmp_path / "dataset", {"train": rows}, texts={**texts, "new-1": "red shoe", "new-2": "blue hat"}
     )
     trained(OPTIONS.model_copy(update={"id_dropout": 0.5, "epochs": 10}), dataset, tmp_path / "checkpoint")
-    (answer,) = scorer(tmp_path / "checkpoint", tmp_path / "model").score_many([asked("i01", "i03", k=100)])
-    places = {name: place for place, (name, _) in enumerate(answer["items"])}
+    ((chosen, _),) = scorer(tmp_path / "checkpoint", tmp_path / "model").score_many([asked("i01", "i03", k=100)])
+    places = {name: place for place, (name, _) in enumerate(chosen)}
     assert places["new-1"] < places["new-2"]
 
 
