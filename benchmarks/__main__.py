@@ -20,6 +20,7 @@ MODULES = (
     "signing_speed",
     "retrain",
     "experiment_looks",
+    "recommend_quality",
 )
 
 

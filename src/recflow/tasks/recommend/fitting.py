@@ -21,9 +21,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Fitted:
-    """How a training went: epochs, acts that were predicted, and the best validation nDCG@10, 0 without users."""
+    """How a training went: epochs, the best of them, acts that were predicted in all, and the best epoch's nDCG@10.
+
+    nDCG is that of validation users, and 0 without any.
+    """
 
     epochs: int
+    best_epoch: int
     examples: int
     ndcg: float
 
@@ -35,7 +39,7 @@ def fit(model: Recommender, train: Histories, held_out: HeldOut, options: Recomm
         model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay, betas=(0.9, 0.98)
     )
     candidates = Candidates(train, model.items.number, options.candidates, random)
-    best, best_epoch, kept, examples = -1.0, 0, model.copied(), 0
+    best, best_epoch, kept, epoch, examples = -1.0, 0, model.copied(), 0, 0
     for epoch in range(1, epochs + 1):
         examples += _epoch(model, optimizer, train, candidates, options, random)
         reached = validated(model, held_out, options)
@@ -45,7 +49,7 @@ def fit(model: Recommender, train: Histories, held_out: HeldOut, options: Recomm
         elif epoch - best_epoch >= options.patience:
             break
     model.load_state_dict(kept)
-    return Fitted(best_epoch, examples, best)
+    return Fitted(epoch, best_epoch, examples, best)
 
 
 def _epoch(
@@ -84,14 +88,15 @@ def scored(model: Recommender, held_out: HeldOut, options: RecommendTraining) ->
     with torch.inference_mode():
         for chunk in held_out.chunks():
             read = chunk.newest(options.max_length)
-            states = _states(model, batch(read.histories, read.starts, read.lengths))
-            yield chunk, (states[torch.arange(len(read)), torch.from_numpy(read.lengths - 1)] @ items.T).numpy()
+            every = states(model, batch(read.histories, read.starts, read.lengths))
+            newest = every[torch.arange(len(read)), torch.from_numpy(read.lengths - 1)]
+            yield chunk, (newest @ items.T).numpy()
 
 
-def _states(model: Recommender, one: Batch) -> Tensor:
+def states(model: Recommender, one: Batch) -> Tensor:
     """(users, acts, width)."""
-    states: Tensor = model.encoder(model.items(torch.from_numpy(one.items)), torch.from_numpy(one.context))
-    return states
+    found: Tensor = model.encoder(model.items(torch.from_numpy(one.items)), torch.from_numpy(one.context))
+    return found
 
 
 class Candidates:
@@ -121,7 +126,7 @@ def _loss(model: Recommender, one: Batch, candidates: Candidates) -> Tensor:
     real = torch.from_numpy(one.real)
     wanted = one.following[one.real]
     codes, chances = candidates.of(wanted)
-    logits = _states(model, one)[real] @ model.items(torch.from_numpy(codes)).T
+    logits = states(model, one)[real] @ model.items(torch.from_numpy(codes)).T
     place = torch.from_numpy(np.searchsorted(codes, wanted))
     of_wanted = logits.gather(1, place[:, None])
     corrected = (logits - torch.from_numpy(chances)).scatter(1, place[:, None], of_wanted)

@@ -15,7 +15,8 @@ import numpy as np
 Request = Mapping[str, Any]
 """`history`: item ids, the oldest first. `seconds`: when each was, since 1970; 0 for unknown. `country`, and `at`, the
 time of asking: "" and 0 for unknown. `k`: how many items at most. `exclude`: ids that must not be among them."""
-HISTORY, POPULARITY = "history", "popularity"
+Answer = tuple[list[tuple[str, float]], bool]
+"""Items with their scores, the best first; and whether popularity chose them, since nothing in the history is known."""
 GAPS, HOURS, WEEKDAYS = 24, 25, 8
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
@@ -48,11 +49,11 @@ class Scorer:
             str(root / "model.onnx"), options, providers=["CPUExecutionProvider"]
         )
 
-    def score_many(self, requests: Sequence[Request]) -> list[dict[str, Any]]:
-        """The answers to several requests, each as if it were alone: `items`, pairs of id and score, and `basis`.
+    def score_many(self, requests: Sequence[Request]) -> list[Answer]:
+        """The answers to several requests, each as if it were alone, of at most k items.
 
-        The best come first, at most k. `basis` is `history`, or `popularity` where nothing in the history is known.
-        Items that are not available, banned, excluded or, where the model says so, in the history are never among them.
+        Scores are chances to be next, or the acts on an item where popularity chose. Items that are not available,
+        banned, excluded or, where the model says so, in the history are never among them.
         """
         return [self._answer(request) for request in requests]
 
@@ -69,7 +70,7 @@ class Scorer:
         (user,) = self._session.run(["user"], feeds)
         return self._vectors @ user[0], near(codes, self._neighbours, self._weights, self._settings["recency"])
 
-    def _answer(self, request: Request) -> dict[str, Any]:
+    def _answer(self, request: Request) -> Answer:
         parts = self.parts(request)
         scores = self._popularity if parts is None else joined(*parts, self._settings["neighbour_share"])
         open_ = self._open.copy()
@@ -77,7 +78,7 @@ class Scorer:
         if self._settings["exclude_seen"]:
             open_[self._known(request["history"])] = False
         pairs = [(self._ids[code], float(scores[code])) for code in _best(scores, open_, request["k"])]
-        return {"items": pairs, "basis": POPULARITY if parts is None else HISTORY}
+        return pairs, parts is None
 
     def _known(self, names: Iterable[str]) -> list[int]:
         return [self._codes[name] for name in names if name in self._codes]
@@ -121,7 +122,7 @@ def joined(sequence: np.ndarray, ties: np.ndarray, share: float) -> np.ndarray:
 def _best(scores: np.ndarray, allowed: np.ndarray, k: int) -> np.ndarray:
     """The codes of the k highest scores that are allowed; of equal ones the first codes."""
     codes = np.flatnonzero(allowed)
-    if k < len(codes):
+    if 0 < k < len(codes):
         least = np.partition(scores[codes], len(codes) - k)[len(codes) - k]
         codes = codes[scores[codes] >= least]
     return codes[np.argsort(-scores[codes], kind="stable")][:k]

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,10 @@ from recflow.tasks.recommend.catalogue import Catalogue, read_catalogue
 from recflow.tasks.recommend.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from recflow.tasks.recommend.encoder import ItemVectors, LastState, Recommender, SequenceEncoder, Size
 from recflow.tasks.recommend.fitting import fit
-from recflow.tasks.recommend.held_out import hold_out
+from recflow.tasks.recommend.held_out import HeldOut, hold_out
 from recflow.tasks.recommend.histories import Histories, read_countries, read_histories
 from recflow.tasks.recommend.joining import best_share
-from recflow.tasks.recommend.neighbours import NeighbourRule, find_neighbours
+from recflow.tasks.recommend.neighbours import NeighbourRule, Neighbours, find_neighbours
 from recflow.tasks.recommend.options import RecommendTraining
 from recflow.tasks.recommend.warm_start import start_from
 
@@ -32,37 +33,8 @@ class RecommendTrainer(Trainer):
     """A sequence model and item-item collaborative filtering, joined at the share that validation users like best."""
 
     def train(self, recipe: Recipe, dataset: Path, start: Path | None, output: Path) -> Mapping[str, float]:
-        """Write a checkpoint. Told are epochs, examples (acts that an epoch predicts), and validation nDCG@10."""
-        options = section_as(recipe.training, RecommendTraining)
-        catalogue, countries = read_catalogue(dataset), read_countries(dataset, "train")
-        train, validation = (read_histories(dataset, split, catalogue, countries) for split in ("train", "validation"))
-        if not (train.lengths > 1).any():
-            raise BadData("no training history has two acts", expected="what follows what", seen="nothing")
-        size = _size(options, len(countries))
-        torch.manual_seed(options.seed)
-        model = _model(catalogue, train, size, options)
-        parent = load_checkpoint(start) if start is not None and options.start == "parent" else None
-        warm = parent is not None and start_from(model, size, catalogue, countries, parent)
-        held_out = hold_out(validation, np.random.default_rng(options.seed))
-        fitted = fit(model, train, held_out, options, options.warm_epochs if warm else options.epochs)
-        neighbours = find_neighbours(train, len(catalogue), _rule(options))
-        share, ndcg = best_share(model, neighbours, held_out, options)
-        save_checkpoint(
-            Checkpoint(
-                size,
-                tuple(catalogue.ids.to_pylist()),
-                countries,
-                catalogue.available,
-                catalogue.interactions.astype(np.float32),
-                model.item_vectors().numpy(),
-                neighbours,
-                {name: tensor.numpy() for name, tensor in model.state_dict().items()},
-                _for_scoring(options, share),
-            ),
-            output,
-        )
-        numbers = {"epochs": fitted.epochs, "examples": fitted.examples, "sequence_validation_ndcg": fitted.ndcg}
-        return {**numbers, "validation_ndcg": ndcg, "neighbour_share": share, "warm_start": float(warm)}
+        """Write a checkpoint. Told are epochs, the best of them, examples (acts predicted), validation nDCG@10."""
+        return train(section_as(recipe.training, RecommendTraining), dataset, start, output)
 
     def write_model(self, checkpoint: Path, output: Path) -> None:
         """Write the files that `scoring.Scorer` reads, and itself."""
@@ -83,6 +55,64 @@ class RecommendTrainer(Trainer):
         shutil.copyfile(str(scoring.__file__), output / "scoring.py")
 
 
+@dataclass(frozen=True)
+class _Data:
+    """What a training reads of a stored data set."""
+
+    catalogue: Catalogue
+    countries: tuple[str, ...]
+    train: Histories
+    held_out: HeldOut
+
+
+def train(options: RecommendTraining, dataset: Path, start: Path | None, output: Path) -> Mapping[str, float]:
+    """What `RecommendTrainer.train` does, by these options."""
+    data = _read(dataset, options)
+    torch.manual_seed(options.seed)
+    size = _size(options, len(data.countries))
+    model = _model(data, size, options)
+    parent = load_checkpoint(start) if start is not None and options.start == "parent" else None
+    warm = parent is not None and start_from(model, size, data.catalogue, data.countries, parent)
+    fitted = fit(model, data.train, data.held_out, options, options.warm_epochs if warm else options.epochs)
+    neighbours = find_neighbours(data.train, len(data.catalogue), _rule(options))
+    share, ndcg = best_share(model, neighbours, data.held_out, options)
+    save_checkpoint(_checkpoint(data, size, model, neighbours, _for_scoring(options, share)), output)
+    return {
+        "epochs": fitted.epochs,
+        "best_epoch": fitted.best_epoch,
+        "examples": fitted.examples,
+        "sequence_validation_ndcg": fitted.ndcg,
+        "validation_ndcg": ndcg,
+        "neighbour_share": share,
+        "warm_start": float(warm),
+    }
+
+
+def _read(dataset: Path, options: RecommendTraining) -> _Data:
+    catalogue, countries = read_catalogue(dataset), read_countries(dataset, "train")
+    known, validation = (read_histories(dataset, split, catalogue, countries) for split in ("train", "validation"))
+    if not (known.lengths > 1).any():
+        raise BadData("no training history has two acts", expected="what follows what", seen="nothing")
+    return _Data(catalogue, countries, known, hold_out(validation, np.random.default_rng(options.seed)))
+
+
+def _checkpoint(
+    data: _Data, size: Size, model: Recommender, neighbours: Neighbours, scored: Mapping[str, object]
+) -> Checkpoint:
+    catalogue = data.catalogue
+    return Checkpoint(
+        size,
+        tuple(catalogue.ids.to_pylist()),
+        data.countries,
+        catalogue.available,
+        catalogue.interactions.astype(np.float32),
+        model.item_vectors().numpy(),
+        neighbours,
+        {name: tensor.numpy() for name, tensor in model.state_dict().items()},
+        scored,
+    )
+
+
 def _size(options: RecommendTraining, countries: int) -> Size:
     if options.width % options.heads:
         raise BadConfiguration(
@@ -91,9 +121,9 @@ def _size(options: RecommendTraining, countries: int) -> Size:
     return Size(options.width, options.layers, options.heads, options.max_length, countries)
 
 
-def _model(catalogue: Catalogue, train: Histories, size: Size, options: RecommendTraining) -> Recommender:
-    met = np.bincount(train.items, minlength=len(catalogue)) > 0
-    items = ItemVectors(catalogue.texts, met, size.width, options.id_dropout)
+def _model(data: _Data, size: Size, options: RecommendTraining) -> Recommender:
+    met = np.bincount(data.train.items, minlength=len(data.catalogue)) > 0
+    items = ItemVectors(data.catalogue.texts, met, size.width, options.id_dropout)
     return Recommender(items, SequenceEncoder(size, options.dropout))
 
 
