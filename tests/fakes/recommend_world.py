@@ -29,7 +29,7 @@ from recflow.training import run as training
 from recflow.training.spec import FINE_TUNE
 
 LINE = "next_items"
-ITEMS = tuple(f"i{number:02d}" for number in range(12))
+ITEMS = tuple(f"i{number:02d}" for number in range(40))
 TINY = {"width": 16, "layers": 1, "epochs": 6, "dropout": 0.1, "batch_acts": 256, "learning_rate": 0.01,
         "max_length": 20, "neighbours": 8}  # fmt: skip
 Row = dict[str, Any]

@@ -1,7 +1,7 @@
 """Answers: what a shopper sees of a model after the recipe's post-processing, or why there is none.
 
 An answer is one score for each thing that was asked about, or, of a model that chooses what is shown, its items with
-their scores beside whatever else it tells.
+their scores.
 
 Standard library only: this file is copied into every package by digest. The server answers by it, and so does the
 offline gate, which therefore judges what will be shown.
@@ -12,8 +12,8 @@ from math import isfinite
 from typing import Any
 
 Process = Callable[[list[float]], Sequence[float]]
-Chosen = dict[str, Any]
-"""`items`, pairs of an id and its score, best first; and what the task's tensors tell beside them."""
+Chosen = tuple[list[tuple[str, float]], bool]
+"""Items with their scores, best first; and whether a floor chose them, because the model knew nothing to go by."""
 Answer = list[float] | Chosen | Exception
 
 
@@ -35,13 +35,14 @@ def answer(scorer: Any, process: Process, requests: Sequence[Any]) -> list[Answe
 
 
 def _finish(process: Process, given: Sequence[float] | Chosen) -> Answer:
-    if not isinstance(given, dict):
+    if not isinstance(given, tuple):
         return _processed(process, given)
-    scores = _processed(process, [score for _, score in given["items"]])
+    chosen, of_floor = given
+    scores = _processed(process, [score for _, score in chosen])
     if isinstance(scores, Exception):
         return scores
-    items = [(item, score) for (item, _), score in zip(given["items"], scores, strict=True)]
-    return {**given, "items": sorted(items, key=lambda pair: -pair[1])}
+    items = [(item, score) for (item, _), score in zip(chosen, scores, strict=True)]
+    return sorted(items, key=lambda pair: -pair[1]), bool(of_floor)
 
 
 def _processed(process: Process, scores: Sequence[float]) -> list[float] | Exception:

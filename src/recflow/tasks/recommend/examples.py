@@ -23,7 +23,6 @@ from recflow.tasks.base import Examples
 from recflow.tasks.recommend.catalogue import ITEMS
 from recflow.tasks.recommend.sections import RecommendLabels
 
-
 _NO_ROW = datetime(2000, 1, 1, tzinfo=UTC)
 
 

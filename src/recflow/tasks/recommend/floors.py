@@ -65,7 +65,7 @@ class _Floor:
             allowed[seen] = False
         left, scores = np.flatnonzero(allowed), self.scores(seen)
         best = left[np.lexsort((-self.catalogue.interactions[left], -scores[left]))][:SHOWN]
-        return {"items": [(self.catalogue.ids[int(code)].as_py(), float(scores[code])) for code in best]}
+        return [(self.catalogue.ids[int(code)].as_py(), float(scores[code])) for code in best], True
 
     def _codes(self, items: Sequence[str]) -> np.ndarray:
         return np.array([self.codes[item] for item in items if item in self.codes], dtype=np.int64)

@@ -78,7 +78,7 @@ class RecommendMetrics(Metrics[JudgedUser, Chosen]):
 
 def shown_of(given: Chosen) -> list[str]:
     """The ids of the items that are judged."""
-    return [item for item, _ in given["items"][:SHOWN]]
+    return [item for item, _ in given[0][:SHOWN]]
 
 
 def _measured(rule: Rule, user: JudgedUser, given: Chosen | None) -> float | None:

@@ -1,9 +1,9 @@
 """Recommending as it is served: whose history a shop sends, how that becomes tensors, and what a user is shown."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from math import inf
+from math import inf, log
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from recflow.artifacts.events import ComparedItem, Exposure, ShownItem
 from recflow.config.sections.serving import ServingSection
+from recflow.domain.answers import Chosen
 from recflow.domain.requests import ItemId, Refusal, Request, null_as
 from recflow.domain.signatures import Signature, Tensor, Tensors, texts
 from recflow.tasks.base import Ordered, Serving
@@ -23,6 +24,7 @@ _NOTHING = "nothing"
 _COMPARED = 10
 _LENGTHS = ((0, "no history"), (4, "histories of 1 to 4 acts"), (19, "histories of 5 to 19 acts"))
 _LONG = 10_000
+_LEAST = 1e-12
 
 
 def _act(given: Any) -> Any:
@@ -93,7 +95,7 @@ class RecommendServing(Serving[RecommendRequest]):
         outputs=(
             Tensor(name="ITEM", datatype="BYTES", dims=("items",)),
             Tensor(name="SCORE", datatype="FP32", dims=("items",)),
-            Tensor(name="BASIS", datatype="BYTES", dims=(1,)),
+            Tensor(name="POPULAR", datatype="BOOL", dims=(1,)),
         ),
     )
     adapter = Path(str(tensors.__file__))
@@ -142,7 +144,7 @@ class RecommendServing(Serving[RecommendRequest]):
 
     def without_model(self, request: RecommendRequest) -> Tensors:
         """No items: what a user may turn to is known to the model only."""
-        return tensors.outputs({"items": [], "basis": _NOTHING})
+        return tensors.outputs(([], True))
 
     def exposed(self, request: RecommendRequest, outputs: Tensors | None) -> dict[str, Any]:
         """The items in the order of their scores, and what they were chosen by."""
@@ -151,8 +153,11 @@ class RecommendServing(Serving[RecommendRequest]):
             ShownItem(item_id=item, position=position, score=score)
             for position, (item, score) in enumerate(found, start=1)
         )
-        basis = outputs["BASIS"][0].decode() if outputs and found else _NOTHING
-        return {"query": "", "items": tuple(shown), "answer": json.dumps({"basis": basis})}
+        return {
+            "query": "",
+            "items": tuple(shown),
+            "answer": json.dumps({"basis": _basis(outputs) if found else _NOTHING}),
+        }
 
     def told(self, exposure: Exposure) -> dict[str, Any]:
         """The items with score and position, the first one first, and their basis."""
@@ -187,36 +192,39 @@ class RecommendServing(Serving[RecommendRequest]):
         """What a judged user did before."""
         return recommend_tensors(example.request)
 
-    def answered(self, given: Mapping[str, Any]) -> Tensors:
+    def answered(self, given: Chosen) -> Tensors:
         """The chosen items, as the package gives them."""
         return tensors.outputs(given)
 
     def difference(self, expected: Tensors, seen: Tensors) -> float:
-        """The largest difference of the scores at a place, and of an item's; infinite for lists of another kind.
+        """The largest relative difference of the scores at a place, and of an item's; infinite for another basis.
 
         An item that only one list has is as far off as its score is from the last one of the other list: of items that
         differ by noise either may be left out.
         """
-        (ours, theirs), bases = map(_listed, (expected, seen)), [one["BASIS"].tolist() for one in (expected, seen)]
-        if len(ours) != len(theirs) or bases[0] != bases[1]:
+        ours, theirs = _listed(expected), _listed(seen)
+        if len(ours) != len(theirs) or _basis(expected) != _basis(seen):
             return inf
-        if not ours:
-            return 0.0
-        places = [abs(one - other) for (_, one), (_, other) in zip(ours, theirs, strict=True)]
-        return max(*places, _left_out(ours, theirs), _left_out(theirs, ours))
+        places = (_apart(one, other) for (_, one), (_, other) in zip(ours, theirs, strict=True))
+        return max([0.0, *places, *_by_item(ours, theirs), *_by_item(theirs, ours)])
 
     def order(self, expected: Tensors, seen: Tensors, atol: float) -> Ordered:
-        """Pairs of the golden list's items by their places in the seen one; what is not in it stands behind all."""
+        """Pairs of the golden list's items by their places in the seen one; what is not in it stands behind all.
+
+        Scores that differ relatively by less than `atol` may be noise.
+        """
         places = {item: place for place, (item, _) in enumerate(_listed(seen))}
         golden = _listed(expected)
-        return Ordered.of([score for _, score in golden], [-places.get(item, inf) for item, _ in golden], atol)
+        return Ordered.of(
+            [log(max(score, _LEAST)) for _, score in golden], [-places.get(item, inf) for item, _ in golden], atol
+        )
 
     def odd_requests(self) -> Sequence[Tensors]:
         """No history, unknown and odd ids, one of 10,000 acts, more than there is, and nothing left to choose from."""
         odd = ("", "no such item", "红色 ", "\x00")
         plain = {"history": [], "seconds": [], "country": "", "at": 0.0, "k": 10, "exclude": []}
         long = {"history": [f"item {number % 7}" for number in range(_LONG)], "seconds": [*range(_LONG)]}
-        changes = (
+        changes: tuple[dict[str, Any], ...] = (
             {},
             {"history": odd, "seconds": [0.0] * len(odd), "country": "no such country"},
             long,
@@ -237,9 +245,17 @@ def _listed(outputs: Tensors) -> list[tuple[str, float]]:
     return list(zip(items, outputs["SCORE"].tolist(), strict=True))
 
 
-def _left_out(ours: Sequence[tuple[str, float]], theirs: Sequence[tuple[str, float]]) -> float:
+def _basis(outputs: Tensors | None) -> str:
+    return "popularity" if outputs and outputs["POPULAR"][0] else "history"
+
+
+def _by_item(ours: Sequence[tuple[str, float]], theirs: Sequence[tuple[str, float]]) -> Iterator[float]:
     scores = dict(theirs)
-    return max(abs(score - scores.get(item, theirs[-1][1])) for item, score in ours)
+    return (_apart(score, scores.get(item, theirs[-1][1])) for item, score in ours)
+
+
+def _apart(one: float, other: float) -> float:
+    return abs(one - other) / max(abs(one), abs(other), _LEAST)
 
 
 def _asked_at(request: RecommendRequest) -> float | None:

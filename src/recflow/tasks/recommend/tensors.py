@@ -3,7 +3,7 @@
 It knows nothing of recflow and needs numpy only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,10 +21,11 @@ def request(row: Mapping[str, np.ndarray]) -> dict[str, Any]:
     }
 
 
-def outputs(given: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The answer of one request: items with their scores, best first, and what they were chosen by."""
+def outputs(given: tuple[Sequence[tuple[str, float]], bool]) -> dict[str, np.ndarray]:
+    """The answer of one request: items with their scores, best first, and whether popularity chose them."""
+    pairs, by_popularity = given
     return {
-        "ITEM": np.array([item.encode() for item, _ in given["items"]], dtype=np.object_),
-        "SCORE": np.array([score for _, score in given["items"]], dtype=np.float32),
-        "BASIS": np.array([given["basis"].encode()], dtype=np.object_),
+        "ITEM": np.array([item.encode() for item, _ in pairs], dtype=np.object_),
+        "SCORE": np.array([score for _, score in pairs], dtype=np.float32),
+        "POPULAR": np.array([by_popularity]),
     }
