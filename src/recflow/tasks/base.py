@@ -57,6 +57,14 @@ class Ordered:
         return cls(len(found), sum(product > 0 for product in found), sum(product < 0 for product in found))
 
 
+@dataclass(frozen=True)
+class Acted:
+    """What a user did with an item, and when."""
+
+    item_id: str
+    at: datetime
+
+
 class Serving(ABC, Generic[R]):
     """How a task's models are asked and what becomes of their answers."""
 
@@ -76,6 +84,8 @@ class Serving(ABC, Generic[R]):
     """Whether answers are an order, which post-processing may keep while it changes the scale."""
     fallback: ClassVar[str] = "fallback"
     """What is told as the version of an answer that no model gave."""
+    remembered: ClassVar[int] = 0
+    """How many of a user's newest acts a gateway keeps in mind for `informed`; 0: it reads none."""
     agreement: ClassVar[str] = "agreement"
     """What the shadow's measure of agreement is called."""
 
@@ -86,8 +96,8 @@ class Serving(ABC, Generic[R]):
         """The request with its texts as a day's data would hold them."""
         return request
 
-    def informed(self, request: R, now: datetime) -> R:
-        """The request with what the gateway knows beside it: when it was made."""
+    def informed(self, request: R, now: datetime, acts: Sequence[Acted]) -> R:
+        """The request with what the gateway knows beside it: when it was made, and what its user did lately."""
         return request
 
     @abstractmethod

@@ -15,7 +15,7 @@ from recflow.config.sections.serving import ServingSection
 from recflow.domain.answers import Chosen
 from recflow.domain.requests import ItemId, Refusal, Request, null_as
 from recflow.domain.signatures import Signature, Tensor, Tensors, texts
-from recflow.tasks.base import Ordered, Serving
+from recflow.tasks.base import Acted, Ordered, Serving
 from recflow.tasks.recommend import tensors
 from recflow.tasks.recommend.judged import JudgedUser
 
@@ -48,11 +48,12 @@ class RecommendRequest(Request):
     """Choose items for a user, by what the user turned to before.
 
     `history` are item ids, or objects with `item_id` and `at`, in any order of time; ids without a time belong behind
-    the one before them. `context` may say the `country`, and with `at` another time than now. `basis` in the answer is
-    what items were chosen by: `history`; `popularity`, where nothing in it is known; `nothing`, where none were chosen.
+    the one before them. Without `history` it is what the user did with earlier answers of this line. `context` may say
+    the `country`, and with `at` another time than now. `basis` in the answer is what items were chosen by: `history`;
+    `popularity`, where nothing in it is known; `nothing`, where none were chosen.
     """
 
-    history: Annotated[list[Annotated[Act, BeforeValidator(_act)]], null_as([])] = Field(default_factory=list)
+    history: list[Annotated[Act, BeforeValidator(_act)]] | None = None
     k: int = 10
     exclude: Annotated[list[ItemId], null_as([])] = Field(default_factory=list)
 
@@ -60,7 +61,7 @@ class RecommendRequest(Request):
     def by_time(self) -> list[Act]:
         """The history, the oldest act first; acts of one time stay as they were sent."""
         latest, placed = -inf, []
-        for act in self.history:
+        for act in self.history or ():
             latest = latest if act.seconds is None else act.seconds
             placed.append((latest, act))
         return [act for _, act in sorted(placed, key=lambda pair: pair[0])]
@@ -109,6 +110,7 @@ class RecommendServing(Serving[RecommendRequest]):
     )
     ordered = True
     fallback = "empty"
+    remembered = 50
     agreement = "overlap of the first ten"
 
     def refuse(self, request: RecommendRequest, limits: ServingSection) -> None:
@@ -117,7 +119,7 @@ class RecommendServing(Serving[RecommendRequest]):
             ("k_too_small", "k: at least one item is to be asked for"): request.k < 1,
             ("k_too_large", f"k: {limits.max_items} items may be asked for"): request.k > limits.max_items,
             ("history_too_long", f"the history may have {limits.max_history} acts"):
-                len(request.history) > limits.max_history,
+                len(request.history or ()) > limits.max_history,
             ("exclude_too_long", f"{limits.max_excluded} items may be excluded"):
                 len(request.exclude) > limits.max_excluded,
             ("no_time", "context.at: a time as 2011-01-01T12:00:00Z is needed"): _asked_at(request) is None,
@@ -126,9 +128,12 @@ class RecommendServing(Serving[RecommendRequest]):
             if is_broken:
                 raise Refusal(422, code, message)
 
-    def informed(self, request: RecommendRequest, now: datetime) -> RecommendRequest:
-        """With the time of asking in its context, where the shop did not say another one."""
-        return request.model_copy(update={"context": {AT: now.isoformat(), **request.context}})
+    def informed(self, request: RecommendRequest, now: datetime, acts: Sequence[Acted]) -> RecommendRequest:
+        """With the time of asking in its context and a history, where the shop did not say them."""
+        known: dict[str, Any] = {"context": {AT: now.isoformat(), **request.context}}
+        if request.history is None:
+            known["history"] = [Act(item_id=act.item_id, at=act.at) for act in acts]
+        return request.model_copy(update=known)
 
     def tensors(self, request: RecommendRequest) -> Tensors:
         """The history by time, where and when, and what is asked for."""
@@ -178,7 +183,7 @@ class RecommendServing(Serving[RecommendRequest]):
                 ComparedItem(item_id=item.item_id, score=item.score, shadow_score=score, shadow_position=place)
                 for item, score, place in items
             ),
-            "length": len(request.history),
+            "length": len(request.history or ()),
             "tau": len(first[0] & first[1]) / most if most else None,
             "overlap": None,
             "score_difference": sum(differences) / max(1, len(differences)),
