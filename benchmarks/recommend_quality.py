@@ -35,7 +35,7 @@ BEST_NDCG, BEST_RECALL = 0.0531, 0.0921
 _AGAINST = "SASRec with sampled softmax as published (arXiv 2508.06450), the best known there"
 _SEEDS = (0, 1, 2)
 _PLACES, _AT_ONCE = 10, 256
-_COSINE = NeighbourRule(window=1000, decay=1.0, backwards=1.0, damping=0.5, kept=100)
+_COSINE = NeighbourRule(window=1000, decay=1.0, backwards=1.0, damping=0.5, neighbour_damping=0.5, kept=100)
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,8 @@ class SequenceEncoder(nn.Module):
         states = self.dropout(torch.stack([vectors + self.positions[: vectors.shape[1]], *told]).sum(0))
         for block in self.blocks:
             states = block(states)
-        return self.norm(states)
+        normed: Tensor = self.norm(states)
+        return normed
 
 
 class LastState(nn.Module):

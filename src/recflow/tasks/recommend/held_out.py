@@ -54,7 +54,8 @@ class HeldOut:
         gains = np.where(ranks < _PLACES, 1 / np.log2(ranks + 2.0), 0.0)
         ideal = np.cumsum(1 / np.log2(np.arange(_PLACES) + 2.0))
         wanted_items = np.minimum(np.bincount(rows, minlength=len(self)), _PLACES)
-        return np.bincount(rows, gains, minlength=len(self)) / ideal[wanted_items - 1]
+        found: np.ndarray = np.bincount(rows, gains, minlength=len(self)) / ideal[wanted_items - 1]
+        return found
 
     def _pairs(self, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Each user with each distinct item between two places."""

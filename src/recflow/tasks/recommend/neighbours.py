@@ -24,22 +24,25 @@ class NeighbourRule:
 
     `window`: up to how many acts apart; `decay`: how much less a tie weighs with each act between; `backwards`: what
     a tie to the earlier item weighs against one to the later; `damping`: the power of an item's acts by which its
-    ties are divided, so that what everybody buys is not everybody's neighbour; `kept`: neighbours an item.
+    ties are divided, so that what everybody has says less of what comes next; `neighbour_damping`: the same for the
+    neighbour's acts, so that what everybody has is not everybody's neighbour; `kept`: neighbours an item.
     """
 
     window: int
     decay: float
     backwards: float
     damping: float
+    neighbour_damping: float
     kept: int
 
 
 def find_neighbours(histories: Histories, items: int, rule: NeighbourRule) -> Neighbours:
     """The neighbours of each of `items` items by counted, damped co-occurrence within users."""
     keys, weights = _ties(histories, items, rule)
-    earlier, later = keys // items, keys % items
-    acts = np.maximum(np.bincount(histories.items, minlength=items), 1.0) ** -rule.damping
-    return _strongest(earlier, later, weights * acts[earlier] * acts[later], items, rule.kept)
+    item, neighbour = keys // items, keys % items
+    acts = np.maximum(np.bincount(histories.items, minlength=items), 1.0)
+    weights = weights * acts[item] ** -rule.damping * acts[neighbour] ** -rule.neighbour_damping
+    return _strongest(item, neighbour, weights, items, rule.kept)
 
 
 def _ties(histories: Histories, items: int, rule: NeighbourRule) -> tuple[np.ndarray, np.ndarray]:

@@ -30,12 +30,11 @@ class RecommendTraining(TrainedSection):
     batch_acts: int = Field(default=1024, ge=2, le=1_000_000, description="Acts a step, padding included.")
     neighbours: int = Field(default=100, ge=1, le=10_000, description="Neighbours that are kept of an item.")
     window: int = Field(default=20, ge=1, le=1000, description="Acts that tie two items are at most so far apart.")
-    decay: float = Field(default=0.9, gt=0, le=1, description="What a tie weighs with each act between.")
+    decay: float = Field(default=0.8, gt=0, le=1, description="What a tie weighs with each act between.")
     backwards: float = Field(default=0.3, ge=0, le=1, description="What a tie to the earlier item weighs.")
-    damping: float = Field(
-        default=0.25, ge=0, le=1, description="Power of an item's acts that its ties are divided by."
-    )
-    recency: float = Field(default=0.5, gt=0, le=1, description="What an act of a history weighs with each one after.")
+    damping: float = Field(default=0.4, ge=0, le=1, description="Power of an item's acts that its ties are divided by.")
+    neighbour_damping: float = Field(default=0.0, ge=0, le=1, description="The same for the acts of the neighbour.")
+    recency: float = Field(default=0.6, gt=0, le=1, description="What an act of a history weighs with each one after.")
     exclude_seen: bool = Field(default=True, description="Never show what is in the user's history.")
     banned: tuple[str, ...] = Field(default=(), description="Items that are never shown.")
     seed: int = Field(default=7, ge=0, lt=2**32)

@@ -128,7 +128,14 @@ def _model(data: _Data, size: Size, options: RecommendTraining) -> Recommender:
 
 
 def _rule(options: RecommendTraining) -> NeighbourRule:
-    return NeighbourRule(options.window, options.decay, options.backwards, options.damping, options.neighbours)
+    return NeighbourRule(
+        options.window,
+        options.decay,
+        options.backwards,
+        options.damping,
+        options.neighbour_damping,
+        options.neighbours,
+    )
 
 
 def _for_scoring(options: RecommendTraining, share: float) -> dict[str, object]:

@@ -20,7 +20,9 @@ def dense(found):
 
 
 def rule(**options):
-    return NeighbourRule(**{"window": 9, "decay": 1.0, "backwards": 0.0, "damping": 0.0, "kept": 3, **options})
+    return NeighbourRule(
+        **{"window": 9, "decay": 1.0, "backwards": 0.0, "damping": 0.0, "neighbour_damping": 0.0, "kept": 3, **options}
+    )
 
 
 def test_the_later_item_is_the_earlier_ones_neighbour_as_often_as_it_follows():
@@ -42,9 +44,14 @@ def test_an_item_is_not_its_own_neighbour():
     assert dense(find_neighbours(histories([0, 0, 0]), 1, rule(kept=1))).tolist() == [[0]]
 
 
-def test_what_everybody_has_weighs_less():
-    found = find_neighbours(histories([0, 1], [2, 1], [3, 1], [0, 1]), 4, rule(damping=0.5))
-    assert dense(found)[0, 1] == pytest.approx(2 * 2**-0.5 * 4**-0.5)
+def test_what_everybody_has_says_less():
+    found = find_neighbours(histories([0, 1], [0, 1], [0], [2, 1]), 3, rule(damping=0.5))
+    assert dense(found)[:, 1] == pytest.approx([2 * 3**-0.5, 0, 1])
+
+
+def test_what_everybody_has_is_not_everybodys_neighbour():
+    found = find_neighbours(histories([0, 1], [0, 1], [2, 1], [0, 2]), 3, rule(neighbour_damping=0.5))
+    assert dense(found)[0] == pytest.approx([0, 2 * 3**-0.5, 2**-0.5])
 
 
 def test_the_strongest_are_kept_and_stand_first():
