@@ -111,10 +111,12 @@ class RecommendLine:
         model = bench.run(COMPRESS, write, self.recipe, checkpoint=checkpoint, dataset=dataset)
         return checkpoint, bench.run(PACKAGE, packaging.run, self.recipe, model=model)
 
-    def decide(self, dataset: Ref, package: Ref, parent: Ref) -> tuple[Decision, Mapping[str, Any]]:
+    def decide(
+        self, dataset: Ref, package: Ref, parent: Ref, recipe: Recipe | None = None
+    ) -> tuple[Decision, Mapping[str, Any]]:
         """The gate's decision and its report."""
         work = partial(evaluation.run, encoders=None)
-        ref = self.bench.run(OFFLINE_GATE, work, self.recipe, package=package, parent=parent, dataset=dataset)
+        ref = self.bench.run(OFFLINE_GATE, work, recipe or self.recipe, package=package, parent=parent, dataset=dataset)
         folder = self.bench.artifacts.fetch(ref)
         decision = Decision.model_validate_json((folder / "decision.json").read_bytes())
         return decision, json.loads((folder / "report.json").read_bytes())

@@ -1,6 +1,6 @@
 """The sections of a recipe that recommends: which acts teach, and what a candidate must show."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -10,13 +10,14 @@ from recflow.config.sections.gate import JudgedSection, LimitRule, MarginRule, P
 
 Metric = Literal["ndcg@10", "recall@10", "mrr@10"]
 Floor = Literal["popularity", "item_knn", "untrained"]
+Weight = Annotated[float, Field(gt=0, le=1000)]
 
 
 class RecommendLabels(LabelledSection):
     """Which acts make a user's history, and which items are still to be had."""
 
     needed: ClassVar[tuple[str, ...]] = ("item_id",)
-    weights: dict[OutcomeName, float] = Field(
+    weights: dict[OutcomeName, Weight] = Field(
         default={"click": 1.0, "cart": 2.0, "purchase": 3.0},
         min_length=1,
         description="Kinds of acts, of `outcomes` or `data.other_kinds`, and what one weighs. Of a user's acts on one"

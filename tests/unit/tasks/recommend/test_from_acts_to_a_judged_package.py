@@ -5,6 +5,8 @@ import pytest
 from fakes.recommend_world import RecommendLine, cycling
 from recflow.artifacts.decisions import Verdict
 from recflow.artifacts.parents import Parent
+from recflow.artifacts.refs import RefKind
+from recflow.config.recipe_loader import check_recipe
 from recflow.domain.golden import read_golden
 from recflow.tasks.base import read_signature
 from recflow.tasks.registry import find_task
@@ -46,3 +48,36 @@ def test_the_same_package_is_no_worse_than_itself(judged):
     decision, _ = judged.decide(judged.dataset_of, judged.package_of, judged.serving)
     assert decision.numbers["ndcg_change"] == [0, 0, 0]
     assert decision.numbers["coverage@10_candidate"] == decision.numbers["coverage@10_baseline"]
+
+
+def test_every_floor_answers_and_a_slice_that_no_user_belongs_to_fails(judged):
+    gate = {"floors": ["popularity", "item_knn", "untrained"], "slices": [{"name": "new_items"}]}
+    recipe = recommend_recipe(offline_gate=gate)
+    decision, _ = judged.decide(judged.dataset_of, judged.package_of, judged.bench.parent(), recipe)
+    assert decision.numbers["ndcg_item_knn"][0] > decision.numbers["ndcg_untrained"][0]
+    assert decision.verdict is Verdict.FAIL
+    assert decision.reasons == ("slice new_items: no user belongs to new_items",)
+
+
+def test_a_slice_of_too_few_users_is_not_judged(tmp_path, judged):
+    line = RecommendLine(tmp_path, recommend_recipe(offline_gate={"slices": [{"name": "short_histories"}]}))
+    newcomers = [act(f"n{user:02d}", ITEMS[user + step], 2, step) for user in range(12) for step in range(2)]
+    dataset = line.dataset_ref(*([*cycling(120, n), *(newcomers if n == 2 else [])] for n in range(3)))
+    package = line.bench.publish(RefKind.PACKAGE, judged.bench.artifacts.fetch(judged.package_of))
+    decision, _ = line.decide(dataset, package, line.bench.parent())
+    (finding,) = (finding for finding in decision.findings if finding.rule == "slice short_histories")
+    assert (finding.verdict, finding.blocking) == (Verdict.NOT_EVALUATED, False)
+
+
+@pytest.mark.parametrize(
+    ("section", "told"),
+    [
+        ("training:\n  trained_layers: 2\n", "line 5: training.trained_layers: unknown key"),
+        ("labels:\n  position_bias_eta: 0.5\n", "line 5: labels.position_bias_eta: unknown key"),
+        ("offline_gate:\n  floors: [bm25]\n", "line 5: offline_gate.floors.0: Input should be 'popularity'"),
+        ("offline_gate:\n  min_queries: 20\n", "line 5: offline_gate.min_queries: unknown key"),
+    ],
+)
+def test_an_option_of_another_task_is_refused_with_its_line(section, told):
+    _, mistakes = check_recipe(f"name: shop\nowner: tests\ntask: recommend\n{section}", "recipe.yaml")
+    assert any(mistake.startswith(told) for mistake in mistakes), mistakes
