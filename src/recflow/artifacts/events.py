@@ -105,8 +105,9 @@ class Comparison(Frozen):
 
     `tau` (Kendall's tau-b) is None where there is nothing to compare: a list of one item, or no order on either side.
     `overlap` is that of the first ten, None for lists of at most ten. A task that orders no given items has an
-    agreement of its own in `tau`, and a length of what it was asked with, or 0. Both, `score_difference` (mean, absolute) and `length` outlive `erased`, which
-    empties user key, query and items as for exposures. No exposure, no traffic.
+    agreement of its own in `tau`, and the length of what it was asked with, or 0. Both, `score_difference` (mean,
+    absolute) and `length` outlive `erased`, which empties user key, query and items as for exposures. No exposure, no
+    traffic.
     """
 
     schema_version: Literal[1] = 1

@@ -40,7 +40,8 @@ class Memory:
 
     def of(self, recipe: str, user_key: str) -> tuple[Acted, ...]:
         """What a user did lately, the oldest act first; nothing of a line whose task does not ask."""
-        return tuple(self._known.get(recipe, {}).get(user_key, ()))
+        users = self._known.get(recipe)
+        return tuple(users.get(user_key, ())) if users else ()
 
     async def keep_reading(self, every_s: float) -> None:
         """Read for ever; a log that cannot be read leaves what is known."""

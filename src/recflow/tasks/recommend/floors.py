@@ -20,7 +20,7 @@ from recflow.tasks.recommend.options import RecommendTraining
 Scores = Callable[[np.ndarray], np.ndarray]
 """From the codes of a history to one score an item; 0 for what nothing speaks for."""
 
-_KNN = NeighbourRule(window=1000, decay=1.0, backwards=1.0, damping=0.5, kept=100)
+_KNN = NeighbourRule(window=1000, decay=1.0, backwards=1.0, damping=0.5, neighbour_damping=0.5, kept=100)
 
 
 class RecommendFloors(Floors[JudgedUser, Chosen]):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fakes.recommend_world import RecommendLine, cycling
+from fakes.recommend_world import ITEMS, RecommendLine, act, cycling, recommend_recipe
 from recflow.artifacts.decisions import Verdict
 from recflow.artifacts.parents import Parent
 from recflow.artifacts.refs import RefKind
