@@ -110,6 +110,14 @@ class SplitSection(Frozen):
     evaluation_days: int = Field(
         default=30, ge=1, le=3650, description="Test rows come from this many newest partitions."
     )
+    # At its default it is no part of a key, as above.
+    history_days: int = Field(
+        default=0,
+        ge=0,
+        le=3650,
+        description="Partitions before those under evaluation: what users did before, which task recommend reads.",
+        exclude_if=lambda days: days == 0,
+    )
     replay_share: float = Field(
         default=0.5, ge=0, le=100, description="Rows from partitions before the parent's, as a share of the new rows."
     )

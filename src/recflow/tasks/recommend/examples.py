@@ -1,9 +1,9 @@
 """Recommending's examples: users' acts on items, with what is known of the items beside them.
 
 An act is told once a user, item and day: at its first moment, with the weight of its heaviest kind. Whose acts train,
-stop and judge a hash of the user decides. Of a user that trains every act is to be predicted; of another one those of
-the days that are new, or under evaluation, from what came before them. Where nothing did, the user's last act is to be
-predicted from the others.
+stop and judge a hash of the user decides. Of a user that trains every act of all partitions is to be predicted; of
+another one those of the days that are new, or under evaluation, from what came before them. Where nothing did, the
+user's last act is to be predicted from the others.
 """
 
 from collections.abc import Mapping, Sequence
@@ -58,16 +58,17 @@ class RecommendExamples(Examples):
         return acts.mutate(label=int32(constant(1))), acts
 
     def learned(self, engine: Engine, examples: Table, events: Table, recipe: Recipe, seed: str, output: Path) -> Table:
-        """The acts as they are; the catalogue, which counts those of users that train, is written."""
-        engine.write(items_of(engine, events, recipe).order_by("item_id"), output / ITEMS)
-        return examples
+        """Every act of users that train, and what validates; the catalogue, which counts the former, is written."""
+        train = engine.keep(acts_of(events.filter(events.split == "train"), recipe).mutate(split=constant("train")))
+        engine.write(items_of(engine, events, train, recipe).order_by("item_id"), output / ITEMS)
+        held_out = examples.filter(examples.split != "train")
+        return engine.keep(_same_columns(held_out).union(_same_columns(train.mutate(label=int32(constant(1))))))
 
     def finished(self, examples: Table, beside: Table, events: Table, recipe: Recipe) -> Table:
-        """The acts with those that came before them."""
+        """The acts with those that came before them, of which none is to be predicted."""
         first = examples.group_by(["user_key", "split"]).aggregate(first=examples["at"].min())
         acts = acts_of(events, recipe).inner_join(first, "user_key")
-        trains = acts.split == "train"
-        before = acts.filter(acts["at"] < acts["first"]).mutate(label=int32(when(trains, 1, 0)))
+        before = acts.filter(acts["at"] < acts["first"]).mutate(label=int32(constant(0)))
         return _with_something_known(_same_columns(examples).union(_same_columns(before)))
 
     def unit_of(self, examples: Table) -> Value:
@@ -93,13 +94,12 @@ def acts_of(events: Table, recipe: Recipe) -> Table:
     )
 
 
-def items_of(engine: Engine, events: Table, recipe: Recipe) -> Table:
+def items_of(engine: Engine, events: Table, train: Table, recipe: Recipe) -> Table:
     """Every item that a row names: its newest text, its first day, whether it is to be had, and acts that train."""
     named = events.filter(events.item_id.notnull())
     newest = [named.title.isnull(), named.day.desc(), named.event_id.desc(), named.title]
     texts = first_of_each(named, ["item_id"], newest).select("item_id", "title", "category")
     seen = named.group_by("item_id").aggregate(first_day=named.day.min(), last=named["at"].max())
-    train = acts_of(events.filter(events.split == "train"), recipe)
     counted = train.group_by("item_id").aggregate(acts=train.count())
     items = texts.inner_join(seen, "item_id").left_join(counted, "item_id")
     return items.select(

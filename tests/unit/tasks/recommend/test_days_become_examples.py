@@ -6,7 +6,9 @@ import datasets
 import pyarrow.parquet as pq
 import pytest
 
+from fakes.deliveries import day
 from fakes.recommend_world import RecommendLine, act, cycling, recommend_recipe
+from recflow.artifacts.parents import Parent
 from recflow.config.sections.data import SplitSection
 from recflow.data.split import split_of
 from recflow.errors import BadConfiguration, BadData
@@ -67,6 +69,15 @@ def test_what_a_test_user_did_before_the_evaluation_window_is_known_and_not_to_b
     assert judged.targets == ("new",)
     assert judged.history == ("common 0", "old", "common 1", "older than the window")
     assert judged.request["k"] == 10
+
+
+def test_a_later_data_set_trains_with_every_act_that_is_read_and_validates_by_the_new_ones(line):
+    parent = line.bench.parent(Parent(version="1", trained_through=day(1).end))
+    old = [*background(), act(OTHER, "old"), act(VALIDATION, "before")]
+    dataset = line.dataset(old, background(1), [*background(2), act(VALIDATION, "now", 2)], parent=parent)
+    assert acts_of(dataset, "train", OTHER) == [("old", 1, 1)]
+    assert len(acts_of(dataset, "train", TRAIN)) == 6
+    assert acts_of(dataset, "validation", VALIDATION) == [("before", 1, 0), ("now", 3, 1)]
 
 
 def test_of_a_held_out_user_without_a_past_the_last_act_is_to_be_predicted_from_the_others(line):
