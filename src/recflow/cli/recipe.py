@@ -112,7 +112,7 @@ def diff(
     from recflow.wiring import stages_computed_again
 
     recipes = [_any_recipe(name) for name in (before, after)]
-    old, new = (recipe.model_dump(mode="json") for recipe in recipes)
+    old, new = (recipe.model_dump(mode="json", by_alias=False) for recipe in recipes)
     found = differences(all_options(old), all_options(new))
     shaping = differences(shaping_options(old), shaping_options(new))
     for line in found:

@@ -244,12 +244,13 @@ class TestRecipe:
         before, after = home / "shop.yaml", home / "changed" / "shop.yaml"
         after.parent.mkdir()
         before.write_text("name: shop\nowner: ada\n")
-        after.write_text("name: shop  # a remark\nowner: eve\ncompression: {min_agreement: 0.98}\n")
+        after.write_text("name: shop  # a remark\nowner: eve\ncompression: {min_agreement: 0.98, golden_requests: 5}\n")
         assert run(["recipe", "diff", str(before), str(before)]) == 0
         same = ["a refresh: it must be no worse", "computed again: nothing"]
         assert capsys.readouterr().out.splitlines() == same
         assert run(["recipe", "diff", str(before), str(after)]) == 0
         assert capsys.readouterr().out.splitlines() == [
+            "compression.golden_requests: 20 → 5",
             "compression.min_agreement: 0.99 → 0.98",
             "owner: ada → eve  (shapes no answer)",
             "a change: it must be better than what serves",

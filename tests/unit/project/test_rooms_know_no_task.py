@@ -15,7 +15,10 @@ ENGINES = [
     SOURCE / "protocols.py",
     *(SOURCE / "domain" / name for name in ("answers.py", "golden.py", "requests.py", "signatures.py")),
     *(SOURCE / "clients").glob("triton*.py"),
-    *(SOURCE / name for name in ("training/own.py", "training/recorded.py", "compression/own.py")),
+    *(
+        SOURCE / name
+        for name in ("training/own.py", "training/recorded.py", "compression/own.py", "compression/ladder.py")
+    ),
     *(SOURCE / "data" / name for name in ("build.py", "leaks.py", "samples.py", "split.py")),
     *(
         path
