@@ -82,6 +82,7 @@ class ToyServing(Serving[ClassifyRequest]):
     )
     adapter = Path(str(toy_tensors.__file__))
     model_files = ("weights.json",)
+    acted_on = "answer"
     fallback = "usual"
     agreement = "share of equal classes"
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -63,6 +63,8 @@ class Serving(ABC, Generic[R]):
     """The axis whose elements are answered each by itself, so that golden requests can be cut and repeated along it."""
     ordered: ClassVar[bool] = False
     """Whether answers are an order, which post-processing may keep while it changes the scale."""
+    acted_on: ClassVar[Literal["item", "answer"]] = "item"
+    """What a person's acts are on: an item that was shown, or the answer as a whole, which shows none."""
     fallback: ClassVar[str] = "fallback"
     """What is told as the version of an answer that no model gave."""
     agreement: ClassVar[str] = "agreement"
