@@ -95,7 +95,7 @@ def _drops(trained: Trained, scores: Scores) -> list[float]:
     """How much worse each unit is that both can tell."""
     main = trained.metrics.main
     before, after = (
-        trained.metrics.by_unit(trained.examples, given, None)[main.name] for given in (trained.scores, scores)
+        trained.metrics.measured(trained.examples, given, None)[main.name] for given in (trained.scores, scores)
     )
     worse = -1 if main.lower_is_better else 1
     pairs = zip(before, after, strict=True)
