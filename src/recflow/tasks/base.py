@@ -239,7 +239,7 @@ class Metrics(ABC, Generic[E]):
         """Every metric of every example; NaN where the answer is no number."""
 
     def measured(self, examples: Sequence[E], given: Sequence[Given], fitted: Any) -> ByUnit:
-        """`by_unit`, held against what is declared; PermanentError where it gives other metrics, or not one value a unit."""
+        """`by_unit`, held against what is declared: PermanentError for other metrics, or not one value an example."""
         found = self.by_unit(examples, given, fitted)
         needed = [metric.name for metric in self.metrics if fitted is not None or not metric.fitted]
         wrong = [f"{name} is not declared" for name in found if name not in self.by_name]

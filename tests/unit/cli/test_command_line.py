@@ -227,6 +227,25 @@ class TestRecipe:
         assert "recipe toy_line is right" in told
         assert "40 held-out rows can tell a margin of 0.028: log_loss max_drop 0.05 is wide enough" in told
 
+    @pytest.mark.parametrize(
+        ("option", "why"),
+        [
+            ("processes: 2", "training.processes: a task's own trainer trains in one process"),
+            ("checkpoint_every_steps: 9", "training.checkpoint_every_steps: a task's own trainer keeps no state"),
+        ],
+    )
+    def test_what_a_tasks_own_trainer_does_not_heed_is_found_with_its_line(
+        self, home, capsys, monkeypatch, option, why
+    ):
+        monkeypatch.syspath_prepend(installed(home / "site", place="fakes.toy_task:KEEPING_STATE"))
+        recipe = home / "toy_line.yaml"
+        head = "name: toy_line\nowner: ada\ntask: toy\ntraining:\n  "
+        recipe.write_text(f"{head}{option}\n")
+        assert run(["recipe", "check", str(recipe)]) == 78
+        assert f"{recipe}: line 5: {why}" in capsys.readouterr().out
+        recipe.write_text(f"{head}steps: 7\n  processes: 1\n")
+        assert run(["recipe", "check", str(recipe)]) == 0
+
     def test_the_plan_of_an_experiment_is_printed_before_anything_starts(self, home, capsys):
         recipe = home / "shop.yaml"
         recipe.write_text("name: shop\nowner: ada\nonline_gate: {guardrails: [{metric: purchase_rate}]}\n")

@@ -19,7 +19,7 @@ class CompressionSection(Frozen):
     what was computed then keeps its key, and no old package seems to be made by another recipe.
     """
 
-    model_config = ConfigDict(serialize_by_alias=True)
+    model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True)
 
     variants: tuple[Variant, ...] = ("fp32", "int8", "int8_blocks")
     opset: int = Field(default=18, ge=17, le=30)
