@@ -28,7 +28,9 @@ ENGINES = [
     *(SOURCE / "tasks").glob("*.py"),
 ]
 # Words of OpenAPI, pydantic and matplotlib, and the part of a card that a person reads first.
-OTHERS = {("plots.py", "title"), ("app.py", "title"), ("app.py", "description"), ("requests.py", "description")}
+OTHERS = {("plots.py", "title"), ("app.py", "title"), ("app.py", "description")} | {
+    (name, "description") for name in ("messages.py", "requests.py")
+}
 CARDS = {(name, "title") for name in ("protocols.py", "cards.py", "watch.py", "silence.py")} | {("cards.py", "titles")}
 
 
