@@ -12,7 +12,9 @@ def found():
     items = np.array([0, 1, 2, 3, 4, 5] * 4)
     nothing = np.zeros(len(items))
     torch.manual_seed(0)
-    return start_vectors(Histories(np.arange(0, 25, 3), items, nothing, nothing.astype(int), nothing == 0), 7, 2)
+    return start_vectors(
+        Histories(np.arange(0, 25, 3), items, nothing, nothing.astype(int), nothing + 1, nothing == 0), 7, 2
+    )
 
 
 def test_tied_items_begin_alike_and_others_apart(found):
@@ -28,5 +30,5 @@ def test_all_have_one_length_but_items_that_nobody_met(found):
 def test_a_width_beyond_the_catalogue_is_filled_with_zeros():
     items = np.array([0, 1])
     nothing = np.zeros(2)
-    histories = Histories(np.array([0, 2]), items, nothing, nothing.astype(int), nothing == 0)
+    histories = Histories(np.array([0, 2]), items, nothing, nothing.astype(int), nothing + 1, nothing == 0)
     assert start_vectors(histories, 2, 8)[:, 2:].any().item() is False
