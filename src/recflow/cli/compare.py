@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -68,7 +68,10 @@ def _print(console: Console, found: ComparedLines, split: str) -> None:
     for warning in (*found.warnings, *_unanswered(found)):
         console.print(f"[yellow]{escape(warning)}[/yellow]")
     confidence = f"{100 * found.b.recipe.offline_gate.confidence:g} %"
-    console.print(_metric_table(found, confidence), _floor_table(found, confidence), _differing_table(found))
+    console.print(_metric_table(found, confidence))
+    for line in _without_numbers(found.found.metrics):
+        console.print(line, markup=False)
+    console.print(_floor_table(found, confidence), _differing_table(found))
     console.print(_speed(found), markup=False)
     console.print("\n[bold]what differs between A and B, beside their data[/bold]")
     for change in found.changes or ("nothing",):
@@ -99,23 +102,29 @@ def _metric_table(found: ComparedLines, confidence: str) -> Table:
     table = _table(
         f"\neach metric by {found.task.metrics.unit}", "", units, "A", "B", f"B better by, {confidence}", "win/tie/loss"
     )
-    for part in dict.fromkeys(row.part for row in found.found.metrics):
-        rows = [row for row in found.found.metrics if row.part == part]
-        if part:
-            table.add_row(f"[bold]{escape(part)}[/bold]")
-        if part and len({row.said for row in rows}) == 1 and rows[0].said:
-            table.add_row(f"  {escape(rows[0].said)}")
-            continue
-        for row in rows:
-            table.add_row(*_metric_cells(row, "  " if part else ""))
+    part = ""
+    for row in (row for row in found.found.metrics if not row.said):
+        if row.part != part:
+            table.add_row(f"[bold]{escape(row.part)}[/bold]")
+            part = row.part
+        table.add_row(
+            f"{'  ' if part else ''}{escape(row.metric)}",
+            f"{row.n}",
+            _mean(row.a),
+            _mean(row.b),
+            _change(row.better),
+            f"{row.wins}/{row.ties}/{row.losses}",
+        )
     return table
 
 
-def _metric_cells(row: Paired, indent: str) -> Iterable[str]:
-    name = f"{indent}{escape(row.metric)}"
-    if row.said:
-        return name, f"{row.n}", _NOTHING, _NOTHING, escape(row.said), _NOTHING
-    return name, f"{row.n}", _mean(row.a), _mean(row.b), _change(row.better), f"{row.wins}/{row.ties}/{row.losses}"
+def _without_numbers(rows: Sequence[Paired]) -> Iterator[str]:
+    """Why metrics have no numbers, those of a slice together that share a reason."""
+    said = dict.fromkeys((row.part, row.said) for row in rows if row.said)
+    for part, reason in said:
+        alike = [row.metric for row in rows if (row.part, row.said) == (part, reason)]
+        where = f" on {part}" if part else ""
+        yield f"{', '.join(alike)}{where}: {reason}"
 
 
 def _floor_table(found: ComparedLines, confidence: str) -> Table:

@@ -35,8 +35,8 @@ class NamedPackage:
 def find_package(services: Services, word: str) -> NamedPackage:
     """The package that a word means.
 
-    `NAME` or a recipe's file: the line's stable version, else its newest package. `NAME@candidate`: its newest, whatever
-    the gate said. `NAME@stable`, `NAME@VERSION`, `VERSION`, and a reference as JSON or in a .json file mean themselves.
+    `NAME` or a recipe's file: the line's stable version, else its newest package. `NAME@candidate`: its newest,
+    whatever the gate said. `NAME@stable`, `NAME@VERSION`, `VERSION`; a reference as JSON, or in a .json file.
     BadConfiguration when there is none, or it cannot be read what it was made with.
     """
     if word.lstrip().startswith("{") or word.endswith(".json"):
