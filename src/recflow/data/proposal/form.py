@@ -21,7 +21,7 @@ _PEEK_BYTES = 1 << 20
 _PEEK_RECORDS = 200
 _PEEK_GB = 50.0
 _ENCODINGS = ("utf-8", "gb18030", "cp1252")
-_HAN = re.compile("[\u4e00-\u9fff]")
+_HAN = re.compile("[\u4e00-\u9fff]{2}")  # one alone is what two accented letters in a row look like
 _DELIMITERS = (",", ";", "\t", "|")
 _ENDINGS: Mapping[str, Format] = {
     ".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet",
@@ -154,10 +154,16 @@ def _delimiter(lines: Sequence[str]) -> str:
 
 
 def _damage(lines: Sequence[str], delimiter: str, *, quoted: bool) -> int:
-    """How many of the records have another width than the header."""
+    """How many of the records cannot be read, or have another width than the first."""
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
-    widths = [len(fields) for fields in csv.reader(lines, delimiter=delimiter, quoting=quoting)]
-    return sum(width != widths[0] for width in widths)
+    reader, widths = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True), []
+    while True:
+        try:
+            widths.append(len(next(reader)))
+        except StopIteration:
+            return sum(width != widths[0] for width in widths)
+        except csv.Error:
+            widths.append(-1)
 
 
 def _refuse_no_header(name: str, header: Sequence[str]) -> None:

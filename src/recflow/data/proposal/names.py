@@ -64,6 +64,6 @@ def ascii_name(value: str) -> str:
     What has none of them is known by its digest.
     """
     made = re.sub(r"[^a-z0-9]+", "_", value.casefold()).strip("_")[:38].strip("_")
-    if not re.search("[a-z]", made):
+    if not made:
         made = f"kind_{digest_bytes(value.encode())[:6]}"
     return made if made[0].isalpha() else f"k_{made}"
