@@ -71,7 +71,11 @@ def _print(console: Console, found: ComparedLines, split: str) -> None:
     console.print(_metric_table(found, confidence))
     for line in _without_numbers(found.found.metrics):
         console.print(line, markup=False)
-    console.print(_floor_table(found, confidence), _differing_table(found))
+    console.print(_floor_table(found, confidence))
+    for floor in found.found.floors:
+        if floor.said:
+            console.print(f"{floor.name}: {floor.said}", markup=False)
+    console.print(_differing_table(found))
     console.print(_speed(found), markup=False)
     console.print("\n[bold]what differs between A and B, beside their data[/bold]")
     for change in found.changes or ("nothing",):
@@ -93,50 +97,43 @@ def _unanswered(found: ComparedLines) -> Iterator[str]:
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left", overflow="fold")
+        table.add_column(column, justify="right" if number else "left", overflow="fold", no_wrap=number > 0)
     return table
 
 
 def _metric_table(found: ComparedLines, confidence: str) -> Table:
-    units = found.task.metrics.units
-    table = _table(
-        f"\neach metric by {found.task.metrics.unit}", "", units, "A", "B", f"B better by, {confidence}", "win/tie/loss"
-    )
+    title = f"\neach metric by {found.task.metrics.unit}"
+    table = _table(title, "", "A", "B", f"B better by, {confidence}", "win/tie/loss")
     part = ""
     for row in (row for row in found.found.metrics if not row.said):
         if row.part != part:
             table.add_row(f"[bold]{escape(row.part)}[/bold]")
             part = row.part
-        table.add_row(
-            f"{'  ' if part else ''}{escape(row.metric)}",
-            f"{row.n}",
-            _mean(row.a),
-            _mean(row.b),
-            _change(row.better),
-            f"{row.wins}/{row.ties}/{row.losses}",
-        )
+        name = f"{'  ' if part else ''}{escape(row.metric)}"
+        counts = f"{row.wins}/{row.ties}/{row.losses}"
+        table.add_row(name, _mean(row.a), _mean(row.b), _change(row.better), counts)
     return table
 
 
 def _without_numbers(rows: Sequence[Paired]) -> Iterator[str]:
-    """Why metrics have no numbers, those of a slice together that share a reason."""
-    said = dict.fromkeys((row.part, row.said) for row in rows if row.said)
-    for part, reason in said:
-        alike = [row.metric for row in rows if (row.part, row.said) == (part, reason)]
-        where = f" on {part}" if part else ""
-        yield f"{', '.join(alike)}{where}: {reason}"
+    """Why metrics have no numbers: a slice's only where every unit together has some."""
+    nowhere = {row.metric for row in rows if row.said and not row.part}
+    told = [row for row in rows if row.said and not (row.part and row.metric in nowhere)]
+    for part, reason in dict.fromkeys((row.part, row.said) for row in told):
+        alike = [row.metric for row in told if (row.part, row.said) == (part, reason)]
+        yield f"{', '.join(alike)}{f' on {part}' if part else ''}: {reason}"
 
 
 def _floor_table(found: ComparedLines, confidence: str) -> Table:
-    main = found.task.metrics.main.told
-    table = _table(f"\nfloors: {main}", "", "floor", f"A better by, {confidence}", f"B better by, {confidence}")
+    table = _table(
+        f"\nfloors: {found.task.metrics.main.told}",
+        "",
+        "floor",
+        f"A better by, {confidence}",
+        f"B better by, {confidence}",
+    )
     for floor in found.found.floors:
-        cells = (
-            (floor.said, "", "")
-            if floor.said
-            else (_mean(floor.value), _change(floor.a_better), _change(floor.b_better))
-        )
-        table.add_row(escape(floor.name), *map(escape, cells))
+        table.add_row(escape(floor.name), _mean(floor.value), _change(floor.a_better), _change(floor.b_better))
     return table
 
 

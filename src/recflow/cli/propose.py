@@ -63,7 +63,7 @@ def _refuse_taken(target: Path) -> None:
         )
     if target.exists():
         raise BadConfiguration(
-            f"{target} is there already", expected="a name that is free", seen="a file", action="say another with --out"
+            f"{target} is there already", expected="a name that is free", seen="a file", action="name another"
         )
 
 

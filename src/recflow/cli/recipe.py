@@ -79,7 +79,7 @@ def _margins(recipe: Recipe) -> str:
 @app.command()
 def new(
     sample: Annotated[Path, typer.Argument(help="A file of events, or a folder: CSV, JSON lines, Parquet.")],
-    out: Annotated[Path, typer.Option(help="The recipe's file, as recipes/shop.yaml: a new one.")],
+    path: Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe's file, as recipes/shop.yaml: a new one.")],
     *,
     zone: Annotated[str, typer.Option(help="Whose clocks times without an offset are by, as Europe/Berlin.")] = "",
     owner: Annotated[str, typer.Option(help="Who answers for the line; default: the user of this process.")] = "",
@@ -88,8 +88,8 @@ def new(
     from recflow.cli.propose import write_new_recipe
     from recflow.wiring import build_services
 
-    write_new_recipe(build_services(), sample, out, owner=owner, zone=zone)
-    check(out)
+    write_new_recipe(build_services(), sample, path, owner=owner, zone=zone)
+    check(path)
 
 
 @app.command()

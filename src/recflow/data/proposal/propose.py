@@ -165,8 +165,7 @@ def _checks(looks: Sequence[Look], guesses: Mapping[str, Guess], task: str) -> I
 
 
 def _is_chinese(looks: Sequence[Look]) -> bool:
-    texts = [look for look in looks if look.is_text and look.mean_length > 3]
-    return any(look.han > _MOSTLY for look in texts)
+    return any(look.is_text and look.han > _MOSTLY for look in looks)
 
 
 def _open(sample: Sample, told: Told, guesses: Mapping[str, Guess], task: str) -> Iterator[str]:
