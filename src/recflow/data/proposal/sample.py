@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -43,7 +44,7 @@ class Sample:
         """Whether files name their day."""
         return "{date" in self.pattern
 
-    @property
+    @cached_property
     def looks(self) -> tuple[Look, ...]:
         """What each column looks like."""
         return tuple(look_at(name, values) for name, values in self.columns.items())
