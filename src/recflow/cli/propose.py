@@ -58,7 +58,7 @@ def _refuse_taken(target: Path) -> None:
     if target.suffix != ".yaml" or not re.fullmatch(NAME, target.stem):
         raise BadConfiguration(
             f"{target} is no name for a recipe",
-            expected="a file as shop.yaml, in small letters, digits and low lines",
+            expected="a file as shop.yaml: 2 to 41 small letters, digits and low lines",
             seen=target.name,
         )
     if target.exists():
