@@ -94,7 +94,7 @@ def compare_packages(
 def _floor(floors: Floors[Any], name: str, basis: Basis, held_out: HeldOut) -> ByUnit | str:
     """The floor's metrics by unit, or why there are none."""
     try:
-        return held_out.metrics.by_unit(held_out.test, floors.given(name, basis, held_out.test), None)
+        return held_out.metrics.measured(held_out.test, floors.given(name, basis, held_out.test), None)
     except PermanentError as error:
         return error.what
 

@@ -35,11 +35,11 @@ class HeldOut:
         return Measured(self._by_slice(given[first:], fitted), failures)
 
     def _by_slice(self, given: Sequence[Given], fitted: Any) -> dict[str, ByUnit]:
-        measured = {"": self.metrics.by_unit(self.test, given, fitted)}
+        measured = {"": self.metrics.measured(self.test, given, fitted)}
         for name in self.metrics.slices:
             pairs = zip(self.test, given, strict=True)
             parts = [part for example, answer in pairs if (part := self.metrics.part(name, example, answer))]
             if parts:
                 examples, answers = zip(*parts, strict=True)
-                measured[name] = self.metrics.by_unit(examples, answers, fitted)
+                measured[name] = self.metrics.measured(examples, answers, fitted)
         return measured

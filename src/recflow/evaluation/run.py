@@ -26,7 +26,7 @@ def run(context: StageContext, *, task: Task, encoders: BaseEncoder) -> StageOut
     evidence = Evidence(
         candidate=candidate.parts,
         baseline=baseline.parts if baseline else None,
-        floors={name: metrics.by_unit(held_out.test, given, None) for name, given in floors.items()},
+        floors={name: metrics.measured(held_out.test, given, None) for name, given in floors.items()},
         failures=candidate.failures,
         baseline_failures=baseline.failures if baseline else (),
     )
