@@ -3,13 +3,16 @@
 import getpass
 import re
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from recflow.config.recipe import NAME
 from recflow.config.recipe_loader import parse_recipe
@@ -96,17 +99,30 @@ def _print(console: Console, target: Path, sample: Sample, proposal: Proposal, t
     if proposal.unused:
         console.print(f"not used: {', '.join(proposal.unused)}", markup=False)
     console.print("\n[bold]for you to say[/bold]")
-    for question in proposal.open:
-        console.print(f"  {question}", markup=False)
+    _indented(console, proposal.open)
     console.print(f"\n[bold]tried on {trial.rows:,} rows of {trial.day}[/bold]: {trial.kept:,} would be kept")
-    for reason, rows in trial.reasons.items():
-        console.print(f"  {rows:,} in quarantine for {reason}", markup=False)
-    for refusal in trial.refusals:
-        console.print(f"  refuses the day: {refusal}", markup=False)
+    _indented(console, (f"{rows:,} in quarantine for {reason}" for reason, rows in trial.reasons.items()))
+    _indented(console, (f"refuses the day: {refusal}" for refusal in trial.refusals))
     console.print()
 
 
+def _indented(console: Console, lines: Iterable[str]) -> None:
+    for line in lines:
+        console.print(Padding(Text(line), (0, 0, 0, 2)))
+
+
 def _made_of(rule: Any) -> str:
+    """The rule of a column as a person reads it: its source first, then what becomes of it."""
     if isinstance(rule, str):
         return rule
-    return ", ".join(f"{value}" if key == "column" else f"{key} {value}" for key, value in rule.items())
+    return ", ".join(_told(key, value) for key, value in rule.items())
+
+
+def _told(key: str, value: Any) -> str:
+    if key == "column":
+        return str(value)
+    if value is True:
+        return key
+    if isinstance(value, Mapping):
+        return f"{key} {', '.join(f'{theirs} → {ours}' for theirs, ours in value.items())}"
+    return f"{key} {', '.join(value) if isinstance(value, list) else value}"

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from fakes.deliveries import day, judgement, partition_file
 from fakes.engines import duckdb_engine
-from fakes.small_models import shop_rows, write_dataset
+from fakes.small_models import judged_row, shop_rows, write_dataset
 from fakes.stage_bench import StageBench
 from fakes.tiny_model import write_package
 from fakes.toy_task import installed, write_toy_package
@@ -190,6 +190,15 @@ class TestWhatIsSaid:
         world.package(REVERSING)
         warnings = numbers(world, f"search@{version}", "search@candidate")["warnings"]
         assert warnings == ["A was trained with other splits: it may have learnt from units that judge here"]
+
+    def test_a_masked_text_is_shown_as_it_is_stored(self, world):
+        written = [
+            judged_row("mail [email] shoe", title, grade) for title, grade in (("mail shoe", 3.0), ("lamp", 0.0))
+        ]
+        world.dataset([*shop_rows(12), *written])
+        world.make_stable(*world.package())
+        world.package(REVERSING)
+        assert "mail [email] shoe" in said("search", "search@candidate")
 
     def test_on_eighty_columns_no_line_is_longer(self, two):
         text = said("search", "search@candidate")

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recflow.data.sources.unpack import Allowance, Member, broken_is_bad_data, members
+from recflow.domain.masking import find
 from recflow.errors import BadData
 
 Format = Literal["csv", "jsonl", "parquet"]
@@ -134,12 +136,12 @@ def _paths(value: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 def _of_csv(name: str, lines: Sequence[str], encoding: str, *, customary: bool) -> Form:
     delimiter = _delimiter(lines)
     quoted = _damage(lines, delimiter, quoted=True) <= _damage(lines, delimiter, quoted=False)
-    header = [field.strip() for field in next(csv.reader(lines[:1], delimiter=delimiter), [])]
-    _refuse_no_header(name, header)
-    if len(lines) < 2:
+    header, *records = ([field.strip() for field in fields] for fields in csv.reader(lines, delimiter=delimiter))
+    _refuse_no_header(name, header, records)
+    if not records:
         raise BadData(f"{name} has no rows", expected="rows below the header", seen="a header alone")
     is_tab = delimiter == "\t" and name.removesuffix(".gz").endswith(".tsv")
-    return Form("csv", tuple(header), encoding, "," if is_tab else delimiter, quoted, customary)
+    return Form("csv", tuple(filter(None, header)), encoding, "," if is_tab else delimiter, quoted, customary)
 
 
 def _delimiter(lines: Sequence[str]) -> str:
@@ -166,15 +168,20 @@ def _damage(lines: Sequence[str], delimiter: str, *, quoted: bool) -> int:
             widths.append(-1)
 
 
-def _refuse_no_header(name: str, header: Sequence[str]) -> None:
-    unlike = Counter(header)
-    twice = sorted(column for column, times in unlike.items() if times > 1 and column)
-    if twice:
-        raise BadData(f"{name} has the column {twice[0]} twice", expected="each once", seen=f"{unlike[twice[0]]} times")
-    if bad := sum(not column or bool(_NO_NAME.fullmatch(column)) for column in header):
+def _refuse_no_header(name: str, header: Sequence[str], records: Sequence[Sequence[str]]) -> None:
+    """BadData where the first line has values instead of names, or one name twice. The first name may be empty."""
+    columns = zip_longest(*(fields[: len(header)] for fields in records))
+    values = [set(column) for column in columns] or [set[str | None]()] * len(header)
+    unlike = [
+        column in seen or bool(_NO_NAME.fullmatch(column)) or bool(find(column)) or (not column and place > 0)
+        for place, (column, seen) in enumerate(zip(header, values, strict=False))
+    ]
+    if any(unlike):
         raise BadData(
             f"{name} has no header",
             expected="a first line with the names of the columns",
-            seen=f"{bad} of {len(header)} values in it that are no names",
+            seen=f"{sum(unlike)} of {len(header)} values in it that are no names",
             action="write one into the file: columns are read by their names",
         )
+    if twice := [column for column, times in Counter(header).items() if times > 1]:
+        raise BadData(f"{name} has the column {twice[0]} twice", expected="each once", seen="two or more")

@@ -42,6 +42,9 @@ class TestForms:
         assert (form.format, form.options) == ("csv", options)
         assert form.columns[:2] == ("id", "sku")
 
+    def test_a_first_column_without_a_name_is_left_out(self, file):
+        assert form_of(file(",id,sku\n0,1,a\n1,2,b\n")).columns == ("id", "sku")
+
     def test_keys_inside_objects_are_columns_whichever_line_has_them(self, file):
         form = form_of(file('{"id": 1}\n{"id": 2, "item": {"sku": "a", "size": {"eu": 42}}}\n', "events.jsonl"))
         assert form.columns == ("id", "item.sku", "item.size.eu")
@@ -72,6 +75,8 @@ class TestForms:
             ("\x00\x01" * 50, "events.jsonl", "is no text"),
             ("id,sku\n", "events.csv", "has no rows"),
             ("17,2011-01-04,ada@example.com\n18,2011-01-05,bob@example.com\n", "events.csv", "has no header"),
+            ("lamp,blue,view\nshoe,red,view\n", "events.csv", "has no header"),
+            ("ada@example.com,bob@example.com\nx,y\n", "events.csv", "has no header"),
             ("id,id\n1,2\n", "events.csv", "has the column id twice"),
             ('[\n {"id": 1}\n]\n', "events.json", "is not JSON lines"),
             ("PAR1 and no more", "events.parquet", "is cut or broken"),
