@@ -1,6 +1,6 @@
 """A bench for stages: publishes folders as inputs and runs stages on a local store."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -57,11 +57,23 @@ class StageBench:
         self, spec: StageSpec, function: Callable[..., StageOutput], recipe: Recipe, *, day: int = 0, **inputs: Ref
     ) -> Ref:
         """Run a stage for the first day, or `day` days later, with one reference an input."""
+        return self.run_many(spec, function, recipe, {name: (ref,) for name, ref in inputs.items()}, day=day)
+
+    def run_many(
+        self,
+        spec: StageSpec,
+        function: Callable[..., StageOutput],
+        recipe: Recipe,
+        inputs: Mapping[str, tuple[Ref, ...]],
+        *,
+        day: int = 0,
+    ) -> Ref:
+        """The same, with any number of references an input."""
         shift = timedelta(days=day)
         start, end = DAY.start + shift, DAY.end + shift
         interval = Interval(label=start.date().isoformat(), start=start, end=end)
         if spec.by_task:
             function = partial(function, task=find_task(recipe.task))
-        ref = self.runner.run(spec, function, recipe, interval, {name: (ref,) for name, ref in inputs.items()})
+        ref = self.runner.run(spec, function, recipe, interval, inputs)
         assert ref is not None
         return ref

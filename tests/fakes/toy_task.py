@@ -35,7 +35,6 @@ from recflow.tasks.base import (
     ByUnit,
     Examples,
     Floors,
-    Given,
     Metric,
     Metrics,
     Serving,
@@ -45,6 +44,7 @@ from recflow.tasks.base import (
 )
 
 CLASSES = 3
+Given = Sequence[float] | None
 KIND = "confirmed"
 SCORING = '''"""A linear model: a row of weights a class."""
 
@@ -114,8 +114,8 @@ class ToyServing(Serving[ClassifyRequest]):
     def _features(self, features: Sequence[float]) -> Tensors:
         return {"FEATURES": np.asarray(features, dtype=np.float32)}
 
-    def answered(self, scores: Sequence[float]) -> Tensors:
-        return toy_tensors.outputs(scores)
+    def answered(self, given: Sequence[float]) -> Tensors:
+        return toy_tensors.outputs(given)
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class ToyExamples(Examples):
         return {"classes": {name: engine.count(table.group_by("label").aggregate()) for name, table in splits.items()}}
 
 
-class ToyMetrics(Metrics[ToyExample]):
+class ToyMetrics(Metrics[ToyExample, Sequence[float]]):
     unit = "row"
     units = "rows"
     metrics = (Metric("log_loss", "log loss", lower_is_better=True, highest=50.0), Metric("accuracy", "accuracy"))
@@ -202,7 +202,7 @@ def log_loss(scores: Sequence[float], label: int) -> float:
     return float(min(50.0, np.log(np.exp(values - values.max()).sum()) + values.max() - values[label]))
 
 
-class ToyFloors(Floors[ToyExample]):
+class ToyFloors(Floors[ToyExample, Sequence[float]]):
     def given(self, name: str, basis: Basis, examples: Sequence[ToyExample]) -> list[list[float]]:
         """The same scores for every class: what is known without the numbers."""
         return [[0.0] * CLASSES for _ in examples]

@@ -61,7 +61,7 @@ class Exposure(Frozen):
     nobody served).
 
     Since 2: `context` is what the shop said of the request (device, page …), `candidates` the items that were
-    considered where these are more than the shown ones, `answer` what a task that shows no items answered, as JSON.
+    considered where these are more than the shown ones, `answer` what a task answered beside items, as JSON.
     `query` is empty where a task is asked nothing in words. `erased` marks what is left of a request of a person who
     asked to be forgotten: it counts as traffic, its user key, query, context, items and answer are empty.
     """
@@ -89,7 +89,10 @@ class Exposure(Frozen):
 
 
 class ComparedItem(Frozen):
-    """An item with the score that the shopper's answer had for it, and the shadow version's score and position."""
+    """An item with the score that the shopper's answer had for it, and the shadow version's score and position.
+
+    Both are 0 where the shadow version chose other items.
+    """
 
     item_id: str
     score: float
@@ -101,9 +104,10 @@ class Comparison(Frozen):
     """What shadow found out about one request: `items` in the order that stable showed, with the candidate's beside it.
 
     `tau` (Kendall's tau-b) is None where there is nothing to compare: a list of one item, or no order on either side.
-    `overlap` is that of the first ten, None for lists of at most ten. A task that shows no items has an agreement of
-    its own in `tau`, and the length 0. Both, `score_difference` (mean, absolute) and `length` outlive `erased`, which
-    empties user key, query and items as for exposures. No exposure, no traffic.
+    `overlap` is that of the first ten, None for lists of at most ten. A task that orders no given items has an
+    agreement of its own in `tau`, and the length of what it was asked with, or 0. Both, `score_difference` (mean,
+    absolute) and `length` outlive `erased`, which empties user key, query and items as for exposures. No exposure, no
+    traffic.
     """
 
     schema_version: Literal[1] = 1

@@ -19,7 +19,7 @@ _TIE = 1e-6
 class Trained:
     """What the trained model answered to examples, and the metrics by which that is judged."""
 
-    metrics: Metrics[Any]
+    metrics: Metrics[Any, Any]
     examples: Sequence[Any]
     scores: Scores
 
@@ -113,7 +113,7 @@ def _reason(variant: str, section: CompressionSection, difference: float, agreem
     return ""
 
 
-def _worse(variant: str, section: CompressionSection, metrics: Metrics[Any], drop: float) -> str:
+def _worse(variant: str, section: CompressionSection, metrics: Metrics[Any, Any], drop: float) -> str:
     if variant == "fp32" or drop <= section.max_drop:
         return ""
     way = "rises" if metrics.main.lower_is_better else "falls"

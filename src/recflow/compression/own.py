@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from recflow.domain.answers import answer
+from recflow.domain.answers import Answer, answer
 from recflow.domain.golden import GOLDEN, Golden
 from recflow.errors import PermanentError
 from recflow.stages import StageContext, StageOutput
@@ -26,7 +26,7 @@ def write_own(context: StageContext, task: Task, trainer: Trainer) -> StageOutpu
     return StageOutput(numbers={"size_mb": round(size / _MIB, 2)})
 
 
-def _golden(task: Task, example: Any, found: list[float] | Exception) -> Golden:
+def _golden(task: Task, example: Any, found: Answer) -> Golden:
     if isinstance(found, Exception):
         raise PermanentError(
             f"the model does not answer the test {task.metrics.unit} {task.metrics.unit_id(example)}",

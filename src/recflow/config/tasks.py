@@ -18,7 +18,7 @@ from recflow.errors import BadConfiguration
 GROUP = "recflow.tasks"
 NO_TASK = "none"
 UNNAMED = "relevance"  # of recipes that name no task
-BUILT_IN = {"relevance": EntryPoint("relevance", "recflow.tasks.relevance.task:TASK", GROUP)}
+BUILT_IN = {name: EntryPoint(name, f"recflow.tasks.{name}.task:TASK", GROUP) for name in ("relevance", "recommend")}
 
 S = TypeVar("S", bound=Frozen)
 

@@ -102,7 +102,7 @@ class _Maker:
         judged, judged_beside = (fresh, beside) if window == new else self._labelled(window)
         tables = {name: (rows.filter(rows.split == name), beside) for name in ("train", "validation")}
         tables["test"] = judged.filter(judged.split == "test"), judged_beside
-        made = {name: engine.keep(examples.finished(*pair)) for name, pair in tables.items()}
+        made = {name: engine.keep(examples.finished(*pair, dealt, recipe)) for name, pair in tables.items()}
         return _Made(events, made, replayed_rows)
 
     def _labelled(self, days: Sequence[Partition]) -> tuple[Table, Table]:

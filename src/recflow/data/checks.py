@@ -102,7 +102,7 @@ def built_in_checks(facts: DayFacts, interval: Interval, recipe: Recipe) -> list
         # A damage reads `why: line`. A plain sign is found by the engine, a pattern by Python, row by row.
         Check("record_whole", "expect_column_values_to_not_match_regex", {"column": DAMAGE, "regex": ":"}),
         *(_present(name, name) for name in ("event_id", "kind")),
-        *(_present(name, name, labelled) for name in ("query", "item_id")),
+        *(_present(name, name, labelled) for name in recipe.labels.needed),
         _present("item_known", "title", labelled),
         _present("at_is_a_time", "at"),
         _present("value_is_a_number", "value"),

@@ -59,13 +59,14 @@ def pin_partitions(
     """The partitions that a retrain of `interval` reads, oldest first.
 
     Every current one that ends after `trained_through` (None: all), so that a rejected or superseded day is never
-    lost, and the `split.evaluation_days` newest, for the test rows and for replay. None that ends after the interval:
-    a backfill does not see the future. BadData when there is no partition at all.
+    lost, and the `split.evaluation_days` newest, for the test rows and for replay, with `split.history_days` before
+    them. None that ends after the interval: a backfill does not see the future. BadData when there is no partition.
     """
     pinned: list[Ref] = []
+    fewest = recipe.split.evaluation_days + recipe.split.history_days
     for head in heads.newest_first(interval.end):
         new = trained_through is None or head.interval.end > trained_through
-        if not new and len(pinned) >= recipe.split.evaluation_days:
+        if not new and len(pinned) >= fewest:
             break
         pinned.append(head.partition)
     if not pinned:

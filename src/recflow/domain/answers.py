@@ -1,4 +1,7 @@
-"""Answers: what a shopper sees of a model, its scores after the recipe's post-processing, or why there are none.
+"""Answers: what a shopper sees of a model after the recipe's post-processing, or why there is none.
+
+An answer is one score for each thing that was asked about, or, of a model that chooses what is shown, its items with
+their scores.
 
 Standard library only: this file is copied into every package by digest. The server answers by it, and so does the
 offline gate, which therefore judges what will be shown.
@@ -9,14 +12,16 @@ from math import isfinite
 from typing import Any
 
 Process = Callable[[list[float]], Sequence[float]]
-Answer = list[float] | Exception
+Chosen = tuple[list[tuple[str, float]], bool]
+"""Items with their scores, best first; and whether a floor chose them, because the model knew nothing to go by."""
+Answer = list[float] | Chosen | Exception
 
 
 def answer(scorer: Any, process: Process, requests: Sequence[Any]) -> list[Answer]:
     """One answer a request, in order; all of them go through one forward pass.
 
     `scorer` is a `scoring.Scorer`, and a request what it reads. A request that fails gets its own error, and its
-    batch-mates their scores.
+    batch-mates theirs.
     """
     if not requests:
         return []
@@ -26,10 +31,21 @@ def answer(scorer: Any, process: Process, requests: Sequence[Any]) -> list[Answe
         if len(requests) == 1:
             return [error]
         return [given for request in requests for given in answer(scorer, process, [request])]
-    return [_finish(process, scores) for scores in scored]
+    return [_finish(process, given) for given in scored]
 
 
-def _finish(process: Process, scores: Sequence[float]) -> Answer:
+def _finish(process: Process, given: Sequence[float] | Chosen) -> Answer:
+    if not isinstance(given, tuple):
+        return _processed(process, given)
+    chosen, of_floor = given
+    scores = _processed(process, [score for _, score in chosen])
+    if isinstance(scores, Exception):
+        return scores
+    items = [(item, score) for (item, _), score in zip(chosen, scores, strict=True)]
+    return sorted(items, key=lambda pair: -pair[1]), bool(of_floor)
+
+
+def _processed(process: Process, scores: Sequence[float]) -> list[float] | Exception:
     try:
         final = [float(score) for score in process(list(scores))]
     except SystemExit as error:

@@ -131,8 +131,8 @@ def described(tensors: Tensors) -> str:
 
 
 def numbers(tensors: Tensors) -> list[float]:
-    """Every number of an answer, in the order of its tensors; texts are none."""
-    return [float(number) for array in tensors.values() if array.dtype != np.object_ for number in array.ravel()]
+    """Every number of an answer, in the order of its tensors; texts and truths are none."""
+    return [float(number) for array in tensors.values() if array.dtype.kind in "if" for number in array.ravel()]
 
 
 def largest_difference(expected: Tensors, seen: Tensors) -> float:

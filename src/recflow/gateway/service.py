@@ -25,6 +25,7 @@ from recflow.gateway.instruments import Instruments
 from recflow.gateway.messages import OutcomeRequest
 from recflow.gateway.recording import Recorder
 from recflow.gateway.remarks import Remarks
+from recflow.gateway.remembering import Memory
 from recflow.gateway.routing import Routes
 from recflow.gateway.shadow import Mirrored, Shadow
 from recflow.protocols import AsyncScorer, Clock, EventLog, TrafficRouter
@@ -55,7 +56,8 @@ class Seams:
 class Options:
     """How a gateway runs. `folder` keeps the last routes; without `tokens` all may ask; `keys` sign request ids.
 
-    `unserved` are lines that are not served here, by name, and why: the others are.
+    `unserved` are lines that are not served here, by name, and why: the others are. Acts are read each `remember_s`,
+    those of `remembered_users` users of a line are kept in mind.
     """
 
     folder: Path
@@ -64,6 +66,8 @@ class Options:
     poll_s: float = 0.25
     lease_s: float = 10
     unserved: Mapping[str, str] = field(default_factory=dict)
+    remember_s: float = 60
+    remembered_users: int = 20_000
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,8 @@ class Gateway:
         self.routes = Routes(seams.router, seams.clock, self.name, names, options.folder / "routes", options.lease_s)
         self.recorder = Recorder(seams.events, self.name)
         self.instruments = Instruments()
+        wanted = {name: line.serving.remembered for name, line in self.lines.items()}
+        self.memory = Memory(seams.events, seams.clock, wanted, users=options.remembered_users)
         self.shadow = Shadow(seams.scorer, self.recorder, self.instruments)
         self._running: Counter[str] = Counter()
         without_items = {name for name, line in self.lines.items() if line.serving.acted_on == "answer"}
@@ -122,6 +128,7 @@ class Gateway:
         tasks = [
             asyncio.create_task(self.routes.keep_polling(self._options.poll_s)),
             asyncio.create_task(self.shadow.run()),
+            asyncio.create_task(self.memory.keep_reading(self._options.remember_s)),
         ]
         try:
             yield
@@ -137,7 +144,9 @@ class Gateway:
         recipe = line.recipe
         deadline = Deadline(recipe.serving.deadline_ms / 1000)
         request = clean_request(line.serving, request, recipe.data.cleaning)
-        question, asker = Question.of(recipe.name, line.serving, request), self._asker(recipe, request)
+        asker = self._asker(recipe, request)
+        request = line.serving.informed(request, self.seams.clock.now(), self.memory.of(recipe.name, asker.user_key))
+        question = Question.of(recipe.name, line.serving, request)
         marked = marked or ("" if asker.unit.is_known else UNIDENTIFIED)
         with self._admitted(recipe), self.routes.using(recipe.name) as table:
             if forced and forced not in table.versions:

@@ -20,7 +20,7 @@ from recflow.artifacts.decisions import Decision, Finding, Verdict
 from recflow.artifacts.plans import InfraLimits
 from recflow.domain.ages import age_s
 from recflow.domain.golden import Golden, read_golden
-from recflow.domain.signatures import Tensors, largest_difference, numbers
+from recflow.domain.signatures import Tensors, numbers
 from recflow.errors import AnswerMalformed, ModelWontLoad, ServerUnavailable
 from recflow.protocols import Clock, ModelServer
 from recflow.tasks.base import Ordered, Serving, is_strict, refuse_other_signature
@@ -67,7 +67,8 @@ class Goldens:
     def of(cls, serving: Serving[Any], package: Path) -> "Goldens":
         """Those that ask for anything. Raises ArtifactCorrupt when there are none."""
         found = read_golden(package, serving.golden)
-        return cls(serving, tuple(golden for golden in found if all(array.size for array in golden.inputs.values())))
+        lengths = [serving.signature.lengths(golden.inputs).get(serving.axis, 1) for golden in found]
+        return cls(serving, tuple(golden for golden, length in zip(found, lengths, strict=True) if length))
 
     @cached_property
     def sound(self) -> Tensors:
@@ -145,7 +146,7 @@ def _golden_findings(candidate: Version, goldens: Goldens, limits: InfraLimits, 
             reason = f"a golden request of {goldens.told(size)} was not answered as the signature says"
             yield Finding(rule=f"golden_{size}", verdict=Verdict.FAIL, reason=reason, n=len(sized))
             continue
-        worst = max(largest_difference(golden.outputs, answer) for golden, answer in pairs)
+        worst = max(serving.difference(golden.outputs, answer) for golden, answer in pairs)
         reason = f"served answers of {goldens.told(size)} differ from golden ones by up to {worst:.4f}"
         yield _at_most(f"golden_{size}", worst, limits.atol, reason, n=len(sized), blocking=strict)
         if serving.ordered:

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import combinations
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
@@ -30,9 +31,9 @@ from recflow.errors import AnswerMalformed, BadConfiguration, ModelWontLoad, Per
 SUMMARY, ADAPTER = "package.json", "tensors.py"
 R = TypeVar("R", bound=Request)
 E = TypeVar("E")
+A = TypeVar("A")
+"""What a model answers one request with: scores, or what it chose, as `domain/answers.py` has them."""
 
-Given = Sequence[float] | None
-"""The numbers that a model answers one request with; None where it gave none."""
 ByUnit = dict[str, list[float | None]]
 """One value a unit by metric; None for a unit that cannot tell one model from another, or was not answered."""
 
@@ -44,6 +45,24 @@ class Ordered:
     pairs: int = 0
     kept: int = 0
     turned: int = 0
+
+    @classmethod
+    def of(cls, golden: Sequence[float], seen: Sequence[float], atol: float) -> "Ordered":
+        """Of things by their golden scores and by the seen ones; those within `2 * atol` of each other are not told."""
+        found = [
+            (a - b) * (x - y)
+            for (a, x), (b, y) in combinations(zip(golden, seen, strict=True), 2)
+            if abs(a - b) > 2 * atol
+        ]
+        return cls(len(found), sum(product > 0 for product in found), sum(product < 0 for product in found))
+
+
+@dataclass(frozen=True)
+class Acted:
+    """What a user did with an item, and when."""
+
+    item_id: str
+    at: datetime
 
 
 class Serving(ABC, Generic[R]):
@@ -67,6 +86,8 @@ class Serving(ABC, Generic[R]):
     """What a person's acts are on: an item that was shown, or the answer as a whole, which shows none."""
     fallback: ClassVar[str] = "fallback"
     """What is told as the version of an answer that no model gave."""
+    remembered: ClassVar[int] = 0
+    """How many of a user's newest acts a gateway keeps in mind for `informed`; 0: it reads none."""
     agreement: ClassVar[str] = "agreement"
     """What the shadow's measure of agreement is called."""
 
@@ -75,6 +96,10 @@ class Serving(ABC, Generic[R]):
 
     def cleaned(self, request: R, cleaning: CleaningSection) -> R:
         """The request with its texts as a day's data would hold them."""
+        return request
+
+    def informed(self, request: R, now: datetime, acts: Sequence[Acted]) -> R:
+        """The request with what the gateway knows beside it: when it was made, and what its user did lately."""
         return request
 
     @abstractmethod
@@ -109,8 +134,8 @@ class Serving(ABC, Generic[R]):
         """A held-out example as the request that a shopper would make: what golden requests are made of."""
 
     @abstractmethod
-    def answered(self, scores: Sequence[float]) -> Tensors:
-        """What the package answers where its model gives these scores."""
+    def answered(self, given: Any) -> Tensors:
+        """What the package answers where its model gives this: scores, or what it chose."""
 
     def golden(self, stored: Mapping[str, Any]) -> Golden:
         """A golden request as a package has it; any error for what is none, which `read_golden` tells."""
@@ -128,7 +153,11 @@ class Serving(ABC, Generic[R]):
 
     def agree(self, expected: Tensors, seen: Tensors, atol: float, *, strict: bool) -> bool:
         """Whether an answer is the golden one: within `atol`, or only in order where `strict` is False."""
-        return largest_difference(expected, seen) <= atol if strict else self.order(expected, seen, atol).turned == 0
+        return self.difference(expected, seen) <= atol if strict else self.order(expected, seen, atol).turned == 0
+
+    def difference(self, expected: Tensors, seen: Tensors) -> float:
+        """How far an answer is from the golden one; infinite for another answer."""
+        return largest_difference(expected, seen)
 
     def order(self, expected: Tensors, seen: Tensors, atol: float) -> Ordered:
         """How an answer stands to the golden one's order, over pairs that noise of `atol` on both sides cannot turn."""
@@ -175,8 +204,11 @@ class Examples(ABC):
         What floors are made of is written into `output`, beside the splits, from what trains only.
         """
 
-    def finished(self, examples: Table, beside: Table) -> Table:
-        """The rows of one split with every column of the schema."""
+    def finished(self, examples: Table, beside: Table, events: Table, recipe: Recipe) -> Table:
+        """The rows of one split with every column of the schema.
+
+        `events` are the rows of all partitions with their `split`: a task may add what came before the examples.
+        """
         return examples
 
     @abstractmethod
@@ -202,7 +234,7 @@ class Metric:
     fitted: bool = False
 
 
-class Metrics(ABC, Generic[E]):
+class Metrics(ABC, Generic[E, A]):
     """How a task's answers to held-out examples become numbers, by unit: what is independent of each other."""
 
     unit: ClassVar[str]
@@ -226,19 +258,23 @@ class Metrics(ABC, Generic[E]):
     def unit_id(self, example: E) -> str:
         """What names the unit of an example."""
 
+    def shown(self, example: E) -> str:
+        """What people are shown for the unit of an example; texts only as the data set has them, masked or not."""
+        return self.unit_id(example)
+
     @abstractmethod
     def request(self, example: E) -> Any:
         """What the package's scorer reads of an example."""
 
-    def fitted(self, examples: Sequence[E], given: Sequence[Given]) -> Any:
+    def fitted(self, examples: Sequence[E], given: Sequence[A | None]) -> Any:
         """What metrics need to know of a model's answers to validation examples, a threshold for one."""
         return None
 
     @abstractmethod
-    def by_unit(self, examples: Sequence[E], given: Sequence[Given], fitted: Any) -> ByUnit:
+    def by_unit(self, examples: Sequence[E], given: Sequence[A | None], fitted: Any) -> ByUnit:
         """Every metric of every example; NaN where the answer is no number."""
 
-    def measured(self, examples: Sequence[E], given: Sequence[Given], fitted: Any) -> ByUnit:
+    def measured(self, examples: Sequence[E], given: Sequence[A | None], fitted: Any) -> ByUnit:
         """`by_unit`, held against what is declared: PermanentError for other metrics, or not one value an example."""
         found = self.by_unit(examples, given, fitted)
         needed = [metric.name for metric in self.metrics if fitted is not None or not metric.fitted]
@@ -254,9 +290,13 @@ class Metrics(ABC, Generic[E]):
             )
         return found
 
-    def part(self, name: str, example: E, given: Given) -> tuple[E, Given] | None:
+    def part(self, name: str, example: E, given: A | None) -> tuple[E, A | None] | None:
         """What of an example and its answer belongs to a slice; None for nothing of it."""
         return None
+
+    def overall(self, examples: Sequence[E], given: Sequence[A | None]) -> Mapping[str, float]:
+        """What people are told of all answers to test examples together, beside the metrics; no rule judges it."""
+        return {}
 
     @property
     def main(self) -> Metric:
@@ -288,11 +328,11 @@ class Basis:
     encoders: BaseEncoder
 
 
-class Floors(ABC, Generic[E]):
+class Floors(ABC, Generic[E, A]):
     """Rivals that need no training and that no candidate may be worse than, however it compares with yesterday's."""
 
     @abstractmethod
-    def given(self, name: str, basis: Basis, examples: Sequence[E]) -> Sequence[Given]:
+    def given(self, name: str, basis: Basis, examples: Sequence[E]) -> Sequence[A | None]:
         """The answers of a floor that the recipe names; PermanentError where the data set lacks what it is made of."""
 
 
@@ -320,8 +360,8 @@ class Task:
     examples: Callable[[], Examples]
     """Called where a data set is made: what computes tables is imported there only."""
     serving: Serving[Any]
-    metrics: Metrics[Any]
-    floors: Floors[Any]
+    metrics: Metrics[Any, Any]
+    floors: Floors[Any, Any]
     trainer: Callable[[], Trainer] | None = None
     """None: the text encoder that the rooms of training and compression know."""
 

@@ -28,8 +28,8 @@ def recorded(heads, days, rows=100):
     return heads
 
 
-def pinned(heads, number, trained_through=None, evaluation_days=2):
-    settings = recipe(split={"evaluation_days": evaluation_days})
+def pinned(heads, number, trained_through=None, evaluation_days=2, **split):
+    settings = recipe(split={"evaluation_days": evaluation_days, **split})
     return [int(ref.digest, 16) for ref in pin_partitions(settings, day(number), trained_through, heads)]
 
 
@@ -68,6 +68,15 @@ def test_every_day_after_the_parents_is_pinned_so_that_a_rejected_day_is_not_los
 
 def test_the_evaluation_window_is_pinned_beside_the_new_day(heads):
     assert pinned(recorded(heads, 9), 8, trained_through=day(7).end, evaluation_days=4) == [5, 6, 7, 8]
+
+
+def test_the_days_before_the_evaluation_window_are_pinned_where_a_line_asks_for_them(heads):
+    assert pinned(recorded(heads, 9), 8, trained_through=day(7).end, history_days=3) == [4, 5, 6, 7, 8]
+
+
+def test_a_split_without_history_has_the_key_that_it_had_before_there_was_one():
+    assert "history_days" not in recipe().split.model_dump()
+    assert recipe(split={"history_days": 3}).split.model_dump()["history_days"] == 3
 
 
 def test_the_current_partition_of_a_day_is_the_one_that_is_pinned(heads):

@@ -1,6 +1,6 @@
 """What a day's events are, what is refused, and how they become a training set."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -75,8 +75,12 @@ class NegativesSection(Frozen):
 
 
 class LabelledSection(Frozen):
-    """What is read of any task's section: how long acts on what was shown are waited for."""
+    """What is read of any task's section: how long acts on what was shown are waited for.
 
+    `needed` are the columns without which an impression, an act or a judgement teaches nothing.
+    """
+
+    needed: ClassVar[tuple[str, ...]] = ("query", "item_id")
     attribution_minutes: int = Field(
         default=30, gt=0, le=10_080, description="Outcomes later than this are not this search's; a week at most."
     )
@@ -105,6 +109,14 @@ class SplitSection(Frozen):
     salt: str = Field(default="split-1", description="Changing it invalidates every comparison with the past.")
     evaluation_days: int = Field(
         default=30, ge=1, le=3650, description="Test rows come from this many newest partitions."
+    )
+    # At its default it is no part of a key, as above.
+    history_days: int = Field(
+        default=0,
+        ge=0,
+        le=3650,
+        description="Partitions before those under evaluation: what users did before, which task recommend reads.",
+        exclude_if=lambda days: days == 0,
     )
     replay_share: float = Field(
         default=0.5, ge=0, le=100, description="Rows from partitions before the parent's, as a share of the new rows."

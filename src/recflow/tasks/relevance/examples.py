@@ -49,7 +49,7 @@ class RelevanceExamples(Examples):
             return rows
         return engine.keep(rows.union(negatives_of(engine, examples, events, acts, negatives, seed)))
 
-    def finished(self, examples: Table, beside: Table) -> Table:
+    def finished(self, examples: Table, beside: Table, events: Table, recipe: Recipe) -> Table:
         """The pairs with how often their query is asked."""
         rows = examples if "negative" in examples.columns else examples.mutate(negative=constant(""))
         return with_frequency(rows, beside)

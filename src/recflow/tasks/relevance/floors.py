@@ -19,7 +19,7 @@ from recflow.errors import PermanentError
 from recflow.tasks.base import Basis, Floors
 
 
-class RelevanceFloors(Floors[JudgedQuery]):
+class RelevanceFloors(Floors[JudgedQuery, Sequence[float]]):
     """BM25 on titles, the untrained base model's cosine, and acts on items."""
 
     def given(self, name: str, basis: Basis, examples: Sequence[JudgedQuery]) -> list[list[float]]:

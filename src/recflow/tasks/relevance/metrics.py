@@ -6,13 +6,14 @@ from pathlib import Path
 
 from recflow.domain.judged import JudgedQuery, read_judged
 from recflow.domain.ranking import RELEVANT_GRADE, ndcg, recall, reciprocal_rank
-from recflow.tasks.base import ByUnit, Given, Metric, Metrics
+from recflow.tasks.base import ByUnit, Metric, Metrics
 
+Given = Sequence[float] | None
 Rule = Callable[[Sequence[float], Sequence[float]], float | None]
 _FREQUENCIES = ("head", "torso", "tail")
 
 
-class RelevanceMetrics(Metrics[JudgedQuery]):
+class RelevanceMetrics(Metrics[JudgedQuery, Sequence[float]]):
     """nDCG@10 first; slices by how often a query is asked, or by what its items have."""
 
     unit = "query"
@@ -34,6 +35,10 @@ class RelevanceMetrics(Metrics[JudgedQuery]):
     def unit_id(self, example: JudgedQuery) -> str:
         """The query's id."""
         return example.query_id
+
+    def shown(self, example: JudgedQuery) -> str:
+        """The query's words."""
+        return example.query
 
     def request(self, example: JudgedQuery) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
         """Query, titles and descriptions."""

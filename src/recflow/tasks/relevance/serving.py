@@ -1,7 +1,6 @@
 """Relevance as it is served: what a shop asks, how that becomes tensors, and what a shopper is shown."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -156,9 +155,9 @@ class RelevanceServing(Serving[RankRequest]):
         """A judged query with all its items."""
         return rank_tensors(example.query, example.titles, example.descriptions)
 
-    def answered(self, scores: Sequence[float]) -> Tensors:
+    def answered(self, given: Sequence[float]) -> Tensors:
         """One score an item, as the package gives them."""
-        return tensors.outputs(scores)
+        return tensors.outputs(given)
 
     def golden(self, stored: Mapping[str, Any]) -> Golden:
         """Named tensors, or, in packages of stage versions before 5, lists under the names of then."""
@@ -168,13 +167,8 @@ class RelevanceServing(Serving[RankRequest]):
         return self.sound(Golden(inputs, tensors.outputs(stored["scores"])))
 
     def order(self, expected: Tensors, seen: Tensors, atol: float) -> Ordered:
-        """Pairs of items whose golden scores are further apart than noise of `atol` on both sides can make them."""
-        found = [
-            (a - b) * (x - y)
-            for (a, x), (b, y) in combinations(zip(expected["SCORE"].tolist(), seen["SCORE"].tolist(), strict=True), 2)
-            if abs(a - b) > 2 * atol
-        ]
-        return Ordered(len(found), sum(product > 0 for product in found), sum(product < 0 for product in found))
+        """Pairs of items by their scores."""
+        return Ordered.of(expected["SCORE"].tolist(), seen["SCORE"].tolist(), atol)
 
     def odd_requests(self) -> Sequence[Tensors]:
         """Empty, Chinese, full-width, invisible, marked-up and very long texts as query, title and description."""
