@@ -106,7 +106,7 @@ def measure(quick: bool = False) -> list[dict[str, Any]]:
 
 
 def _measured(
-    file: Path, scratch: Path, seeds: Sequence[int], changed: Mapping[str, Any], *, plain_epochs: int = 200
+    file: Path, scratch: Path, seeds: Sequence[int], changed: Mapping[str, Any], *, plain_epochs: int = 100
 ) -> list[dict[str, Any]]:
     sequences = read_sequences(file)
     options = RecommendTraining(exclude_seen=not sequences.repeat, **changed)
