@@ -100,9 +100,14 @@ def measure(quick: bool = False) -> list[dict[str, Any]]:
     """The two figures with what stands beside them; `quick` on a small file that is made for it."""
     with tempfile.TemporaryDirectory() as scratch:
         if quick:
-            return _measured(_made(Path(scratch)), Path(scratch), _SEEDS[:1], {"epochs": 2}, plain_epochs=2)
-        root = Path(os.environ.get("RECFLOW_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
-        return _measured(root / "s3rec-amazon-beauty" / "Beauty.txt", Path(scratch), _SEEDS, {})
+            return _measured(made(Path(scratch)), Path(scratch), _SEEDS[:1], {"epochs": 2}, plain_epochs=2)
+        return _measured(beauty(), Path(scratch), _SEEDS, {})
+
+
+def beauty() -> Path:
+    """Where Amazon Beauty is to be."""
+    root = Path(os.environ.get("RECFLOW_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
+    return root / "s3rec-amazon-beauty" / "Beauty.txt"
 
 
 def _measured(
@@ -198,7 +203,7 @@ def _told(means: Mapping[str, Mapping[str, float]], part: str, digits: int) -> d
     return {name: round(found[part], digits) for name, found in means.items()}
 
 
-def _made(folder: Path) -> Path:
+def made(folder: Path) -> Path:
     """A small file in which items follow each other in circles, now and then another one."""
     draw = random.Random(7)
     lines = []
