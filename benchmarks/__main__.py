@@ -21,6 +21,7 @@ MODULES = (
     "retrain",
     "experiment_looks",
     "recommend_quality",
+    "recommend_training",
 )
 
 

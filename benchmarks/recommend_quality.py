@@ -91,7 +91,7 @@ class Field:
 
     def _request(self, history: Sequence[str], with_history: bool) -> dict[str, Any]:
         told = list(history) if with_history else []
-        excluded = [] if self.sequences.repeat else list(history)
+        excluded = list(history) if self.options.exclude_seen else []
         unknown = {"seconds": [0.0] * len(told), "country": "", "at": 0.0}
         return {"history": told, "k": _PLACES, "exclude": excluded, **unknown}
 
@@ -100,13 +100,18 @@ def measure(quick: bool = False) -> list[dict[str, Any]]:
     """The two figures with what stands beside them; `quick` on a small file that is made for it."""
     with tempfile.TemporaryDirectory() as scratch:
         if quick:
-            return _measured(_made(Path(scratch)), Path(scratch), _SEEDS[:1], {"epochs": 2}, plain_epochs=2)
-        root = Path(os.environ.get("RECFLOW_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
-        return _measured(root / "s3rec-amazon-beauty" / "Beauty.txt", Path(scratch), _SEEDS, {})
+            return _measured(made(Path(scratch)), Path(scratch), _SEEDS[:1], {"epochs": 2}, plain_epochs=2)
+        return _measured(beauty(), Path(scratch), _SEEDS, {})
+
+
+def beauty() -> Path:
+    """Where Amazon Beauty is to be."""
+    root = Path(os.environ.get("RECFLOW_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
+    return root / "s3rec-amazon-beauty" / "Beauty.txt"
 
 
 def _measured(
-    file: Path, scratch: Path, seeds: Sequence[int], changed: Mapping[str, Any], *, plain_epochs: int = 200
+    file: Path, scratch: Path, seeds: Sequence[int], changed: Mapping[str, Any], *, plain_epochs: int = 100
 ) -> list[dict[str, Any]]:
     sequences = read_sequences(file)
     options = RecommendTraining(exclude_seen=not sequences.repeat, **changed)
@@ -198,7 +203,7 @@ def _told(means: Mapping[str, Mapping[str, float]], part: str, digits: int) -> d
     return {name: round(found[part], digits) for name, found in means.items()}
 
 
-def _made(folder: Path) -> Path:
+def made(folder: Path) -> Path:
     """A small file in which items follow each other in circles, now and then another one."""
     draw = random.Random(7)
     lines = []
