@@ -92,8 +92,14 @@ def test_what_needs_another_tasks_options_says_so(install):
 
 def test_the_published_schema_ties_the_sections_to_the_task():
     schema = recipe_schema()
-    (relevance,) = schema["allOf"]
-    assert relevance["if"] == {"properties": {"task": {"const": "relevance"}}}
-    kinds = {name: told["$ref"].rpartition("/")[2] for name, told in relevance["then"]["properties"].items()}
-    assert kinds == {"labels": "LabelSection", "training": "TrainingSection", "offline_gate": "OfflineGateSection"}
+    kinds = {
+        told["if"]["properties"]["task"]["const"]: [
+            section["$ref"].rpartition("/")[2] for section in told["then"]["properties"].values()
+        ]
+        for told in schema["allOf"]
+    }
+    assert kinds == {
+        "relevance": ["LabelSection", "TrainingSection", "OfflineGateSection"],
+        "recommend": ["RecommendLabels", "RecommendTraining", "RecommendGate"],
+    }
     assert "trained_layers" in schema["$defs"]["TrainingSection"]["properties"]
