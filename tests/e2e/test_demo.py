@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from demo.story import GIVEN_UP
+from demo.relevance.story import GIVEN_UP
 from e2e.runs import wait_for
 from host.airflow import REPOSITORY
 from host.processes import Processes
