@@ -6,7 +6,7 @@ It is found as a shop's own task would be: through the entry point of an install
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -82,6 +82,7 @@ class ToyServing(Serving[ClassifyRequest]):
     )
     adapter = Path(str(toy_tensors.__file__))
     model_files = ("weights.json",)
+    acted_on = "answer"
     fallback = "usual"
     agreement = "share of equal classes"
 
@@ -234,6 +235,10 @@ class ToyTraining(TrainedSection):
     steps: int = Field(default=200, ge=1)
 
 
+class ToyTrainingWithState(ToyTraining):
+    checkpoint_every_steps: int = 50
+
+
 class ToyLimit(LimitRule):
     metric: Literal["log_loss", "accuracy"]
     bound: float
@@ -270,6 +275,7 @@ class ToyGate(JudgedSection):
 
 SECTIONS = Sections(ToyLabels, ToyTraining, ToyGate)
 TASK = Task("toy", SECTIONS, ToyExamples, ToyServing(), ToyMetrics(), ToyFloors(), ToyTrainer)
+KEEPING_STATE = replace(TASK, sections=replace(SECTIONS, training=ToyTrainingWithState))
 
 
 def installed(folder: Path, *, name: str = "toy", place: str = "fakes.toy_task:TASK") -> Path:

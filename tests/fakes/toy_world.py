@@ -1,7 +1,7 @@
 """The toy task's line: its recipe, its releases through the real infra check, and a gateway that serves it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,29 @@ from fakes.fake_server import FakeModelServer, FakeScorer
 from fakes.gateway_world import BROWSER
 from fakes.release_world import NAME, QUICK, ReleaseWorld
 from fakes.relevance import SERVING
-from fakes.toy_task import OTHER_WEIGHTS, TASK, WEIGHTS, write_toy_package
-from recflow.artifacts.events import Comparison, Exposure
+from fakes.toy_task import CLASSES, KIND, OTHER_WEIGHTS, TASK, WEIGHTS, write_toy_package
+from recflow.artifacts.events import Comparison, Exposure, Outcome
+from recflow.artifacts.ledger import LedgerState
 from recflow.artifacts.refs import Ref, RefKind
 from recflow.config.recipe import Recipe
 from recflow.config.sections.serving import ServingSection
 from recflow.domain.routes import RoutingTable
+from recflow.experiments.gate import online_judge
 from recflow.gateway.app import create_app
 from recflow.gateway.service import Line, Options, Seams
 from recflow.rollout.infra_check import check
 
 LINE = "toy_line"
+CONFIRMED: dict[str, Any] = {
+    "outcomes": {"kinds": [{"name": KIND}], "metrics": [{"name": "confirmed_rate", "kind": KIND}]},
+    "online_gate": {
+        "success_metric": "confirmed_rate",
+        "max_relative_drop": 0.2,
+        "planned_users": 400,
+        "outcome_window_seconds": 15,
+        "covariate_days": 0,
+    },
+}
 SHADOWED = RoutingTable(recipe=LINE, epoch=1, stable="v1", shadow="v2", experiment="rel-2:shadow")
 
 
@@ -36,8 +48,8 @@ def toy_recipe(name: str = NAME, **sections: Any) -> Recipe:
 class ToyReleases(ReleaseWorld):
     """The world of releases, of a line whose task is the toy, with the real infra check."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder, toy_recipe(rollout=QUICK))
+    def __init__(self, folder: Path, **sections: Any) -> None:
+        super().__init__(folder, toy_recipe(rollout=QUICK, **sections))
         self.true_server.clock = self.clock
 
     def package(self, day: int, recipe: Recipe | None = None, weights: Sequence[Sequence[float]] = WEIGHTS) -> Ref:
@@ -66,7 +78,7 @@ class ToyGateway:
         clock = FakeClock()
         serving = ServingSection(deadline_ms=20_000)
         lines = [
-            Line(toy_recipe(LINE, serving=serving), TASK.serving),
+            Line(toy_recipe(LINE, serving=serving, **CONFIRMED), TASK.serving),
             Line(Recipe(name="shop", owner="tests", serving=serving), SERVING),
         ]
         seams = Seams(FakeScorer(self.server), FakeRouter(clock, SHADOWED), self.events, clock)
@@ -89,3 +101,53 @@ class ToyGateway:
     @property
     def comparisons(self) -> list[Comparison]:
         return [record for record in self.events.records if isinstance(record, Comparison)]
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        return [record for record in self.events.records if isinstance(record, Outcome)]
+
+
+class ToyShop:
+    """Releases of the toy's line under shoppers, who ask its real gateway and confirm nine right classes of ten.
+
+    The online gate reads what the gateway recorded; readings of health are scripted.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.world = ToyReleases(folder / "world", serving=ServingSection(deadline_ms=20_000), **CONFIRMED)
+        self.world.judge = online_judge(self.world.events)
+        self.gateways = folder / "gateway"
+        self.visitors = 0
+
+    def play(self, until: Callable[[LedgerState], bool], *, limit: int = 100) -> LedgerState:
+        """Let time pass, ten seconds and twenty shoppers at a time, until `until` holds of the ledger."""
+        asyncio.run(self._play(until, limit))
+        return self.world.state
+
+    async def _play(self, until: Callable[[LedgerState], bool], limit: int) -> None:
+        world = self.world
+        seams = Seams(FakeScorer(world.true_server), world.router, world.events, world.clock)
+        options = Options(self.gateways, poll_s=3600, lease_s=10_000)
+        app = create_app([Line(world.recipe, TASK.serving)], seams, options)
+        gateway = app.state.gateway
+        client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway", headers=BROWSER)
+        async with gateway.running(), client:
+            for _ in range(limit):
+                while world.advance().changed:
+                    await gateway.routes.poll()
+                if until(world.state):
+                    return
+                for _ in range(20):
+                    await self._visit(client)
+                await gateway.shadow.settle()
+                world.clock.tick(10)
+
+    async def _visit(self, client: httpx.AsyncClient) -> None:
+        self.visitors += 1
+        meant = self.visitors % CLASSES
+        user = {"user_id": f"u-{self.visitors}"}
+        body = user | {"features": [5.0 * (place == meant) for place in range(4)]}
+        told = (await client.post(f"/v1/{NAME}/classify", json=body)).json()
+        if told["class"] == meant and self.visitors % 10:
+            act = user | {"request_id": told["request_id"], "kind": KIND}
+            assert (await client.post("/v1/outcomes", json=act)).status_code == 200

@@ -7,7 +7,7 @@ import pytest
 from recflow.artifacts.manifests import Interval
 from recflow.artifacts.refs import Ref, RefKind
 from recflow.config.recipe import Recipe
-from recflow.config.recipe_loader import parse_recipe
+from recflow.config.recipe_loader import check_recipe, parse_recipe
 from recflow.stages import stage_key
 from recflow.wiring import STAGES
 
@@ -63,7 +63,27 @@ def key_of(stage: str, recipe: Recipe) -> str:
     return stage_key(spec, recipe, DAY, inputs)[:16]
 
 
+RENAMED = {"max_ndcg_drop": "max_drop", "golden_queries": "golden_requests"}
+
+
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("written", RECIPES)
 def test_the_key_of_a_stage_is_what_it_was(written, stage):
     assert key_of(stage, RECIPES[written]) == KEYS[written][stage]
+
+
+@pytest.mark.parametrize(("before", "now"), RENAMED.items())
+def test_an_option_that_was_renamed_has_one_key_under_both_names_and_is_stored_under_the_first(before, now):
+    head = "name: search\nowner: tests\ncompression:\n  "
+    value = 0.5 if "drop" in before else 5
+    old, new = (parse_recipe(f"{head}{name}: {value}", "search.yaml") for name in (before, now))
+    assert key_of("compress", old) == key_of("compress", new) != KEYS["plain"]["compress"]
+    assert (old, old.digest) == (new, new.digest)
+    assert new.model_dump()["compression"][before] == value
+    assert Recipe.model_validate_json(new.model_dump_json()) == new
+
+
+@pytest.mark.parametrize(("before", "now"), RENAMED.items())
+def test_an_option_that_was_renamed_is_not_taken_under_both_names_at_once(before, now):
+    _, mistakes = check_recipe(f"name: search\nowner: tests\ncompression: {{{before}: 0.5, {now}: 0.5}}", "search.yaml")
+    assert any("unknown key" in mistake and now in mistake for mistake in mistakes)

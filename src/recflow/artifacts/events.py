@@ -131,7 +131,8 @@ class Comparison(Frozen):
 class Outcome(Frozen):
     """One act on an item that was shown by `request_id`; `value` in the line's currency, for kinds that carry one.
 
-    Acts are told apart by (outcome_id, request_id, item_id, kind): an order's id may stand for several items.
+    `item_id` is empty for an act on the answer as a whole, of a task that shows no items. Acts are told apart by
+    (outcome_id, request_id, item_id, kind): an order's id may stand for several items.
     `visitor_key` (since 2) is the anonymous unit that a person who has signed in since may have been exposed as: the
     act counts for whichever of the two keys the answer was given to. `erased` as for exposures.
     """
@@ -144,7 +145,7 @@ class Outcome(Frozen):
     user_key: str
     visitor_key: str = ""
     kind: OutcomeName
-    item_id: str
+    item_id: str = ""
     value: float = Field(default=0.0, ge=0)
     erased: bool = False
 

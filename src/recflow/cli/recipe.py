@@ -28,6 +28,7 @@ def check(path: Annotated[Path, typer.Argument(help="The recipe's file.")]) -> N
     recipe = load_recipe(path)
     if recipe.has_model:
         _refuse_unservable(recipe)
+        _refuse_unheeded(recipe, path, text)
         _refuse_unreadable(recipe, path, text)
     print(f"{path}: recipe {recipe.name} is right, digest {recipe.digest[:12]}")
     for line in [_margins(recipe), *_plan(recipe, short=True)] if recipe.has_model else []:
@@ -38,6 +39,18 @@ def _refuse_unservable(recipe: Recipe) -> None:
     from recflow.wiring import build_services
 
     refuse_unservable(recipe.packaging, ordered=build_services().task(recipe.task).serving.ordered)
+
+
+def _refuse_unheeded(recipe: Recipe, path: Path, text: str) -> None:
+    """What the task's own trainer does not heed, with its line."""
+    from recflow.training.own import refuse_unheeded, unheeded
+    from recflow.wiring import build_services
+
+    if build_services().task(recipe.task).trainer is None:
+        return
+    for name, why in unheeded(recipe.training).items():
+        print(f"{path}: line {line_of(text, ('training', name))}: training.{name}: {why}")
+    refuse_unheeded(recipe.training)
 
 
 def _refuse_unreadable(recipe: Recipe, path: Path, text: str) -> None:
@@ -112,7 +125,7 @@ def diff(
     from recflow.wiring import stages_computed_again
 
     recipes = [_any_recipe(name) for name in (before, after)]
-    old, new = (recipe.model_dump(mode="json") for recipe in recipes)
+    old, new = (recipe.model_dump(mode="json", by_alias=False) for recipe in recipes)
     found = differences(all_options(old), all_options(new))
     shaping = differences(shaping_options(old), shaping_options(new))
     for line in found:

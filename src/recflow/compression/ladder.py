@@ -2,23 +2,34 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from recflow.artifacts.frozen import Frozen
 from recflow.config.sections.compression import CompressionSection
-from recflow.domain.judged import JudgedQuery
-from recflow.domain.ranking import ndcg
+from recflow.tasks.base import Metrics
 
 Scores = Sequence[Sequence[float]]
 _TIE = 1e-6
 
 
+@dataclass(frozen=True)
+class Trained:
+    """What the trained model answered to examples, and the metrics by which that is judged."""
+
+    metrics: Metrics[Any, Any]
+    examples: Sequence[Any]
+    scores: Scores
+
+
 class Rung(Frozen):
     """How one variant stands against the trained model.
 
-    `agreement`: share of item pairs in the same order, over all pairs that the trained model separates. `tau`:
-    Kendall's tau-a, mean by query. `ndcg_drop`: trained minus variant, mean by query, with its standard error.
+    `agreement`: share of the pairs of an answer in the same order, over all pairs that the trained model separates.
+    `tau`: Kendall's tau-a, mean by answer. `drop`: how much worse the main metric is than the trained model's, mean by
+    unit, with its standard error.
     """
 
     variant: str
@@ -27,32 +38,30 @@ class Rung(Frozen):
     max_difference: float
     agreement: float
     tau: float
-    ndcg_drop: float
-    ndcg_drop_error: float
+    drop: float
+    drop_error: float
     pairs: int
     size_mb: float
     p50_ms: float
 
+    def told(self, short: str) -> dict[str, Any]:
+        """The rung as it is stored: numbers of the main metric begin with `short`."""
+        return {f"{short}_{name}" if name.startswith("drop") else name: value for name, value in self}
+
 
 def judge(
-    variant: str,
-    section: CompressionSection,
-    queries: Sequence[JudgedQuery],
-    trained: Scores,
-    scores: Scores,
-    *,
-    size_mb: float,
-    p50_ms: float,
+    variant: str, section: CompressionSection, trained: Trained, scores: Scores, *, size_mb: float, p50_ms: float
 ) -> Rung:
-    """Hold a variant's scores of the same queries against the trained ones."""
-    differences = [abs(a - b) for t, s in zip(trained, scores, strict=True) for a, b in zip(t, s, strict=True)]
+    """Hold a variant's scores of the same examples against the trained ones."""
+    pairs_of_answers = list(zip(trained.scores, scores, strict=True))
+    differences = [abs(a - b) for t, s in pairs_of_answers for a, b in zip(t, s, strict=True)]
     difference = max(differences, default=0.0) if all(map(math.isfinite, differences)) else math.inf
-    orders = [_same_order(t, s) for t, s in zip(trained, scores, strict=True)]
+    orders = [_same_order(t, s) for t, s in pairs_of_answers]
     pairs = sum(count for _, count in orders)
     agreement = sum(same for same, _ in orders) / pairs if pairs else 1.0
-    drops = _drops(queries, trained, scores)
+    drops = _drops(trained, scores)
     drop = float(np.mean(drops)) if drops else 0.0
-    reason = _reason(variant, section, difference, agreement, drop)
+    reason = _reason(variant, section, difference, agreement) or _worse(variant, section, trained.metrics, drop)
     return Rung(
         variant=variant,
         holds=not reason,
@@ -60,8 +69,8 @@ def judge(
         max_difference=difference if math.isfinite(difference) else 1e9,
         agreement=agreement,
         tau=float(np.mean([2 * same / count - 1 for same, count in orders if count] or [1.0])),
-        ndcg_drop=drop,
-        ndcg_drop_error=float(np.std(drops) / math.sqrt(len(drops))) if drops else 0.0,
+        drop=drop,
+        drop_error=float(np.std(drops) / math.sqrt(len(drops))) if drops else 0.0,
         pairs=pairs,
         size_mb=size_mb,
         p50_ms=p50_ms,
@@ -82,20 +91,30 @@ def _same_order(trained: Sequence[float], scores: Sequence[float]) -> tuple[int,
     return int((same & told).sum()), int(told.sum())
 
 
-def _drops(queries: Sequence[JudgedQuery], trained: Scores, scores: Scores) -> list[float]:
-    rows = zip(queries, trained, scores, strict=True)
-    pairs = [(ndcg(query.grades, before), ndcg(query.grades, after)) for query, before, after in rows]
-    return [before - after for before, after in pairs if before is not None and after is not None]
+def _drops(trained: Trained, scores: Scores) -> list[float]:
+    """How much worse each unit is that both can tell."""
+    main = trained.metrics.main
+    before, after = (
+        trained.metrics.measured(trained.examples, given, None)[main.name] for given in (trained.scores, scores)
+    )
+    worse = -1 if main.lower_is_better else 1
+    pairs = zip(before, after, strict=True)
+    return [worse * (a - b) for a, b in pairs if a is not None and b is not None and math.isfinite(a - b)]
 
 
-def _reason(variant: str, section: CompressionSection, difference: float, agreement: float, drop: float) -> str:
+def _reason(variant: str, section: CompressionSection, difference: float, agreement: float) -> str:
     if difference == math.inf:
         return "some scores are no numbers"
     if variant == "fp32":
         limit = section.fp32_atol
         return "" if difference <= limit else f"scores move by up to {difference:.2g}, at most {limit:g} is allowed"
     if agreement < section.min_agreement:
-        return f"{agreement:.4f} of item pairs keep their order, at least {section.min_agreement:g} must"
-    if drop > section.max_ndcg_drop:
-        return f"nDCG@10 falls by {drop:.4f}, at most {section.max_ndcg_drop:g} is allowed"
+        return f"{agreement:.4f} of pairs keep their order, at least {section.min_agreement:g} must"
     return ""
+
+
+def _worse(variant: str, section: CompressionSection, metrics: Metrics[Any, Any], drop: float) -> str:
+    if variant == "fp32" or drop <= section.max_drop:
+        return ""
+    way = "rises" if metrics.main.lower_is_better else "falls"
+    return f"{metrics.main.told} {way} by {drop:.4f}, at most {section.max_drop:g} is allowed"

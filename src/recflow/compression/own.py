@@ -18,7 +18,7 @@ def write_own(context: StageContext, task: Task, trainer: Trainer) -> StageOutpu
     """Write the model and its golden requests; PermanentError where it cannot answer one of them."""
     output = context.output
     trainer.write_model(context.folder("checkpoint"), output)
-    test = task.metrics.read(context.folder("dataset"), "test")[: context.recipe.compression.golden]
+    test = task.metrics.read(context.folder("dataset"), "test")[: context.recipe.compression.golden_requests]
     found = answer(_scorer(output), list, [task.metrics.request(example) for example in test])
     golden = [golden_json(task.serving, _golden(task, *pair)) for pair in zip(test, found, strict=True)]
     (output / GOLDEN).write_text(json.dumps(golden, ensure_ascii=False, indent=1), encoding="utf-8")

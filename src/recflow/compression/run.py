@@ -15,13 +15,13 @@ from torch import nn
 
 from recflow.artifacts.digests import digest_file
 from recflow.compression.export import export_fp32, quantise_int8, quantise_int8_blocks, refuse_broken
-from recflow.compression.ladder import Rung, choose, judge
+from recflow.compression.ladder import Rung, Trained, choose, judge
 from recflow.compression.own import write_own
 from recflow.compression.scoring import Scorer
 from recflow.config.sections.compression import CompressionSection
 from recflow.domain import lexical, text
 from recflow.domain.golden import GOLDEN, Golden
-from recflow.domain.judged import JudgedQuery, read_judged
+from recflow.domain.judged import JudgedQuery
 from recflow.errors import PermanentError
 from recflow.stages import StageContext, StageOutput
 from recflow.tasks.base import Serving, Task, golden_json
@@ -70,7 +70,7 @@ def compress(context: StageContext, encoders: TrainedEncoders, task: Task) -> St
     """
     section = context.recipe.compression
     checkpoint = context.folder("checkpoint")
-    queries = golden_queries(read_judged(context.folder("dataset"), "test")[:_MAX_QUERIES], section)
+    queries = asked_queries(task.metrics.read(context.folder("dataset"), "test")[:_MAX_QUERIES], section)
     trained = encoders.trained_scores(checkpoint, queries)
     encoder = encoders.load(checkpoint / "encoder")
     with tempfile.TemporaryDirectory(dir=context.output.parent, prefix="variants-") as scratch:
@@ -85,9 +85,8 @@ def compress(context: StageContext, encoders: TrainedEncoders, task: Task) -> St
             judge(
                 variant,
                 section,
-                queries,
-                trained,
-                scorer.score_many([(query.query, query.titles, query.descriptions) for query in queries]),
+                Trained(task.metrics, queries, trained),
+                scorer.score_many([task.metrics.request(query) for query in queries]),
                 size_mb=round((folders[variant] / "model.onnx").stat().st_size / _MIB, 2),
                 p50_ms=times[variant],
             )
@@ -96,22 +95,23 @@ def compress(context: StageContext, encoders: TrainedEncoders, task: Task) -> St
         chosen = _chosen(rungs)
         shutil.copytree(folders[chosen.variant], context.output, dirs_exist_ok=True)
     size = (checkpoint / "encoder" / "model.safetensors").stat().st_size
+    short = task.metrics.short
     before = {"size_mb": round(size / _MIB, 2), "p50_ms": times["trained"]}
-    _write_golden(context.output, queries[: section.golden_queries + len(_EDGE_TEXTS)], task.serving)
-    (context.output / "ladder.json").write_text(json.dumps(_report(chosen, rungs, before), indent=1))
-    return StageOutput(numbers=_numbers(chosen, rungs, before))
+    _write_golden(context.output, queries[: section.golden_requests + len(_EDGE_TEXTS)], task.serving)
+    (context.output / "ladder.json").write_text(json.dumps(_report(chosen, rungs, before, short), indent=1))
+    return StageOutput(numbers=_numbers(chosen, rungs, before, short))
 
 
-def golden_queries(test: Sequence[JudgedQuery], section: CompressionSection) -> list[JudgedQuery]:
+def asked_queries(test: Sequence[JudgedQuery], section: CompressionSection) -> list[JudgedQuery]:
     """First the golden requests (test queries, then texts of the odd kinds), then the other test queries."""
-    kept = list(test[: section.golden_queries])
+    kept = list(test[: section.golden_requests])
     edges = [
         JudgedQuery(
             f"edge-{number}", edge, (*_EDGE_TEXTS, "a plain title"), (*_EDGE_TEXTS, ""), (0.0,) * 8, (1.0,) * 8, ""
         )
         for number, edge in enumerate(_EDGE_TEXTS)
     ]
-    return [_normalised(query) for query in (*kept, *edges, *test[section.golden_queries :])]
+    return [_normalised(query) for query in (*kept, *edges, *test[section.golden_requests :])]
 
 
 def _normalised(query: JudgedQuery) -> JudgedQuery:
@@ -214,16 +214,16 @@ def _write_golden(folder: Path, queries: Sequence[JudgedQuery], serving: Serving
     (folder / GOLDEN).write_text(json.dumps(golden, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
-def _report(chosen: Rung, rungs: Sequence[Rung], before: Mapping[str, float]) -> dict[str, Any]:
+def _report(chosen: Rung, rungs: Sequence[Rung], before: Mapping[str, float], short: str) -> dict[str, Any]:
     return {
         "chosen": chosen.variant,
         "trained": dict(before),
         "rules": {rule.name: digest_file(rule) for rule in _RULES},
-        "rungs": [rung.model_dump() for rung in rungs],
+        "rungs": [rung.told(short) for rung in rungs],
     }
 
 
-def _numbers(chosen: Rung, rungs: Sequence[Rung], before: Mapping[str, float]) -> dict[str, Any]:
+def _numbers(chosen: Rung, rungs: Sequence[Rung], before: Mapping[str, float], short: str) -> dict[str, Any]:
     refused = {rung.variant: rung.reason for rung in rungs if not rung.holds}
     return {
         "variant": chosen.variant,
@@ -232,6 +232,6 @@ def _numbers(chosen: Rung, rungs: Sequence[Rung], before: Mapping[str, float]) -
         "p50_ms_before": before["p50_ms"],
         "p50_ms": chosen.p50_ms,
         "agreement": round(chosen.agreement, 5),
-        "ndcg_drop": round(chosen.ndcg_drop, 5),
+        f"{short}_drop": round(chosen.drop, 5),
         **({"refused": refused} if refused else {}),
     }

@@ -1,11 +1,12 @@
 """Which acts count, and the narrow facts that experiments read: one rule, as SQL, whatever holds the records.
 
 An act counts for the answer that its request id names, when that answer was given to the same person (`user_key`, or
-`visitor_key` for who has signed in since), showed the item, and came first. Everything else is kept with its reason:
+`visitor_key` for who has signed in since), showed the item, and came first. An act without an item is on the answer as
+a whole, of a task that shows no items. Everything else is kept with its reason:
 
     unknown_request   no answer of the last `ANSWER_DAYS` days has this id
     other_user        the answer was given to somebody else
-    not_shown         the answer did not show the item
+    not_shown         the answer did not show the item, or shows items and the act names none
     before_shown      the act is older than the answer by more than `SKEW`
 
 Acts on marked answers (bots, employees) and whatever is erased leave no facts. Acts are told apart by (outcome_id,
@@ -52,7 +53,8 @@ select act_hash, md5_number_lower(outcome_id) as id_hash,
   case
     when answers.request_id is null then 'unknown_request'
     when answers.user_key not in (acts.user_key, acts.visitor_key) then 'other_user'
-    when not list_contains(list_transform(answers.items, lambda shown: shown.item_id), item_id) then 'not_shown'
+    when not (list_contains(list_transform(answers.items, lambda shown: shown.item_id), item_id)
+      or (item_id = '' and len(answers.items) = 0 and answers.answer <> '')) then 'not_shown'
     when epoch_us(acts."at") < epoch_us(answers."at") - {SKEW // timedelta(microseconds=1)} then 'before_shown'
     else ''
   end as reason, {_FACTS}

@@ -27,7 +27,7 @@ def run(context: StageContext, *, task: Task, encoders: BaseEncoder) -> StageOut
     evidence = Evidence(
         candidate=candidate.parts,
         baseline=baseline.parts if baseline else None,
-        floors={name: metrics.by_unit(held_out.test, given, None) for name, given in floors.items()},
+        floors={name: metrics.measured(held_out.test, given, None) for name, given in floors.items()},
         failures=candidate.failures,
         baseline_failures=baseline.failures if baseline else (),
     )
@@ -65,13 +65,13 @@ class _HeldOut:
         return _Measured(self._by_slice(given[first:], fitted), failures, overall)
 
     def _by_slice(self, given: Sequence[Any], fitted: Any) -> dict[str, ByUnit]:
-        measured = {"": self.metrics.by_unit(self.test, given, fitted)}
+        measured = {"": self.metrics.measured(self.test, given, fitted)}
         for name in self.metrics.slices:
             pairs = zip(self.test, given, strict=True)
             parts = [part for example, answer in pairs if (part := self.metrics.part(name, example, answer))]
             if parts:
                 examples, answers = zip(*parts, strict=True)
-                measured[name] = self.metrics.by_unit(examples, answers, fitted)
+                measured[name] = self.metrics.measured(examples, answers, fitted)
         return measured
 
 

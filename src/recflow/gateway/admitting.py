@@ -3,7 +3,7 @@
 Whether the item was in the answer, and in time, is the reader's to say: here nothing is known of what was shown.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
 from recflow.artifacts.events import Outcome
@@ -12,14 +12,17 @@ from recflow.domain.matching import SKEW
 from recflow.domain.request_ids import RequestId, SigningKeys, read_request_id
 from recflow.domain.requests import Refusal
 from recflow.gateway.limiting import Limiter
-from recflow.gateway.messages import OutcomeRequest, check_kind
+from recflow.gateway.messages import OutcomeRequest, check_item, check_kind
 
 
 class Admission:
-    """What one process takes as outcomes of these recipes. Its limits count what this process was sent."""
+    """What one process takes as outcomes of these recipes. Its limits count what this process was sent.
 
-    def __init__(self, recipes: Mapping[str, Recipe], keys: SigningKeys) -> None:
-        self._recipes, self._keys = recipes, keys
+    `without_items` are the recipes whose answers show none.
+    """
+
+    def __init__(self, recipes: Mapping[str, Recipe], keys: SigningKeys, without_items: Collection[str]) -> None:
+        self._recipes, self._keys, self._without_items = recipes, keys, without_items
         self._by_request, self._by_user = Limiter(timedelta(hours=1)), Limiter(timedelta(minutes=1))
 
     def admit(self, request: OutcomeRequest, now: datetime) -> Outcome:
@@ -29,6 +32,7 @@ class Admission:
         if recipe is None:
             raise Refusal(422, "unknown_request", "request_id is none of this gateway's")
         check_kind(request, recipe.outcomes)
+        check_item(request, shows_items=recipe.name not in self._without_items)
         user_keys = request.unit.keys(request_id.issued)
         user_key = self._holder(request_id, user_keys, now)
         self._count(request_id, user_key, recipe, now)

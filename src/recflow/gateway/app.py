@@ -60,7 +60,7 @@ def create_app(lines: Sequence[Line], seams: Seams, options: Options) -> FastAPI
 def _acting(app: FastAPI, gateway: Gateway, tokens: Sequence[str]) -> None:
     @app.post("/v1/outcomes", openapi_extra=_body_of(OutcomeRequest))
     async def record_outcome(request: Request) -> Response:
-        """Say what a user did with an item of an answer. The same outcome may be sent again.
+        """Say what a user did with an answer, or with an item of it. The same outcome may be sent again.
 
         It counts for the user whom the answer was given to: who has signed in since sends both ids.
         """

@@ -19,7 +19,7 @@ def _no_flag(value: Any) -> Any:
 
 
 class OutcomeRequest(Message):
-    """What the user did with an item of an answered request. The same `outcome_id` counts once.
+    """What the user did with an item of an answered request, or with an answer without items. One id counts once.
 
     Without one it is derived from request, user, kind and item: a second purchase of the same item from the same
     answer needs an id of its own. Kinds, and which of them carry a `value` (in the shop's currency, up to which
@@ -28,7 +28,9 @@ class OutcomeRequest(Message):
 
     request_id: ItemId
     kind: OutcomeName
-    item_id: ItemId
+    item_id: Annotated[Id, null_as("")] = Field(
+        default="", description="Needed where answers show items, and only there."
+    )
     value: Annotated[float, BeforeValidator(_no_flag), null_as(0.0), Field(ge=0)] = 0.0
     outcome_id: Annotated[Id, null_as("")] = ""
 
@@ -68,6 +70,14 @@ def parse(kind: type[_Message], body: bytes) -> _Message:
     if (message.user_id or "").startswith((ANONYMOUS, UNIDENTIFIED)):
         raise Refusal(422, "invalid_field", f"user_id: must not start with {ANONYMOUS} or {UNIDENTIFIED}")
     return message
+
+
+def check_item(request: OutcomeRequest, *, shows_items: bool) -> None:
+    """422 for an act on an item of an answer without any, and for one that does not say which of the items it is on."""
+    if shows_items and not request.item_id:
+        raise Refusal(422, "invalid_field", "item_id: the item of the answer is needed")
+    if request.item_id and not shows_items:
+        raise Refusal(422, "item_not_expected", "item_id: answers of this line show no items")
 
 
 def check_kind(request: OutcomeRequest, outcomes: OutcomesSection) -> None:

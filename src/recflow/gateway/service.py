@@ -94,7 +94,9 @@ class Gateway:
         self.memory = Memory(seams.events, seams.clock, wanted, users=options.remembered_users)
         self.shadow = Shadow(seams.scorer, self.recorder, self.instruments)
         self._running: Counter[str] = Counter()
-        self.admission = Admission({name: line.recipe for name, line in self.lines.items()}, options.keys)
+        without_items = {name for name, line in self.lines.items() if line.serving.acted_on == "answer"}
+        recipes = {name: line.recipe for name, line in self.lines.items()}
+        self.admission = Admission(recipes, options.keys, without_items)
         self.remarks = {name: Remarks(name) for name in names}
         self._watch()
 

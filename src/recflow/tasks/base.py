@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import combinations
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +26,7 @@ from recflow.domain.golden import GOLDEN, Golden
 from recflow.domain.requests import Request
 from recflow.domain.signatures import Signature, Tensors, largest_difference
 from recflow.engine import Engine, Table, Value
-from recflow.errors import AnswerMalformed, BadConfiguration, ModelWontLoad
+from recflow.errors import AnswerMalformed, BadConfiguration, ModelWontLoad, PermanentError
 
 SUMMARY, ADAPTER = "package.json", "tensors.py"
 R = TypeVar("R", bound=Request)
@@ -82,6 +82,8 @@ class Serving(ABC, Generic[R]):
     """The axis whose elements are answered each by itself, so that golden requests can be cut and repeated along it."""
     ordered: ClassVar[bool] = False
     """Whether answers are an order, which post-processing may keep while it changes the scale."""
+    acted_on: ClassVar[Literal["item", "answer"]] = "item"
+    """What a person's acts are on: an item that was shown, or the answer as a whole, which shows none."""
     fallback: ClassVar[str] = "fallback"
     """What is told as the version of an answer that no model gave."""
     remembered: ClassVar[int] = 0
@@ -220,12 +222,16 @@ class Examples(ABC):
 
 @dataclass(frozen=True)
 class Metric:
-    """A number that each unit gives, in [0, `highest`]: its name in recipes, and what people are told it is."""
+    """A number that each unit gives, in [0, `highest`]: its name in recipes, and what people are told it is.
+
+    One that is `fitted` needs what `Metrics.fitted` learns, and is left out where that is None.
+    """
 
     name: str
     told: str
     lower_is_better: bool = False
     highest: float = 1.0
+    fitted: bool = False
 
 
 class Metrics(ABC, Generic[E, A]):
@@ -263,6 +269,22 @@ class Metrics(ABC, Generic[E, A]):
     @abstractmethod
     def by_unit(self, examples: Sequence[E], given: Sequence[A | None], fitted: Any) -> ByUnit:
         """Every metric of every example; NaN where the answer is no number."""
+
+    def measured(self, examples: Sequence[E], given: Sequence[A | None], fitted: Any) -> ByUnit:
+        """`by_unit`, held against what is declared: PermanentError for other metrics, or not one value an example."""
+        found = self.by_unit(examples, given, fitted)
+        needed = [metric.name for metric in self.metrics if fitted is not None or not metric.fitted]
+        wrong = [f"{name} is not declared" for name in found if name not in self.by_name]
+        wrong += [f"{name} is missing" for name in needed if name not in found]
+        counts = {name: len(values) for name, values in found.items()}
+        wrong += [f"{count} values of {name}" for name, count in counts.items() if count != len(examples)]
+        if wrong:
+            raise PermanentError(
+                f"{type(self).__name__}.by_unit does not give what the task declares",
+                expected=f"{', '.join(needed)}, for each of {len(examples)} {self.units}",
+                seen="; ".join(wrong),
+            )
+        return found
 
     def part(self, name: str, example: E, given: A | None) -> tuple[E, A | None] | None:
         """What of an example and its answer belongs to a slice; None for nothing of it."""

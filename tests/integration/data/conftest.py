@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from fakes.engines import duckdb_engine
-from fakes.spark_cluster import local_cluster
+from fakes.spark_cluster import FOR_FEW_ROWS, local_cluster
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +17,7 @@ def spark_engine(tmp_path_factory):
         if os.environ.get("RECFLOW_REQUIRE_DATA") == "1":
             pytest.fail(message)
         pytest.skip(message)
-    with local_cluster(tmp_path_factory.mktemp("spark")) as open_spark:
+    with local_cluster(tmp_path_factory.mktemp("spark"), options=FOR_FEW_ROWS) as open_spark:
         yield open_spark
 
 

@@ -227,6 +227,25 @@ class TestRecipe:
         assert "recipe toy_line is right" in told
         assert "40 held-out rows can tell a margin of 0.028: log_loss max_drop 0.05 is wide enough" in told
 
+    @pytest.mark.parametrize(
+        ("option", "why"),
+        [
+            ("processes: 2", "training.processes: a task's own trainer trains in one process"),
+            ("checkpoint_every_steps: 9", "training.checkpoint_every_steps: a task's own trainer keeps no state"),
+        ],
+    )
+    def test_what_a_tasks_own_trainer_does_not_heed_is_found_with_its_line(
+        self, home, capsys, monkeypatch, option, why
+    ):
+        monkeypatch.syspath_prepend(installed(home / "site", place="fakes.toy_task:KEEPING_STATE"))
+        recipe = home / "toy_line.yaml"
+        head = "name: toy_line\nowner: ada\ntask: toy\ntraining:\n  "
+        recipe.write_text(f"{head}{option}\n")
+        assert run(["recipe", "check", str(recipe)]) == 78
+        assert f"{recipe}: line 5: {why}" in capsys.readouterr().out
+        recipe.write_text(f"{head}steps: 7\n  processes: 1\n")
+        assert run(["recipe", "check", str(recipe)]) == 0
+
     def test_the_plan_of_an_experiment_is_printed_before_anything_starts(self, home, capsys):
         recipe = home / "shop.yaml"
         recipe.write_text("name: shop\nowner: ada\nonline_gate: {guardrails: [{metric: purchase_rate}]}\n")
@@ -244,12 +263,13 @@ class TestRecipe:
         before, after = home / "shop.yaml", home / "changed" / "shop.yaml"
         after.parent.mkdir()
         before.write_text("name: shop\nowner: ada\n")
-        after.write_text("name: shop  # a remark\nowner: eve\ncompression: {min_agreement: 0.98}\n")
+        after.write_text("name: shop  # a remark\nowner: eve\ncompression: {min_agreement: 0.98, golden_requests: 5}\n")
         assert run(["recipe", "diff", str(before), str(before)]) == 0
         same = ["a refresh: it must be no worse", "computed again: nothing"]
         assert capsys.readouterr().out.splitlines() == same
         assert run(["recipe", "diff", str(before), str(after)]) == 0
         assert capsys.readouterr().out.splitlines() == [
+            "compression.golden_requests: 20 → 5",
             "compression.min_agreement: 0.99 → 0.98",
             "owner: ada → eve  (shapes no answer)",
             "a change: it must be better than what serves",

@@ -3,11 +3,13 @@ import random
 
 import pytest
 
-from recflow.compression.ladder import choose, judge
+from fakes.relevance import TASK
+from fakes.toy_task import ToyExample, ToyMetrics
+from recflow.compression.ladder import Trained, choose, judge
 from recflow.config.sections.compression import CompressionSection
 from recflow.domain.judged import JudgedQuery
 
-SECTION = CompressionSection()
+SECTION, METRICS = CompressionSection(), TASK.metrics
 CHANCE = random.Random(3)
 TRAINED = [[CHANCE.random() for _ in range(12)] for _ in range(30)]
 
@@ -18,14 +20,22 @@ def queries():
     return [JudgedQuery(str(n), "q", titles, ("",) * 12, tuple(row), ones, "head") for n, row in enumerate(grades)]
 
 
+def test_a_variant_whose_main_metric_is_worse_is_refused_in_the_tasks_words():
+    rows = [ToyExample(str(number), (0.0,) * 4, 0) for number in range(3)]
+    trained, scores = [[3.0, 0.0, -1.0]] * 3, [[0.3, 0.0, -0.1]] * 3
+    found = judge("int8", SECTION, Trained(ToyMetrics(), rows, trained), scores, size_mb=1, p50_ms=1)
+    assert (found.holds, found.reason) == (False, f"log loss rises by {found.drop:.4f}, at most 0.005 is allowed")
+    assert found.told("log_loss")["log_loss_drop"] == found.drop > 0.005
+
+
 def rung(variant, move, size=1.0):
     scores = [[move(score) for score in row] for row in TRAINED]
-    return judge(variant, SECTION, queries(), TRAINED, scores, size_mb=size, p50_ms=1.0)
+    return judge(variant, SECTION, Trained(METRICS, queries(), TRAINED), scores, size_mb=size, p50_ms=1.0)
 
 
 def test_equal_scores_hold_everywhere():
     found = rung("fp32", lambda score: score)
-    assert (found.holds, found.agreement, found.tau, found.ndcg_drop, found.max_difference) == (True, 1, 1, 0, 0)
+    assert (found.holds, found.agreement, found.tau, found.drop, found.max_difference) == (True, 1, 1, 0, 0)
 
 
 def test_a_moved_fp32_is_refused_with_how_far():
@@ -48,12 +58,13 @@ def test_int8_that_disorders_pairs_is_refused():
 def test_a_reversed_order_has_tau_minus_one():
     found = rung("int8", lambda score: -score)
     assert found.tau == pytest.approx(-1)
-    assert found.ndcg_drop > 0.1
+    assert found.drop > 0.1
 
 
 def test_pairs_that_the_trained_model_ties_are_not_counted():
     tied = [[0.5] * 12] * 30
-    assert judge("int8", SECTION, queries(), tied, TRAINED, size_mb=1, p50_ms=1).pairs == 0
+    found = judge("int8", SECTION, Trained(METRICS, queries(), tied), TRAINED, size_mb=1, p50_ms=1)
+    assert found.pairs == 0
 
 
 @pytest.mark.parametrize("variant", ["fp32", "int8"])

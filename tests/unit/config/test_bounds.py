@@ -66,6 +66,7 @@ def test_a_share_a_rate_or_a_margin_is_at_most_a_whole(name):
         "rollout:\n  infra: {batch_sizes: [0]}\n",
         "rollout:\n  judging: {max_judging_hours: .inf}\n",
         "data:\n  max_quarantined_share: 20\n",
+        "compression:\n  max_drop: 1\n",
         "compression:\n  max_ndcg_drop: 1\n",
         "training:\n  max_tokens: 4096\n",
     ],

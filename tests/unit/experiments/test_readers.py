@@ -74,6 +74,35 @@ def test_an_item_counts_once_a_search_however_often_it_is_clicked():
     assert total(evidence, "count:click") == [2]
 
 
+WHOLE = {"items": (), "answer": '{"class": 1}'}
+
+
+@pytest.mark.parametrize(
+    "make", [lambda _: FakeEventLog(), lambda folder: DuckEventLog(folder, FakeClock(START))], ids=["fake", "real"]
+)
+def test_an_act_on_an_answer_without_items_counts_once_a_search_and_kind(tmp_path, make):
+    first, second = shown("u", T, 0, **WHOLE), shown("u", T, 1, **WHOLE)
+    acts = [acted(each, after, item_id="") for each in (first, second) for after in (2, 3)]
+    log = make(tmp_path)
+    log.append("w", [first, second, *acts, acted(first, 4, "cart", item_id="")])
+    log.close()
+    for _ in range(2):
+        evidence = look(log, now_s=1000, window_s=100)
+        assert (total(evidence, "count:click"), total(evidence, "count:cart")) == ([2], [1])
+        assert (evidence.matched, evidence.unmatched) == (5, {})
+        log.compact()
+
+
+@pytest.mark.parametrize(
+    ("answer", "item"), [(WHOLE, "i1"), ({}, ""), ({"items": (), "fallback": Fallback.TIMEOUT}, "")],
+    ids=["an item of an answer without any", "no item of an answer with some", "an answer that nobody was shown"],
+)  # fmt: skip
+def test_an_act_that_is_on_nothing_that_was_shown_counts_nowhere(answer, item):
+    exposure = shown("u", T, 0, **answer)
+    evidence = read(exposure, acted(exposure, 1, item_id=item))
+    assert (total(evidence, "count:click"), evidence.unmatched) == ([0], {"not_shown": 1})
+
+
 def test_kinds_are_kept_apart_and_add_their_own_values():
     exposure = shown("u", C, 0, items=THREE)
     bought = [acted(exposure, 5, "purchase", value=10.0 * number, item_id=f"i{number}") for number in (1, 3)]

@@ -70,6 +70,8 @@ def test_the_same_outcome_has_the_same_id_and_another_one_another(world):
         (act(value=-1), (422, "invalid_field")),
         (act(user_id=""), (422, "no_user")),
         (act(user_id=None), (422, "no_user")),
+        (act(item_id=None), (422, "invalid_field")),
+        (act(item_id=""), (422, "invalid_field")),
         (act(item_id="x" * 5000), (413, "body_too_large")),
     ],
 )

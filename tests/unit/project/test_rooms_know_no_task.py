@@ -15,7 +15,10 @@ ENGINES = [
     SOURCE / "protocols.py",
     *(SOURCE / "domain" / name for name in ("answers.py", "golden.py", "requests.py", "signatures.py")),
     *(SOURCE / "clients").glob("triton*.py"),
-    *(SOURCE / name for name in ("training/own.py", "training/recorded.py", "compression/own.py")),
+    *(
+        SOURCE / name
+        for name in ("training/own.py", "training/recorded.py", "compression/own.py", "compression/ladder.py")
+    ),
     *(SOURCE / "data" / name for name in ("build.py", "leaks.py", "samples.py", "split.py")),
     *(
         path
@@ -25,7 +28,9 @@ ENGINES = [
     *(SOURCE / "tasks").glob("*.py"),
 ]
 # Words of OpenAPI, pydantic and matplotlib, and the part of a card that a person reads first.
-OTHERS = {("plots.py", "title"), ("app.py", "title"), ("app.py", "description"), ("requests.py", "description")}
+OTHERS = {("plots.py", "title"), ("app.py", "title"), ("app.py", "description")} | {
+    (name, "description") for name in ("messages.py", "requests.py")
+}
 CARDS = {(name, "title") for name in ("protocols.py", "cards.py", "watch.py", "silence.py")} | {("cards.py", "titles")}
 
 

@@ -24,7 +24,7 @@ from recflow.config.recipe import Recipe
 from recflow.data import build
 from recflow.data.spec import BUILD_DATASET
 from recflow.domain.golden import read_golden
-from recflow.errors import BadData, PermanentError
+from recflow.errors import BadConfiguration, BadData, PermanentError
 from recflow.evaluation import run as evaluation
 from recflow.evaluation.spec import OFFLINE_GATE
 from recflow.packaging import run as packaging
@@ -172,6 +172,13 @@ def test_a_training_starts_from_the_serving_models_checkpoint(line, dataset):
         losses.append(json.loads(bench.artifacts.read(checkpoint, "weights.json"))[0][0])
         parent = bench.parent(Parent(version="1", checkpoint=checkpoint))
     assert losses[1] > losses[0] > 0
+
+
+def test_a_training_in_several_processes_is_refused_before_anything_is_trained(line, dataset):
+    gang = line.recipe.model_copy(update={"training": ToyTraining(processes=2)})
+    work = partial(training.run, registry=FakeRegistry(), encoders=None)
+    with pytest.raises(BadConfiguration, match=r"training\.processes is not heeded: .* in one process"):
+        line.bench.run(FINE_TUNE, work, gang, parent=line.bench.parent(), dataset=dataset)
 
 
 def test_a_model_that_cannot_answer_a_golden_request_is_no_model(line):

@@ -19,7 +19,12 @@ class RelevanceMetrics(Metrics[JudgedQuery, Sequence[float]]):
     unit = "query"
     units = "queries"
     tells = "can tell two orders apart"
-    metrics = (Metric("ndcg@10", "nDCG@10"), Metric("mrr", "MRR"), Metric("recall@10", "recall@10"), Metric("f1", "F1"))
+    metrics = (
+        Metric("ndcg@10", "nDCG@10"),
+        Metric("mrr", "MRR"),
+        Metric("recall@10", "recall@10"),
+        Metric("f1", "F1", fitted=True),
+    )
     short = "ndcg"
     slices = (*_FREQUENCIES, "with_description", "without_description")
 
