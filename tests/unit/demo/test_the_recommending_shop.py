@@ -42,13 +42,13 @@ def test_acts_change_their_shoppers_among_those_named_and_nothing_else_changes()
     assert told[:70] != named
 
 
-def test_a_shopper_has_one_wish_a_history_of_what_it_makes_good_and_comes_back(chosen=200):
-    by_user = {}
-    for visit in islice(visits(users=chosen), 2 * chosen):
+def test_a_shopper_has_one_wish_a_history_of_what_it_makes_good_and_comes_back():
+    users, by_user = 200, {}
+    for visit in islice(visits(users), 2 * users):
         assert visit.history
         assert all(visit.grades[item] > 0 for item in visit.history)
         by_user.setdefault(visit.user, []).append(visit.grades)
-    assert len(by_user) == chosen
+    assert len(by_user) == users
     assert all(first == second for first, second in by_user.values())
 
 
