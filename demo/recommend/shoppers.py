@@ -6,7 +6,7 @@ replay`, over the generated shop's true grades.
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -15,7 +15,7 @@ import httpx
 
 from demo.recommend.shop import SEED
 from recflow.data.sample.behaviour import ETA
-from recflow.data.sample.catalogue import Good, Wish, make_goods, make_wishes, true_grade
+from recflow.data.sample.catalogue import make_goods, make_wishes, true_grade
 from recflow.gateway.click_model import acts, attraction
 
 AGENT = "Mozilla/5.0 (simulated shopper)"  # with a program's agent they would be left out of experiments
@@ -30,7 +30,7 @@ class Visit:
 
     user: str
     history: tuple[str, ...]
-    grades: dict[str, int]
+    grades: Mapping[str, int]
     luck: int
 
 
@@ -38,18 +38,18 @@ def visits(users: int, seed: int = SEED) -> Iterator[Visit]:
     """Shoppers in rounds, each with the same wish every time, of what the shop had on its first day."""
     goods = [good for good in make_goods(seed) if good.since == 0]
     wishes = [wish for wish in make_wishes(seed) if wish.since == 0]
+    grades = [{good.item_id: true_grade(wish, good) for good in goods} for wish in wishes]
     chance = Random(f"visits-{seed}")
     while True:
         for number in chance.sample(range(users), users):
-            wish = wishes[number % len(wishes)]
-            grades = {good.item_id: true_grade(wish, good) for good in goods}
-            yield Visit(f"shopper-{number}", _liked(goods, wish, chance), grades, chance.getrandbits(64))
+            wished = grades[number % len(grades)]
+            yield Visit(f"shopper-{number}", _liked(wished, chance), wished, chance.getrandbits(64))
 
 
-def _liked(goods: list[Good], wish: Wish, chance: Random) -> tuple[str, ...]:
-    """A few items that the shopper turned to before: the more the wish makes them good, the likelier."""
-    weights = [attraction(true_grade(wish, good)) if good.category == wish.category else 0.0 for good in goods]
-    found = chance.choices([good.item_id for good in goods], weights, k=chance.randint(SHORTEST, LONGEST))
+def _liked(grades: Mapping[str, int], chance: Random) -> tuple[str, ...]:
+    """A few items that the shopper turned to before, of those that the wish makes good at all; the better the likelier."""
+    good = [item for item, grade in grades.items() if grade > 0]
+    found = chance.choices(good, [attraction(grades[item]) for item in good], k=chance.randint(SHORTEST, LONGEST))
     return tuple(dict.fromkeys(found))
 
 
