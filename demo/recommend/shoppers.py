@@ -47,7 +47,7 @@ def visits(users: int, seed: int = SEED) -> Iterator[Visit]:
 
 
 def _liked(grades: Mapping[str, int], chance: Random) -> tuple[str, ...]:
-    """A few items that the shopper turned to before, of those that the wish makes good at all; the better the likelier."""
+    """A few items that the shopper turned to before: of those that the wish makes good, the better the likelier."""
     good = [item for item, grade in grades.items() if grade > 0]
     found = chance.choices(good, [attraction(grades[item]) for item in good], k=chance.randint(SHORTEST, LONGEST))
     return tuple(dict.fromkeys(found))
