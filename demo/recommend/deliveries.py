@@ -8,21 +8,33 @@ from recflow.data.sample.behaviour import ETA
 
 Event = dict[str, Any]
 ACTS = frozenset({"click", "cart", "purchase"})
+TEASER_SEEN = 0.8
 
 
-def with_views(events: Sequence[Event], seed: str) -> list[Event]:
-    """The events and, behind an impression that came into view, a `view` of it: by its position alone."""
+def with_views(events: Sequence[Event], teasers: Sequence[str], seed: str) -> list[Event]:
+    """The events and, behind them, a `view` of each item that came into view: by its place, and on most pages a teaser.
+
+    Teasers are items that every page shows beside its list, whatever was searched for.
+    """
     random = Random(f"views-{seed}")
     told: list[Event] = []
     for event in events:
         told.append(event)
-        if event["kind"] == "impression" and random.random() < _seen(event["position"]):
-            told.append({**event, "kind": "view", "event_id": f"{event['event_id']}-view"})
+        if event["kind"] != "impression":
+            continue
+        if random.random() < _seen(event["position"]):
+            told.append(_view(event, event["item_id"]))
+        if event["position"] == 1:
+            told += [_view(event, item) for item in teasers if random.random() < TEASER_SEEN]
     return told
 
 
 def _seen(position: Any) -> float:
     return float(position**-ETA) if isinstance(position, int) and position > 0 else 0.0
+
+
+def _view(event: Event, item: str) -> Event:
+    return {**event, "kind": "view", "item_id": item, "event_id": f"{event['event_id']}-view-{item}"}
 
 
 def to_wrong_shoppers(events: Sequence[Event], shoppers: Collection[str], seed: str) -> list[Event]:

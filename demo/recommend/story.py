@@ -24,7 +24,9 @@ class RecommendStory(Story[RecommendShop]):
         three = self.day("day 3", third, "acts are joined to the wrong shoppers: the offline gate must refuse it", None)
         self.deliver_anew()
         self.shop.write_recipe(changed=True)
-        cheap = "a change that learns from what came into view: many more acts to foretell, and cheap ones"
+        cheap = (
+            "a change that learns from what came into view too, and foretells it: shoppers meet teasers that all saw"
+        )
         four = self.day("day 4", fourth, cheap, S.ROLLED_BACK, shoppers)
         self.shop.write_recipe()
         return [one, two, three, four]

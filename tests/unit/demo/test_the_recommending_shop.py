@@ -22,14 +22,20 @@ def event(number, kind="impression", position=1, user="u1"):
 
 def test_what_stands_first_is_always_seen_and_what_stands_further_down_less_often():
     shown = [event(number, position=1 + 8 * (number % 2)) for number in range(1000)]
-    seen = Counter(told["position"] for told in with_views(shown, "seed") if told["kind"] == "view")
+    seen = Counter(told["position"] for told in with_views(shown, [], "seed") if told["kind"] == "view")
     assert seen[1] == 500
     assert 100 < seen[9] < 250
 
 
+def test_teasers_come_into_view_on_most_pages_once_a_page():
+    pages = [event(number, position=position) for number in range(100) for position in (1, 2)]
+    teasers = Counter(told["item_id"] for told in with_views(pages, ["a", "b"], "seed") if told["item_id"] in "ab")
+    assert all(60 < teasers[item] < 95 for item in "ab")
+
+
 @pytest.mark.parametrize("odd", [event(1, position="third"), event(1, position=0), event(1, kind="click")])
 def test_what_was_not_shown_at_a_place_is_not_seen(odd):
-    assert with_views([odd], "seed") == [odd]
+    assert with_views([odd], ["p9"], "seed") == [odd]
 
 
 def test_acts_change_their_shoppers_among_those_named_and_nothing_else_changes():
