@@ -124,22 +124,23 @@ def _measured(
 
 
 def _rivals(field: Field, seed: int, plain_epochs: int) -> Iterator[tuple[str, Checkpoint, float]]:
-    """What one seed trains: name, checkpoint, CPU seconds. What no seed changes comes with the first one only."""
+    """What one seed trains: name, checkpoint, CPU seconds; with the first seed the rivals too, each of them once."""
     began = time.process_time()
-    options = field.options.model_copy(update={"seed": seed})
     folder = field.scratch / "joint"
     folder.mkdir(exist_ok=True)
-    train(options, field.dataset, None, folder)
+    train(field.options.model_copy(update={"seed": seed}), field.dataset, None, folder)
     joint = load_checkpoint(folder)
     yield "joint", joint, time.process_time() - began
-    yield "sequence_alone", _scored(joint, neighbour_share=0.0), 0.0
-    if seed == _SEEDS[0]:
-        yield "neighbours_alone", _scored(joint, neighbour_share=1.0), 0.0
-        cosine = find_neighbours(_histories(field, "train"), len(joint.ids), _COSINE)
-        yield "item_knn", replace(_scored(joint, neighbour_share=1.0, recency=1.0), neighbours=cosine), 0.0
+    yield "sequence_alone", _scored(joint, neighbour_strength=0.0), 0.0
+    if seed != _SEEDS[0]:
+        return
+    no_sequence = replace(_scored(joint, neighbour_strength=1.0), item_vectors=np.zeros_like(joint.item_vectors))
+    yield "neighbours_alone", no_sequence, 0.0
+    cosine = find_neighbours(_histories(field, "train"), len(joint.ids), _COSINE)
+    yield "item_knn", replace(_scored(no_sequence, recency=1.0), neighbours=cosine), 0.0
     held_out = hold_out(_histories(field, "validation"), np.random.default_rng(seed))
     model, cpu = train_plain(_histories(field, "train"), held_out, len(joint.ids), seed, epochs=plain_epochs)
-    yield "plain_sasrec", _scored(as_checkpoint(model, joint), neighbour_share=0.0), cpu
+    yield "plain_sasrec", _scored(as_checkpoint(model, joint), neighbour_strength=0.0), cpu
 
 
 def _scored(checkpoint: Checkpoint, **changed: float) -> Checkpoint:

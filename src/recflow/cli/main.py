@@ -24,7 +24,8 @@ class _Room:
 
 _ROOMS = {
     "stage": _Room("recflow.cli.stage", "Run one stage of the loop in this process."),
-    "recipe": _Room("recflow.cli.recipe", "Check recipes, and print their schema."),
+    "recipe": _Room("recflow.cli.recipe", "Write, check and compare recipes, and print their schema."),
+    "compare": _Room("recflow.cli.compare", "Compare two packages on the same held-out rows; nothing is changed."),
     "plan": _Room("recflow.cli.recipe", "Say how long an experiment takes, and who would pass, before it starts."),
     "data": _Room("recflow.cli.days", "What is kept of each day, and why."),
     "sample-data": _Room("recflow.cli.data", "Generate a shop with planted faults."),

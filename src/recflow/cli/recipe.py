@@ -1,4 +1,4 @@
-"""`recflow recipe`: check a recipe before it runs at night."""
+"""`recflow recipe`: write a recipe, and check it before it runs at night."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from recflow.config.tasks import BUILT_IN, task_sections
 from recflow.errors import BadConfiguration
 from recflow.packaging.post_processing import refuse_unservable
 
-app = typer.Typer(help="Check recipes, and print their schema.", no_args_is_help=True)
+app = typer.Typer(help="Write, check and compare recipes, and print their schema.", no_args_is_help=True)
 
 
 @app.command()
@@ -87,6 +87,22 @@ def _margins(recipe: Recipe) -> str:
         f"{name} {value:g} is {'wide enough' if value >= attained else 'too fine'}" for name, value in margins.items()
     ]
     return f"{number} held-out {units} can tell a margin of {attained:.3f}: {', '.join(said)}"
+
+
+@app.command()
+def new(
+    sample: Annotated[Path, typer.Argument(help="A file of events, or a folder: CSV, JSON lines, Parquet.")],
+    path: Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe's file, as recipes/shop.yaml: a new one.")],
+    *,
+    zone: Annotated[str, typer.Option(help="Whose clocks times without an offset are by, as Europe/Berlin.")] = "",
+    owner: Annotated[str, typer.Option(help="Who answers for the line; default: the user of this process.")] = "",
+) -> None:
+    """Write a recipe that reads a sample of events: columns, kinds, checks and task, and what nobody could guess."""
+    from recflow.cli.propose import write_new_recipe
+    from recflow.wiring import build_services
+
+    write_new_recipe(build_services(), sample, path, owner=owner, zone=zone)
+    check(path)
 
 
 @app.command()

@@ -3,7 +3,6 @@
 import getpass
 import json
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,8 +16,7 @@ from recflow.artifacts.ledger import (
     RefusedChange,
     ReleaseState,
 )
-from recflow.artifacts.refs import Ref
-from recflow.errors import BadConfiguration, PermanentError, TemporaryError
+from recflow.errors import PermanentError, TemporaryError
 from recflow.wiring import (
     Services,
     adopt_package,
@@ -28,6 +26,7 @@ from recflow.wiring import (
     standstill_of,
     watch_recipe,
 )
+from recflow.wiring.packages import read_reference
 
 app = typer.Typer(help="Advance, approve, abort, roll back and show releases.", no_args_is_help=True)
 
@@ -231,7 +230,7 @@ def adopt(
 ) -> None:
     """Make the model that serves today the first stable."""
     services = build_services()
-    _say(recipe, adopt_package(services, recipe, _ref(package_ref), person=_person(by)))
+    _say(recipe, adopt_package(services, recipe, read_reference(package_ref), person=_person(by)))
 
 
 @app.command()
@@ -253,15 +252,6 @@ def _recipes(services: Services, recipe: str) -> list[str]:
     from recflow.config.recipe_loader import recipe_paths
 
     return list(recipe_paths(services.settings.recipes)) if recipe == "all" else [services.recipe(recipe).name]
-
-
-def _ref(text: str) -> Ref:
-    try:
-        return Ref.model_validate_json(text if text.lstrip().startswith("{") else Path(text).read_bytes())
-    except (OSError, ValueError) as error:
-        raise BadConfiguration(
-            "the package's reference cannot be read", expected="JSON of a reference, or its file", seen=str(error)
-        ) from error
 
 
 def _say(recipe: str, state: LedgerState) -> None:

@@ -26,6 +26,7 @@ OF_A_MODEL = (
     "serving", "watch",
 )  # fmt: skip
 OF_THE_TASK = ("labels", "training", "offline_gate")
+NAME = r"^[a-z][a-z0-9_]{1,40}$"
 SMALLEST_CANARY = 0.1  # percent; ten of the ten thousand buckets
 
 
@@ -89,7 +90,7 @@ class ScheduleSection(Frozen):
 class Recipe(Frozen):
     """One model line, or a line of data alone. Every section has defaults; a recipe file states what differs."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]{1,40}$")
+    name: str = Field(pattern=NAME)
     task: Annotated[str, AfterValidator(known_task)] = Field(
         default=UNNAMED,
         description="What is learnt from the data: relevance, or what a plugin (entry point group `recflow.tasks`)"

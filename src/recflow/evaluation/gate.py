@@ -10,7 +10,7 @@ from recflow.artifacts.decisions import Decision, Finding, Verdict
 from recflow.artifacts.refs import Numbers
 from recflow.config.sections.gate import JudgedSection, LimitRule, MarginRule, PartRule
 from recflow.evaluation.evidence import Evidence, named
-from recflow.evaluation.paired import Estimate, bootstrap
+from recflow.evaluation.paired import Estimate, differences, estimate
 from recflow.tasks.base import ByUnit, Metrics
 
 GATE = "offline"
@@ -192,18 +192,10 @@ class _Judge:
         return _finding(name, Verdict.FAIL, f"{seen} may lie below -{margin:g}", found, -margin)
 
     def _differences(self, candidate: ByUnit, baseline: ByUnit, metric: str) -> list[float]:
-        """How much better the candidate is on each unit that both can tell; below 0 it is worse."""
-        if metric not in candidate or metric not in baseline:
-            return []
-        better = -1 if self.metrics.by_name[metric].lower_is_better else 1
-        pairs = zip(candidate[metric], baseline[metric], strict=True)
-        return [better * (ours - theirs) for ours, theirs in pairs if ours is not None and theirs is not None]
+        return differences(candidate, baseline, self.metrics.by_name[metric])
 
     def _estimate(self, values: Sequence[float]) -> Estimate | None:
-        section = self.section
-        if len(values) < 2:
-            return None
-        return bootstrap(values, confidence=section.confidence, samples=section.bootstrap_samples, seed=section.seed)
+        return estimate(values, self.section)
 
 
 def _known(metrics: ByUnit, metric: str) -> list[float]:

@@ -7,6 +7,9 @@ from statistics import NormalDist
 
 import numpy as np
 
+from recflow.config.sections.gate import JudgedSection
+from recflow.tasks.base import ByUnit, Metric
+
 _CHUNK = 1 << 22
 
 
@@ -23,6 +26,31 @@ class Estimate:
     def half_width(self) -> float:
         """Half of the interval's width."""
         return (self.high - self.low) / 2
+
+
+def pairs(candidate: ByUnit, baseline: ByUnit, metric: str) -> list[tuple[float, float]]:
+    """The metric of both on each unit that both can tell; empty where one lacks the metric."""
+    if metric not in candidate or metric not in baseline:
+        return []
+    both = zip(candidate[metric], baseline[metric], strict=True)
+    return [(ours, theirs) for ours, theirs in both if ours is not None and theirs is not None]
+
+
+def differences(candidate: ByUnit, baseline: ByUnit, metric: Metric) -> list[float]:
+    """How much better the candidate is on each unit that both can tell; below 0 it is worse."""
+    return [better_by(ours, theirs, metric) for ours, theirs in pairs(candidate, baseline, metric.name)]
+
+
+def better_by(ours: float, theirs: float, metric: Metric) -> float:
+    """How much better `ours` is: above 0 also where lower is better."""
+    return theirs - ours if metric.lower_is_better else ours - theirs
+
+
+def estimate(values: Sequence[float], section: JudgedSection) -> Estimate | None:
+    """Mean and interval as a recipe's gate computes them; None for fewer than two units."""
+    if len(values) < 2:
+        return None
+    return bootstrap(values, confidence=section.confidence, samples=section.bootstrap_samples, seed=section.seed)
 
 
 def bootstrap(values: Sequence[float], *, confidence: float, samples: int, seed: int) -> Estimate:

@@ -1,24 +1,23 @@
 """Offline gate: answer the held-out examples as shoppers would see them, post-processing included, and decide."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict
 
 from recflow.artifacts.decisions import Decision, Verdict
 from recflow.artifacts.parents import Parent
 from recflow.evaluation.evidence import Evidence
 from recflow.evaluation.gate import decide
-from recflow.evaluation.packaged import Package, open_package
+from recflow.evaluation.held_out import HeldOut, Measured
+from recflow.evaluation.packaged import open_package
 from recflow.evaluation.plots import plot_slices
 from recflow.stages import StageContext, StageOutput
-from recflow.tasks.base import BaseEncoder, Basis, ByUnit, Metrics, Task
+from recflow.tasks.base import BaseEncoder, Basis, Task
 
 
 def run(context: StageContext, *, task: Task, encoders: BaseEncoder) -> StageOutput:
     """Judge the package against the parent's package and the floors; a red gate is a decision, not an error."""
     dataset, metrics = context.folder("dataset"), task.metrics
-    held_out = _HeldOut(metrics, metrics.read(dataset, "test"), metrics.read(dataset, "validation", required=False))
+    held_out = HeldOut(metrics, metrics.read(dataset, "test"), metrics.read(dataset, "validation", required=False))
     parent = Parent.model_validate_json((context.folder("parent") / "parent.json").read_bytes())
     candidate = held_out.measure(open_package(context.artifacts, context.one("package")))
     baseline = held_out.measure(open_package(context.artifacts, parent.package)) if parent.package else None
@@ -37,51 +36,13 @@ def run(context: StageContext, *, task: Task, encoders: BaseEncoder) -> StageOut
     return StageOutput(numbers=numbers, reusable=decision.verdict is not Verdict.INCONCLUSIVE)
 
 
-@dataclass(frozen=True)
-class _Measured:
-    """Metrics by slice, why a test unit got no answer, one reason a unit, and what is told of all answers."""
-
-    parts: Mapping[str, ByUnit]
-    failures: tuple[str, ...]
-    overall: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class _HeldOut:
-    """The examples that a package answers, and how its answers are measured."""
-
-    metrics: Metrics[Any, Any]
-    test: Sequence[Any]
-    validation: Sequence[Any]
-
-    def measure(self, package: Package) -> _Measured:
-        answers = package.answers([self.metrics.request(example) for example in (*self.validation, *self.test)])
-        given = [None if isinstance(found, Exception) else found for found in answers]
-        first = len(self.validation)
-        fitted = self.metrics.fitted(self.validation, given[:first])
-        errors = [found for found in answers[first:] if isinstance(found, Exception)]
-        failures = tuple(f"{type(error).__name__}: {error}"[:200] for error in errors)
-        overall = self.metrics.overall(self.test, given[first:])
-        return _Measured(self._by_slice(given[first:], fitted), failures, overall)
-
-    def _by_slice(self, given: Sequence[Any], fitted: Any) -> dict[str, ByUnit]:
-        measured = {"": self.metrics.measured(self.test, given, fitted)}
-        for name in self.metrics.slices:
-            pairs = zip(self.test, given, strict=True)
-            parts = [part for example, answer in pairs if (part := self.metrics.part(name, example, answer))]
-            if parts:
-                examples, answers = zip(*parts, strict=True)
-                measured[name] = self.metrics.measured(examples, answers, fitted)
-        return measured
-
-
-def _told(decision: Decision, **sides: _Measured | None) -> Decision:
+def _told(decision: Decision, **sides: Measured | None) -> Decision:
     """The decision with what is told of all answers of each side."""
     told = {f"{name}_{who}": value for who, side in sides.items() if side for name, value in side.overall.items()}
     return decision.model_copy(update={"numbers": {**decision.numbers, **told}})
 
 
-def _write(context: StageContext, decision: Decision, evidence: Evidence, held_out: _HeldOut) -> None:
+def _write(context: StageContext, decision: Decision, evidence: Evidence, held_out: HeldOut) -> None:
     output, metrics = context.output, held_out.metrics
     (output / "decision.json").write_text(decision.model_dump_json(indent=1))
     ids = {f"{metrics.unit}_ids": [metrics.unit_id(example) for example in held_out.test]}

@@ -22,9 +22,17 @@ def what_changed(package: Ref, stable: Served | None, artifacts: ArtifactStore) 
     if stable is None or stable.package == package:
         return ()
     try:
-        return differences(_made_with(stable.package, artifacts), _made_with(package, artifacts))
+        return package_differences(stable.package, package, artifacts)
     except (PermanentError, ValueError):
         return (UNKNOWN,)
+
+
+def package_differences(before: Ref, after: Ref, artifacts: ArtifactStore) -> tuple[str, ...]:
+    """`option: old → new` for all that shapes two packages' answers beside their data: options, code, base model.
+
+    PermanentError or ValueError where it cannot be told of one of them.
+    """
+    return differences(_made_with(before, artifacts), _made_with(after, artifacts))
 
 
 def made_with(package: Ref, artifacts: ArtifactStore) -> str:

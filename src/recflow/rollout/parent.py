@@ -19,7 +19,7 @@ STAGE, STAGE_VERSION = "pin_parent", 1
 
 def pin_parent(recipe: Recipe, interval: Interval, *, ledger: Ledger, artifacts: ArtifactStore, clock: Clock) -> Ref:
     """The reference of `parent.json` for a retrain of this interval; equal parents give the equal reference."""
-    return _publish(recipe, interval, find_parent(recipe.name, interval, ledger), artifacts, clock)
+    return publish_parent(recipe, interval, find_parent(recipe.name, interval, ledger), artifacts, clock)
 
 
 def find_parent(recipe: str, interval: Interval, ledger: Ledger) -> Parent:
@@ -59,7 +59,8 @@ def _parent(served: Served | None) -> Parent:
     )
 
 
-def _publish(recipe: Recipe, interval: Interval, parent: Parent, artifacts: ArtifactStore, clock: Clock) -> Ref:
+def publish_parent(recipe: Recipe, interval: Interval, parent: Parent, artifacts: ArtifactStore, clock: Clock) -> Ref:
+    """The reference of a parent; equal ones give the equal reference."""
     key = digest_json({"stage": STAGE, "version": STAGE_VERSION, "parent": parent.model_dump(mode="json")})
     if found := artifacts.find(recipe.name, RefKind.PARENT, key):
         return found[0]

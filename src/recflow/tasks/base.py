@@ -258,6 +258,10 @@ class Metrics(ABC, Generic[E, A]):
     def unit_id(self, example: E) -> str:
         """What names the unit of an example."""
 
+    def shown(self, example: E) -> str:
+        """What people are shown for the unit of an example; texts only as the data set has them, masked or not."""
+        return self.unit_id(example)
+
     @abstractmethod
     def request(self, example: E) -> Any:
         """What the package's scorer reads of an example."""

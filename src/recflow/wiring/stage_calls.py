@@ -12,13 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from recflow.artifacts.manifests import Interval, Manifest
+from recflow.artifacts.manifests import Interval
 from recflow.artifacts.parents import Parent
 from recflow.artifacts.refs import Ref, RefKind
 from recflow.config.recipe import Recipe
 from recflow.errors import RecflowError, from_exit_code, from_record
 from recflow.protocols import JobSpec, JobState, JobStatus
 from recflow.stages import Inputs, StageOutput, StageSpec, section_json, stage_key
+from recflow.wiring.packages import newest
 from recflow.wiring.services import Services
 
 # OpenMP threads that spin while they wait starve a server on the same cores.
@@ -126,11 +127,8 @@ def finish_stage(services: Services, call: StageCall, ref: Ref) -> Ref:
 
 def held_out(services: Services, recipe: str, units: str) -> int | None:
     """How many test units, under the task's name for them, the recipe's newest data set has; None before the first."""
-    keys = services.store.list(f"{recipe}/{RefKind.DATASET.folder}/")
-    found = [services.store.get(key) or b"" for key in keys if key.count("/") == 3 and key.endswith("manifest.json")]
-    manifests = [Manifest.model_validate_json(data) for data in found if data]
-    newest = max(manifests, key=lambda manifest: manifest.created_at, default=None)
-    return None if newest is None else int(str(newest.numbers[f"test_{units}"]))
+    made = newest(services, recipe, RefKind.DATASET)
+    return None if made is None else int(str(made[1].numbers[f"test_{units}"]))
 
 
 def read_parent(services: Services, ref: Ref) -> Parent:

@@ -9,15 +9,18 @@ import pytest
 
 from fakes.memory_store import MemoryStore
 from recflow.clients.local_store import LocalStore
+from recflow.clients.scratch_store import ScratchStore
 from recflow.errors import BadConfiguration, PermanentError, StoreFull, StoreUnavailable
 
 
-@pytest.fixture(params=["memory_fake", "local", "s3_on_moto_double"])
+@pytest.fixture(params=["memory_fake", "local", "scratch", "s3_on_moto_double"])
 def store(request, tmp_path):
     if request.param == "memory_fake":
         return MemoryStore()
     if request.param == "local":
         return LocalStore(tmp_path / "store")
+    if request.param == "scratch":
+        return ScratchStore(MemoryStore(), LocalStore(tmp_path / "store"))
     return request.getfixturevalue("s3_store")
 
 
@@ -280,3 +283,17 @@ def answering_server(monkeypatch):
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+class TestScratch:
+    def test_what_is_put_or_deleted_over_a_store_does_not_reach_it(self, tmp_path):
+        real = MemoryStore()
+        real.put("a/kept", b"1")
+        store = ScratchStore(real, LocalStore(tmp_path / "store"))
+        store.put("a/kept", b"2")
+        store.put("a/new", b"3")
+        assert not store.put("a/kept", b"4", if_absent=True)
+        assert store.list("a/") == ["a/kept", "a/new"]
+        assert (store.get("a/kept"), real.objects) == (b"2", {"a/kept": b"1"})
+        store.delete("a/kept")
+        assert real.get("a/kept") == b"1"

@@ -94,6 +94,11 @@ class ItemVectors(nn.Module):
         self._ends = torch.tensor(np.cumsum([0, *map(len, grams)]))
         self._met = torch.from_numpy(met)
 
+    def begin_with(self, vectors: Tensor) -> None:
+        """Take these (items, width) for the vectors learned by id; those of zeros stay as they are."""
+        with torch.no_grad():
+            self.ids.weight.copy_(torch.where(vectors.any(1, keepdim=True), vectors, self.ids.weight))
+
     def forward(self, codes: Tensor) -> Tensor:
         """Vectors (…, width) of the items with these codes."""
         found: Tensor = self.ids(codes)

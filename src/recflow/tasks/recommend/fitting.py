@@ -122,7 +122,7 @@ class Candidates:
 
 
 def _loss(model: Recommender, one: Batch, candidates: Candidates) -> Tensor:
-    """Mean cross-entropy of the items that were turned to."""
+    """Mean cross-entropy of the items that were turned to, by the acts' weights."""
     real = torch.from_numpy(one.real)
     wanted = one.following[one.real]
     codes, chances = candidates.of(wanted)
@@ -130,4 +130,5 @@ def _loss(model: Recommender, one: Batch, candidates: Candidates) -> Tensor:
     place = torch.from_numpy(np.searchsorted(codes, wanted))
     of_wanted = logits.gather(1, place[:, None])
     corrected = (logits - torch.from_numpy(chances)).scatter(1, place[:, None], of_wanted)
-    return cross_entropy(corrected, place)
+    weights = torch.from_numpy(one.weights[one.real].astype(np.float32))
+    return (cross_entropy(corrected, place, reduction="none") * weights).sum() / weights.sum()

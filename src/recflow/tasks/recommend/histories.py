@@ -19,14 +19,15 @@ class Histories:
     """Acts of many users: one user's after another's, each user's oldest first.
 
     User u has the acts `offsets[u]` … `offsets[u + 1]`. One value an act: `items`, the codes in the catalogue;
-    `seconds` since 1970, 0 for unknown; `countries`, codes from 1 on, 0 for unknown; `targets`, whether it is to be
-    predicted. Acts on items outside the catalogue are left out.
+    `seconds` since 1970, 0 for unknown; `countries`, codes from 1 on, 0 for unknown; `weights`, how much it teaches;
+    `targets`, whether it is to be predicted. Acts on items outside the catalogue are left out.
     """
 
     offsets: np.ndarray
     items: np.ndarray
     seconds: np.ndarray
     countries: np.ndarray
+    weights: np.ndarray
     targets: np.ndarray
 
     def __len__(self) -> int:
@@ -58,6 +59,7 @@ def read_histories(dataset: Path, split: str, catalogue: Catalogue, countries: t
         items,
         rows["at"].cast(pa.int64()).to_numpy() // 1_000_000 * 1.0,
         _codes(rows["country"], pa.array(countries, pa.string())) + 1,
+        rows["weight"].to_numpy().astype(np.float64),
         rows["label"].to_numpy() == 1,
     )
 
@@ -72,7 +74,7 @@ def read_rows(dataset: Path, split: str) -> pa.Table:
     """The columns of a split that histories are made of; BadData when it cannot be read."""
     import datasets
 
-    names = [*_ORDER, "country", "label"]
+    names = [*_ORDER, "country", "weight", "label"]
     try:
         table = datasets.load_from_disk(str(dataset / split)).with_format("arrow")[:]
         return _plain(table.select(names))
@@ -85,7 +87,7 @@ def read_rows(dataset: Path, split: str) -> pa.Table:
 
 
 def _plain(table: pa.Table) -> pa.Table:
-    kinds = {"at": pa.timestamp("us"), "label": pa.int32()}
+    kinds = {"at": pa.timestamp("us"), "weight": pa.float32(), "label": pa.int32()}
     return table.cast(pa.schema([(name, kinds.get(name, pa.string())) for name in table.column_names]))
 
 

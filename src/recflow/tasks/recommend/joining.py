@@ -1,4 +1,4 @@
-"""At what share the sequence model and the neighbours are joined: the one that validation users like best."""
+"""How strongly the neighbours count beside the sequence model: as validation users like it best."""
 
 import numpy as np
 
@@ -9,23 +9,23 @@ from recflow.tasks.recommend.neighbours import Neighbours
 from recflow.tasks.recommend.options import RecommendTraining
 from recflow.tasks.recommend.scoring import joined, near
 
-_SHARES = tuple(share / 10 for share in range(10))
-_WITHOUT_USERS = 0.5
+_STRENGTHS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0)
+_WITHOUT_USERS = 2.0
 
 
-def best_share(
+def best_strength(
     model: Recommender, neighbours: Neighbours, held_out: HeldOut, options: RecommendTraining
 ) -> tuple[float, float]:
-    """The share of the neighbours in [0, 1), and the mean validation nDCG@10 with it; without users a half, and 0."""
+    """The strength, and the mean validation nDCG@10 with it; a customary one, and 0, without users."""
     if not len(held_out):
         return _WITHOUT_USERS, 0.0
-    reached = np.zeros(len(_SHARES))
+    reached = np.zeros(len(_STRENGTHS))
     for chunk, sequence in scored(model, held_out, options):
         ties = _ties(chunk, neighbours, options)
-        for place, share in enumerate(_SHARES):
-            reached[place] += chunk.ndcg(joined(sequence, ties, share), exclude_seen=options.exclude_seen).sum()
+        for place, strength in enumerate(_STRENGTHS):
+            reached[place] += chunk.ndcg(joined(sequence, ties, strength), exclude_seen=options.exclude_seen).sum()
     best = int(reached.argmax())
-    return _SHARES[best], float(reached[best] / len(held_out))
+    return _STRENGTHS[best], float(reached[best] / len(held_out))
 
 
 def _ties(held_out: HeldOut, neighbours: Neighbours, options: RecommendTraining) -> np.ndarray:

@@ -20,7 +20,7 @@ class Neighbours:
 
 @dataclass(frozen=True)
 class NeighbourRule:
-    """How two acts of one user tie their items.
+    """How two acts of one user tie their items: to the item of an act by as much as the act teaches.
 
     `window`: up to how many acts apart; `decay`: how much less a tie weighs with each act between; `backwards`: what
     a tie to the earlier item weighs against one to the later; `damping`: the power of an item's acts by which its
@@ -53,14 +53,12 @@ def _ties(histories: Histories, items: int, rule: NeighbourRule) -> tuple[np.nda
         first = np.flatnonzero(users[:-apart] == users[apart:])
         first = first[codes[first] != codes[first + apart]]
         one, other = codes[first], codes[first + apart]
-        tie = np.full(len(first), rule.decay ** (apart - 1))
-        found.append(
-            _summed(
-                np.concatenate([one * items + other, other * items + one]), np.concatenate([tie, tie * rule.backwards])
-            )
-        )
-    keys, weights = zip(*found, strict=True)
-    return _summed(np.concatenate(keys), np.concatenate(weights))
+        weighs = rule.decay ** (apart - 1)
+        forwards, backwards = weighs * histories.weights[first + apart], weighs * histories.weights[first]
+        keys = np.concatenate([one * items + other, other * items + one])
+        found.append(_summed(keys, np.concatenate([forwards, backwards * rule.backwards])))
+    every_key, every_weight = zip(*found, strict=True)
+    return _summed(np.concatenate(every_key), np.concatenate(every_weight))
 
 
 def _summed(keys: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

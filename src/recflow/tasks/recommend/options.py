@@ -12,20 +12,23 @@ class RecommendTraining(TrainedSection):
 
     start: Literal["parent", "nothing"] = Field(default="parent", description="Warm start from the serving model.")
     width: int = Field(default=64, ge=4, le=1024, description="Numbers in the vector of an item.")
-    layers: int = Field(default=2, ge=1, le=24)
+    layers: int = Field(default=1, ge=1, le=24)
     heads: int = Field(default=2, ge=1, le=32, description="Must divide the width.")
     max_length: int = Field(default=50, ge=1, le=1000, description="Acts of a history that are read, the newest ones.")
-    dropout: float = Field(default=0.5, ge=0, lt=1)
+    dropout: float = Field(default=0.3, ge=0, lt=1)
     id_dropout: float = Field(
         default=0.1, ge=0, lt=1, description="Share of items known by their text alone in a step, for the new ones."
     )
     candidates: int = Field(
-        default=20_000, ge=2, le=10_000_000, description="Items that one step chooses between; more are sampled from."
+        default=512,
+        ge=2,
+        le=10_000_000,
+        description="Items that a step's own are told from; where there are more, a sample.",
     )
-    epochs: int = Field(default=60, ge=1, le=10_000)
-    warm_epochs: int = Field(default=10, ge=1, le=10_000, description="Epochs at most after a warm start.")
-    patience: int = Field(default=6, ge=1, le=1000, description="Epochs without a better nDCG before it stops.")
-    learning_rate: float = Field(default=1e-3, gt=0, le=1)
+    epochs: int = Field(default=30, ge=1, le=10_000)
+    warm_epochs: int = Field(default=5, ge=1, le=10_000, description="Epochs at most after a warm start.")
+    patience: int = Field(default=3, ge=1, le=1000, description="Epochs without a better nDCG before it stops.")
+    learning_rate: float = Field(default=2e-3, gt=0, le=1)
     weight_decay: float = Field(default=0.0, ge=0, le=1)
     batch_acts: int = Field(default=1024, ge=2, le=1_000_000, description="Acts a step, padding included.")
     neighbours: int = Field(default=100, ge=1, le=10_000, description="Neighbours that are kept of an item.")

@@ -18,6 +18,7 @@ time of asking: "" and 0 for unknown. `k`: how many items at most. `exclude`: id
 Answer = tuple[list[tuple[str, float]], bool]
 """Items with their scores, the best first; and whether popularity chose them, since nothing in the history is known."""
 GAPS, HOURS, WEEKDAYS = 24, 25, 8
+_LEAST_TIE = 1e-3
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
@@ -52,7 +53,7 @@ class Scorer:
     def score_many(self, requests: Sequence[Request]) -> list[Answer]:
         """The answers to several requests, each as if it were alone, of at most k items.
 
-        Scores are chances to be next, or the acts on an item where popularity chose. Items that are not available,
+        Scores are those of `joined`, or the acts on an item where popularity chose. Items that are not available,
         banned, excluded or, where the model says so, in the history are never among them.
         """
         return [self._answer(request) for request in requests]
@@ -72,7 +73,7 @@ class Scorer:
 
     def _answer(self, request: Request) -> Answer:
         parts = self.parts(request)
-        scores = self._popularity if parts is None else joined(*parts, self._settings["neighbour_share"])
+        scores = self._popularity if parts is None else joined(*parts, self._settings["neighbour_strength"])
         open_ = self._open.copy()
         open_[self._known(request["exclude"])] = False
         if self._settings["exclude_seen"]:
@@ -109,14 +110,14 @@ def near(codes: np.ndarray, neighbours: np.ndarray, weights: np.ndarray, recency
     return np.bincount(neighbours[codes].ravel(), tied.ravel(), minlength=len(neighbours))
 
 
-def joined(sequence: np.ndarray, ties: np.ndarray, share: float) -> np.ndarray:
-    """The chance of each item (the last axis) to be next: a mixture of the sequence model's softmax and the ties'."""
-    chances = np.exp(sequence - sequence.max(axis=-1, keepdims=True))
-    chances /= chances.sum(axis=-1, keepdims=True)
-    total = ties.sum(axis=-1, keepdims=True)
-    part = np.where(total > 0, share, 0.0)
-    mixed: np.ndarray = (1 - part) * chances + part * ties / np.where(total > 0, total, 1.0)
-    return mixed
+def joined(sequence: np.ndarray, ties: np.ndarray, strength: float) -> np.ndarray:
+    """Scores of the items (the last axis): but for a constant, logarithms of a product of the two models' chances.
+
+    An item without ties counts as if it had a thousandth of the strongest one's; without any ties the sequence decides.
+    """
+    strongest = ties.max(axis=-1, keepdims=True)
+    added: np.ndarray = np.log1p(ties / np.where(strongest > 0, strongest * _LEAST_TIE, 1.0))
+    return sequence + strength * added
 
 
 def _best(scores: np.ndarray, allowed: np.ndarray, k: int) -> np.ndarray:

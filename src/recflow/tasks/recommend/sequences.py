@@ -14,12 +14,14 @@ _JITTER = 0.5
 class Batch:
     """Sequences of one batch, padded behind, (users, acts) each; `context` has 4 codes an act.
 
-    `items` are those acted on, `following` the ones after each, and `real` says which places are no padding.
+    `items` are those acted on, `following` the ones after each, `weights` how much these teach, and `real` says which
+    places are no padding.
     """
 
     items: np.ndarray
     context: np.ndarray
     following: np.ndarray
+    weights: np.ndarray
     real: np.ndarray
 
 
@@ -54,4 +56,4 @@ def batch(histories: Histories, starts: np.ndarray, lengths: np.ndarray) -> Batc
     places = np.where(real, starts[:, None] + np.arange(lengths.max()), starts[:, None])
     seconds, countries = histories.seconds, histories.countries
     told = circumstances(seconds[places], seconds[places + 1], countries[places + 1])
-    return Batch(histories.items[places], told, histories.items[places + 1], real)
+    return Batch(histories.items[places], told, histories.items[places + 1], histories.weights[places + 1], real)

@@ -21,16 +21,17 @@ from recflow.tasks.recommend.encoder import ItemVectors, LastState, Recommender,
 from recflow.tasks.recommend.fitting import fit
 from recflow.tasks.recommend.held_out import HeldOut, hold_out
 from recflow.tasks.recommend.histories import Histories, read_countries, read_histories
-from recflow.tasks.recommend.joining import best_share
+from recflow.tasks.recommend.joining import best_strength
 from recflow.tasks.recommend.neighbours import NeighbourRule, Neighbours, find_neighbours
 from recflow.tasks.recommend.options import RecommendTraining
-from recflow.tasks.recommend.warm_start import start_from
+from recflow.tasks.recommend.start_vectors import start_vectors
+from recflow.tasks.recommend.warm_start import place_new_items, start_from
 
 _OPSET = 18
 
 
 class RecommendTrainer(Trainer):
-    """A sequence model and item-item collaborative filtering, joined at the share that validation users like best."""
+    """A sequence model and item-item collaborative filtering, joined as validation users like it best."""
 
     def train(self, recipe: Recipe, dataset: Path, start: Path | None, output: Path) -> Mapping[str, float]:
         """Write a checkpoint. Told are epochs, the best of them, examples (acts predicted), validation nDCG@10."""
@@ -72,19 +73,24 @@ def train(options: RecommendTraining, dataset: Path, start: Path | None, output:
     size = _size(options, len(data.countries))
     model = _model(data, size, options)
     parent = load_checkpoint(start) if start is not None and options.start == "parent" else None
-    warm = parent is not None and start_from(model, size, data.catalogue, data.countries, parent)
-    fitted = fit(model, data.train, data.held_out, options, options.warm_epochs if warm else options.epochs)
     neighbours = find_neighbours(data.train, len(data.catalogue), _rule(options))
-    share, ndcg = best_share(model, neighbours, data.held_out, options)
-    save_checkpoint(_checkpoint(data, size, model, neighbours, _for_scoring(options, share)), output)
+    known = None if parent is None else start_from(model, size, data.catalogue, data.countries, parent)
+    if known is None:
+        model.items.begin_with(start_vectors(data.train, len(data.catalogue), size.width))
+    else:
+        place_new_items(model, known, neighbours)
+    epochs = options.epochs if known is None else options.warm_epochs
+    fitted = fit(model, data.train, data.held_out, options, epochs)
+    strength, ndcg = best_strength(model, neighbours, data.held_out, options)
+    save_checkpoint(_checkpoint(data, size, model, neighbours, _for_scoring(options, strength)), output)
     return {
         "epochs": fitted.epochs,
         "best_epoch": fitted.best_epoch,
         "examples": fitted.examples,
         "sequence_validation_ndcg": fitted.ndcg,
         "validation_ndcg": ndcg,
-        "neighbour_share": share,
-        "warm_start": float(warm),
+        "neighbour_strength": strength,
+        "warm_start": float(known is not None),
     }
 
 
@@ -138,9 +144,9 @@ def _rule(options: RecommendTraining) -> NeighbourRule:
     )
 
 
-def _for_scoring(options: RecommendTraining, share: float) -> dict[str, object]:
+def _for_scoring(options: RecommendTraining, strength: float) -> dict[str, object]:
     kept = options.model_dump(mode="json", include={"max_length", "recency", "exclude_seen", "banned"})
-    return {**kept, "neighbour_share": share}
+    return {**kept, "neighbour_strength": strength}
 
 
 def _export(encoder: SequenceEncoder, size: Size, target: Path) -> None:

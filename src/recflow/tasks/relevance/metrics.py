@@ -36,6 +36,10 @@ class RelevanceMetrics(Metrics[JudgedQuery, Sequence[float]]):
         """The query's id."""
         return example.query_id
 
+    def shown(self, example: JudgedQuery) -> str:
+        """The query's words."""
+        return example.query
+
     def request(self, example: JudgedQuery) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
         """Query, titles and descriptions."""
         return example.query, example.titles, example.descriptions

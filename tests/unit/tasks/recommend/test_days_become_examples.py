@@ -87,7 +87,7 @@ def test_of_a_held_out_user_without_a_past_the_last_act_is_to_be_predicted_from_
 
 def test_a_users_acts_on_an_item_in_a_day_are_one_of_the_heaviest_kind_at_the_first_moment(line):
     acts = [act(TRAIN, "a", minute=minute, kind=kind) for minute, kind in enumerate(("click", "purchase", "cart"))]
-    dataset = line.dataset([*background(), *acts], [act(TRAIN, "a", 1)])
+    dataset = line.dataset([*background(), *acts], [*background(1), act(TRAIN, "a", 1)])
     told = [row for row in rows_of(dataset, "train") if row["item_id"] == "a"]
     assert [(row["at"].minute, row["at"].day, row["weight"]) for row in told] == [(0, 1, 3.0), (0, 2, 1.0)]
 
@@ -108,7 +108,11 @@ def test_the_catalogue_has_every_item_with_its_newest_text_first_day_and_acts_th
     shown = {"kind": "impression", "user_key": None}
     dataset = line.dataset(
         [*background(), act(TRAIN, "a", title="old title"), act(TEST, "a"), act("", "never acted on", **shown)],
-        [act(OTHER, "a", 1, title="new title", category="hats"), act("", "untitled", 1, title=None, **shown)],
+        [
+            *background(1),
+            act(OTHER, "a", 1, title="new title", category="hats"),
+            act("", "untitled", 1, title=None, **shown),
+        ],
     )
     found = items(dataset)
     told = {name: found["a"][name] for name in ("text", "first_day", "interactions")}

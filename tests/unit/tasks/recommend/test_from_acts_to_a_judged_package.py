@@ -56,7 +56,7 @@ def test_every_floor_answers_and_a_slice_that_no_user_belongs_to_fails(judged):
     decision, _ = judged.decide(judged.dataset_of, judged.package_of, judged.bench.parent(), recipe)
     assert decision.numbers["ndcg_item_knn"][0] > decision.numbers["ndcg_untrained"][0]
     assert decision.verdict is Verdict.FAIL
-    assert decision.reasons == ("slice new_items: no user belongs to new_items",)
+    assert decision.reasons[0] == "slice new_items: no user belongs to new_items"
 
 
 def test_a_slice_of_too_few_users_is_not_judged(tmp_path, judged):

@@ -19,6 +19,7 @@ def histories(*users):
         items,
         nothing,
         nothing.astype(int),
+        nothing + 1,
         targets,
     )
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from recflow.tasks.recommend.neighbours import NeighbourRule, find_neighbours
 def histories(*users):
     items = np.array([item for user in users for item in user], dtype=np.int64)
     nothing = np.zeros(len(items))
-    return Histories(np.cumsum([0, *map(len, users)]), items, nothing, nothing.astype(int), nothing == 0)
+    return Histories(np.cumsum([0, *map(len, users)]), items, nothing, nothing.astype(int), nothing + 1, nothing == 0)
 
 
 def dense(found):
@@ -33,6 +35,11 @@ def test_the_later_item_is_the_earlier_ones_neighbour_as_often_as_it_follows():
 def test_a_tie_weighs_less_with_each_act_between_and_less_to_the_earlier_item():
     found = find_neighbours(histories([0, 1, 2]), 3, rule(decay=0.5, backwards=0.25))
     assert dense(found).tolist() == [[0, 1, 0.5], [0.25, 0, 1], [0.125, 0.25, 0]]
+
+
+def test_a_tie_weighs_as_much_as_the_act_on_the_item_that_it_leads_to():
+    acts = replace(histories([0, 1]), weights=np.array([2.0, 3.0]))
+    assert dense(find_neighbours(acts, 2, rule(backwards=1.0))).tolist() == [[0, 3], [2, 0]]
 
 
 def test_acts_that_are_too_far_apart_or_of_other_users_are_not_tied():

@@ -107,11 +107,11 @@ def test_times_out_of_order_and_far_apart_have_codes_too():
     assert found[:, 0].tolist() == [1, 23]
 
 
-def test_the_chances_of_all_items_sum_to_one_with_ties_and_without():
-    sequence, ties = np.array([[1.0, 2.0, 3.0]] * 2), np.array([[0.0, 4.0, 0.0], [0.0, 0.0, 0.0]])
+def test_ties_add_to_the_sequences_scores_by_their_share_of_the_strongest():
+    sequence, ties = np.array([[1.0, 2.0, 3.0]] * 2), np.array([[0.0, 4.0, 2.0], [0.0, 0.0, 0.0]])
     found = joined(sequence, ties, 0.5)
-    assert found.sum(axis=1) == pytest.approx([1, 1])
-    assert found[0, 1] == pytest.approx(0.5 + found[1, 1] / 2)
+    assert found[0] == pytest.approx([1, 2 + np.log(1001) / 2, 3 + np.log(501) / 2])
+    assert found[1].tolist() == [1, 2, 3]
 
 
 def test_older_acts_tie_less():

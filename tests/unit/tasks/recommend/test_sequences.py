@@ -7,7 +7,7 @@ from recflow.tasks.recommend.sequences import batch, cut, shuffled
 def histories(*lengths):
     acts = sum(lengths)
     whole = np.arange(acts)
-    return Histories(np.cumsum([0, *lengths]), whole, whole * 3600.0, whole * 0, whole >= 0)
+    return Histories(np.cumsum([0, *lengths]), whole, whole * 3600.0, whole * 0, whole + 1.0, whole >= 0)
 
 
 def test_every_act_after_a_users_first_is_predicted_once():
@@ -32,6 +32,7 @@ def test_a_batch_tells_each_act_with_the_one_after_it_and_what_is_padding():
     found = batch(histories(4, 3), np.array([0, 4]), np.array([3, 2]))
     assert found.items[found.real].tolist() == [0, 1, 2, 4, 5]
     assert found.following[found.real].tolist() == [1, 2, 3, 5, 6]
+    assert found.weights[found.real].tolist() == [2, 3, 4, 6, 7]
     assert found.real.tolist() == [[True] * 3, [True, True, False]]
 
 
