@@ -75,7 +75,7 @@ class PackageComparison:
 
 
 def compare_packages(
-    a: Package, b: Package, held_out: HeldOut, section: JudgedSection, floors: Floors[Any], basis: Basis
+    a: Package, b: Package, held_out: HeldOut, section: JudgedSection, floors: Floors[Any, Any], basis: Basis
 ) -> PackageComparison:
     """Compare by the rules of a gate's section: its floors, confidence, resampling and seed."""
     measured = held_out.measure(a), held_out.measure(b)
@@ -91,7 +91,7 @@ def compare_packages(
     )
 
 
-def _floor(floors: Floors[Any], name: str, basis: Basis, held_out: HeldOut) -> ByUnit | str:
+def _floor(floors: Floors[Any, Any], name: str, basis: Basis, held_out: HeldOut) -> ByUnit | str:
     """The floor's metrics by unit, or why there are none."""
     try:
         return held_out.metrics.measured(held_out.test, floors.given(name, basis, held_out.test), None)
