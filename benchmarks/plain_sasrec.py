@@ -15,7 +15,7 @@ from recflow.tasks.recommend.histories import Histories
 from recflow.tasks.recommend.options import RecommendTraining
 from recflow.tasks.recommend.sequences import batch, cut, shuffled
 
-PUBLISHED = RecommendTraining(width=64, layers=2, heads=1, dropout=0.5, max_length=50, epochs=200, patience=4)
+PUBLISHED = RecommendTraining(width=64, layers=2, heads=1, dropout=0.5, max_length=50, epochs=100, patience=4)
 _LOOK_EVERY = 5
 
 

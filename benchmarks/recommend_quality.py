@@ -91,7 +91,7 @@ class Field:
 
     def _request(self, history: Sequence[str], with_history: bool) -> dict[str, Any]:
         told = list(history) if with_history else []
-        excluded = [] if self.sequences.repeat else list(history)
+        excluded = list(history) if self.options.exclude_seen else []
         unknown = {"seconds": [0.0] * len(told), "country": "", "at": 0.0}
         return {"history": told, "k": _PLACES, "exclude": excluded, **unknown}
 
@@ -106,7 +106,7 @@ def measure(quick: bool = False) -> list[dict[str, Any]]:
 
 
 def _measured(
-    file: Path, scratch: Path, seeds: Sequence[int], changed: Mapping[str, Any], *, plain_epochs: int = 200
+    file: Path, scratch: Path, seeds: Sequence[int], changed: Mapping[str, Any], *, plain_epochs: int = 100
 ) -> list[dict[str, Any]]:
     sequences = read_sequences(file)
     options = RecommendTraining(exclude_seen=not sequences.repeat, **changed)

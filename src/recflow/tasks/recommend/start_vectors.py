@@ -28,7 +28,8 @@ def start_vectors(train: Histories, items: int, width: int) -> Tensor:
     tied = torch.from_numpy(np.bincount(train.items, minlength=items) > 0)
     lengths = vectors.norm(dim=1, keepdim=True).clamp(min=torch.finfo().tiny)
     # The encoder's states have the length sqrt(width), since they are normed.
-    return vectors / lengths * (_LARGEST_SCORE / math.sqrt(width)) * tied[:, None]
+    scaled: Tensor = vectors / lengths * (_LARGEST_SCORE / math.sqrt(width)) * tied[:, None]
+    return scaled
 
 
 def _sparse(found: Neighbours) -> Tensor:
