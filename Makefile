@@ -17,8 +17,8 @@ help: ## Print this list
 setup: ## Install everything into .venv and .venv-triton (about a minute once, nothing after that)
 	@bin/setup
 
-demo: setup ## Show the whole loop on this machine  [DATA=folder] [DETACH=1] [ARGS=--free-ports]
-	$(OUR_PYTHON) -m demo $(if $(DATA),--data "$(DATA)") $(if $(DETACH),--detach) $(ARGS)
+demo: setup ## Show the whole loop on this machine  [LINE=recommend] [DATA=folder] [DETACH=1] [ARGS=--free-ports]
+	$(OUR_PYTHON) -m demo $(if $(LINE),--line $(LINE)) $(if $(DATA),--data "$(DATA)") $(if $(DETACH),--detach) $(ARGS)
 
 test: setup ## All that CI runs: check, integration, e2e, nothing left behind
 	@bin/test

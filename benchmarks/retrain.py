@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from demo.airflow_runs import Runs
+from demo.relevance.shop import RelevanceShop
 from demo.screen import Screen
-from demo.shop import Shop
-from demo.story import RECIPE
 from host.stack import Ports, Stack
 from recflow.rollout.operations import freeze
 from recflow.wiring import build_services
 
 RERUN_TARGET_S = 20
 OVERHEAD_TARGET_PERCENT = 15
+RECIPE = RelevanceShop.line
 
 
 def measure(quick: bool) -> list[dict[str, Any]]:
@@ -29,7 +29,7 @@ def measure(quick: bool) -> list[dict[str, Any]]:
     del quick
     with tempfile.TemporaryDirectory(prefix="recflow-bench-") as folder:
         home = Path(folder)
-        shop = Shop(home, None, datetime.now(UTC).date())
+        shop = RelevanceShop(home, datetime.now(UTC).date())
         shop.open()
         stack = Stack(home, recipes=shop.recipes, source_root=home, ports=Ports.free())
         os.environ.update(stack.environment())
@@ -41,7 +41,7 @@ def measure(quick: bool) -> list[dict[str, Any]]:
             stack.stop()
 
 
-def _measure(stack: Stack, shop: Shop) -> list[dict[str, Any]]:
+def _measure(stack: Stack, shop: RelevanceShop) -> list[dict[str, Any]]:
     day = shop.days[0].isoformat()
     first, rerun = (_run_s(stack, day, title) for title in ("retrain", "rerun"))
     began = time.perf_counter()

@@ -6,12 +6,17 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from demo.recommend.shop import RecommendShop
+from demo.recommend.story import RecommendStory
+from demo.relevance.shop import RelevanceShop
+from demo.relevance.story import RelevanceStory
 from demo.report import show
 from demo.screen import Screen
 from demo.shop import Shop
@@ -23,30 +28,53 @@ from recflow.errors import BadConfiguration, RecflowError
 INTERRUPTED = 130
 
 
+class Line(StrEnum):
+    """Whose story is told."""
+
+    RELEVANCE = "relevance"
+    RECOMMEND = "recommend"
+
+
+STORIES: dict[Line, type[Story[Any]]] = {Line.RELEVANCE: RelevanceStory, Line.RECOMMEND: RecommendStory}
+
+
 def main(
+    line: Annotated[Line, typer.Option(help="The order of search results, or recommendations.")] = Line.RELEVANCE,
     data: Annotated[Path | None, typer.Option(help="Folder of judged pairs with CrowdFlower's columns.")] = None,
     detach: Annotated[bool, typer.Option(help="Leave everything running; `make down` ends it.")] = False,
     home: Annotated[Path, typer.Option(help="Where the demo keeps its state; made anew.")] = DEMO_HOME,
     *,
     free_ports: Annotated[bool, typer.Option(help="Take free ports, beside another installation.")] = False,
 ) -> None:
-    """Play five days, show what was measured, and leave the pages open until Ctrl-C."""
+    """Play a line's days, show what was measured, and leave the pages open until Ctrl-C."""
     screen = Screen()
     end_like_ctrl_c()
     forget_settings()
     stack = Stack(home, recipes=home / "recipes", source_root=home, ports=Ports.free() if free_ports else Ports())
-    shop = Shop(home, data, datetime.now(UTC).date())
     try:
+        shop = _shop(line, home, data, datetime.now(UTC).date())
         with _alone(home):
             shop.check()
             stack.check()
             shutil.rmtree(home, ignore_errors=True)
-            _run(screen, shop, stack, detach=detach)
+            _run(screen, STORIES[line], shop, stack, detach=detach)
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None
     except RecflowError as error:
         screen.say(str(error))
         raise SystemExit(error.exit_code) from error
+
+
+def _shop(line: Line, home: Path, data: Path | None, today: date) -> Shop:
+    """BadConfiguration for judged pairs that nothing is recommended by."""
+    if line is Line.RELEVANCE:
+        return RelevanceShop(home, today, data)
+    if data is not None:
+        raise BadConfiguration(
+            "recommendations cannot be played on judged pairs", expected="no --data", seen=str(data),
+            action="leave it out; docs/howto/recommendation.md says how to bring a shop's own acts",
+        )  # fmt: skip
+    return RecommendShop(home, today)
 
 
 @contextmanager
@@ -65,11 +93,11 @@ def _alone(home: Path) -> Iterator[None]:
         yield
 
 
-def _run(screen: Screen, shop: Shop, stack: Stack, *, detach: bool) -> None:
+def _run(screen: Screen, story: type[Story[Any]], shop: Shop, stack: Stack, *, detach: bool) -> None:
     """Play, and wait for Ctrl-C; whatever ends the play early ends what it started."""
     played = False
     try:
-        _play(screen, shop, stack)
+        _play(screen, story, shop, stack)
         _show_addresses(screen, stack)
         played = True
         if not detach:
@@ -89,7 +117,7 @@ def _wait() -> None:
         return
 
 
-def _play(screen: Screen, shop: Shop, stack: Stack) -> None:
+def _play(screen: Screen, story: type[Story[Any]], shop: Shop, stack: Stack) -> None:
     os.environ.update(stack.environment())
     from recflow.wiring import build_services
 
@@ -97,7 +125,7 @@ def _play(screen: Screen, shop: Shop, stack: Stack) -> None:
     screen.chapter("servers", "Triton, gateway, Airflow: real ones, on loopback")
     stack.start(screen.say)
     services = build_services()
-    show(screen, services, Story(shop, stack, screen, services).play())
+    show(screen, services, shop.line, story(shop, stack, screen, services).play())
     stack.start_mlflow()
 
 

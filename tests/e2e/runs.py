@@ -39,7 +39,10 @@ class Runs:
 
     @property
     def state(self) -> LedgerState:
-        head = self.services.ledger.head(RECIPE)
+        return self.state_of(RECIPE)
+
+    def state_of(self, recipe: str) -> LedgerState:
+        head = self.services.ledger.head(recipe)
         return head.state if head else LedgerState()
 
     def api(self, method: str, path: str, body: Any = None) -> Any:

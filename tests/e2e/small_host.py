@@ -9,8 +9,8 @@ from recflow.config.settings import Settings
 from recflow.data.sample.shop import SampleShop, write_shop
 from recflow.wiring import Services
 
-TEMPLATE = Path(__file__).with_name("search_relevance.yaml")
-RECIPE = "search_relevance"
+HERE = Path(__file__).parent
+RECIPE, SECOND = "search_relevance", "recommendation"
 RETRAIN, RELEASE = f"{RECIPE}__retrain", f"{RECIPE}__release"
 GARBAGE = f"{RECIPE}/models/{'0' * 64}/lost-attempt/model.onnx"
 
@@ -46,12 +46,23 @@ def open_shop(home: Path, days: Days) -> Stack:
     """Write the events, the recipe and a piece of garbage below `home`; a stack that has not been started."""
     shop = SampleShop(days=5, seed=11, rows=1000, queries=24, users=300, first_day=days.past[0], faults=False)
     write_shop(shop, home / "shop")
-    recipe = TEMPLATE.read_text(encoding="utf-8").format(hour=days.tick.hour, first_day=days.past[0])
     (home / "recipes").mkdir()
-    (home / "recipes" / f"{RECIPE}.yaml").write_text(recipe, encoding="utf-8")
+    write_recipe(RECIPE, home / "recipes", days, days.past[0])
     stack = Stack(home / "home", recipes=home / "recipes", source_root=home, ports=Ports.free())
     services_of(stack).store.put(GARBAGE, b"half a model")
     return stack
+
+
+def write_recipe(name: str, folder: Path, days: Days, first_day: date) -> None:
+    """Write a line's recipe from its template; it is scheduled for the hour of the days' tick."""
+    recipe = (HERE / f"{name}.yaml").read_text(encoding="utf-8").format(hour=days.tick.hour, first_day=first_day)
+    (folder / f"{name}.yaml").write_text(recipe, encoding="utf-8")
+
+
+def restart_gateway(stack: Stack) -> None:
+    """What a person does after a line was added: a gateway serves the recipes that it found when it started."""
+    stack.processes.stop("gateway")
+    stack.start_command("gateway", ["gateway", "up"], f"{stack.gateway_url}/healthz")
 
 
 def services_of(stack: Stack) -> Services:

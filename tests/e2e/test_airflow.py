@@ -3,6 +3,7 @@
 One installation lives through all of it, so the tests are written in the order of its days; each also runs by itself.
 """
 
+import json
 import shutil
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -15,7 +16,17 @@ import pytest
 from e2e.pages import backfill, clear_task, open_dag, open_form, read_doc, trigger
 from e2e.runs import STAGE_TASKS, Runs, create_backfill, wait_for
 from e2e.shoppers import rank
-from e2e.small_host import GARBAGE, RECIPE, RELEASE, RETRAIN, Days, services_of
+from e2e.small_host import (
+    GARBAGE,
+    RECIPE,
+    RELEASE,
+    RETRAIN,
+    SECOND,
+    Days,
+    restart_gateway,
+    services_of,
+    write_recipe,
+)
 from fakes.online_retail import unpack_days
 from host.stack import REPOSITORY, Stack
 from recflow.artifacts.ledger import EventKind, ReleaseState
@@ -300,6 +311,47 @@ def watched_until_carried(runs: Runs, known: set[str], version: str) -> list[str
 
 def unknown(runs: Runs, known: set[str]):
     return [run for run in runs.of(RELEASE) if run["dag_run_id"] not in known]
+
+
+def test_a_second_line_that_is_added_recommends_by_its_own_release_and_moves_nothing_of_the_first(
+    runs: Runs, stack: Stack, days: Days, first_release: str
+):
+    before = routed(runs, RECIPE)
+    write_recipe(SECOND, stack.recipes, days, days.scheduled)
+    restart_gateway(stack)
+    run = wait_for("its scheduled run", lambda: runs.of(f"{SECOND}__retrain", run_type="scheduled"))[0]
+    assert runs.finish(f"{SECOND}__retrain", run["dag_run_id"]) == "success"
+    version = runs.returned(f"{SECOND}__retrain", run["dag_run_id"], "record_candidate")
+    release = wait_for("its release", lambda: runs.of(f"{SECOND}__release", run_type="asset_triggered"))[0]
+    assert runs.finish(f"{SECOND}__release", release["dag_run_id"]) == "success"
+    assert runs.state_of(SECOND).stable.version == version
+
+    history = clicked(stack, days.scheduled)[:3]
+    told = wait_for("the route", lambda: (said := recommended(stack, history))["version"] == version and said)
+    shown = [item["id"] for item in told["items"]]
+    assert (told["basis"], told["fallback"], len(shown)) == ("history", "", 10)
+    assert not set(shown) & set(history)
+    assert recommended(stack, [])["basis"] == "popularity"
+    assert routed(runs, RECIPE) == before
+    with httpx.Client(base_url=stack.gateway_url, timeout=30) as client:
+        assert rank(client, "somebody").raise_for_status().json()["version"] == runs.state.stable.version
+
+
+def routed(runs: Runs, recipe: str):
+    """The hashes of a line's ledger, newest first, and its routing table."""
+    return [entry.hash for entry in runs.services.ledger.entries(recipe)], runs.services.router.table(recipe)
+
+
+def clicked(stack: Stack, day: date) -> list[str]:
+    """The items that shoppers clicked on a day, each once, in the order of the ids."""
+    lines = (stack.source_root / "shop" / "events" / f"{day}.jsonl").read_text().splitlines()
+    return sorted({event["item_id"] for event in map(json.loads, lines) if event["kind"] == "click"})
+
+
+def recommended(stack: Stack, history: list[str]):
+    body = {"user_id": "somebody", "history": history}
+    answer = httpx.post(f"{stack.gateway_url}/v1/{SECOND}/recommend", json=body, timeout=30)
+    return answer.raise_for_status().json()
 
 
 def test_a_line_of_data_alone_that_is_added_runs_its_days_and_skips_those_that_are_closed(

@@ -1,60 +1,24 @@
 """`make demo` as a user starts it: real parts, five days, the tables, the pages, and an end without a trace."""
 
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 
-from demo.story import GIVEN_UP
+from demo.relevance.story import GIVEN_UP
+from e2e.played_demo import TIMEOUT_S, Played, detached_demo
 from e2e.runs import wait_for
-from host.airflow import REPOSITORY
-from host.processes import Processes
-from host.stack import Stack
 from recflow.artifacts.plans import ShadowPlan
 
-TIMEOUT_S = 2400
 pytestmark = pytest.mark.timeout(TIMEOUT_S + 120)  # above the demo's own limit, so that its end is told
-
-
-@dataclass(frozen=True)
-class Played:
-    """The home folder of a demo that runs on, and all that it has said."""
-
-    home: Path
-    said: str
-
-    def table(self, title: str) -> list[list[str]]:
-        """The rows of a table as it was shown; a cell that goes over several lines gives several rows."""
-        rows = self.said.partition(title)[2].partition("└")[0].splitlines()
-        return [[cell.strip() for cell in row.strip("│").split("│")] for row in rows if row.startswith("│")]
-
-    def column(self, title: str, number: int) -> list[str]:
-        """A column of a table, without the empty cells of long rows."""
-        return [row[number] for row in self.table(title) if row[number]]
-
-    def addresses(self) -> dict[str, str]:
-        """What is open to be looked at."""
-        return dict(re.findall(r" (Airflow|MLflow|gateway|Data Docs) +(\S+://\S+)", self.said))
 
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
-    """A detached demo, ended by what `make down` calls; what it said can be read in `said.txt` beside its home."""
-    home = tmp_path_factory.mktemp("demo") / "home"
-    command = [sys.executable, "-m", "demo", "--detach", "--free-ports", "--home", str(home)]
-    try:
-        ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-        home.with_name("said.txt").write_text(ended.stdout + ended.stderr, encoding="utf-8")
-        assert ended.returncode == 0, ended.stdout + ended.stderr
-        yield Played(home, ended.stdout)
-    finally:
-        Stack(home).stop()
-    assert Processes(home / "run").names() == []
+    with detached_demo(tmp_path_factory.mktemp("demo")) as played:
+        yield played
 
 
 def test_the_five_days_end_as_told(played: Played):

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from datasets import load_from_disk
 
 from fakes.online_retail import unpack_days
 from recflow.config.settings import Settings
 from recflow.domain.intervals import day_interval
 from recflow.errors import BadData
-from recflow.wiring import Services, run_stage, stage_call
+from recflow.wiring import Services, finish_stage, pin_parent_of, run_stage, stage_call
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 
@@ -39,6 +40,25 @@ def test_a_day_of_invoices_has_purchases_and_returns_and_loses_exact_repeats_alo
     assert (first["item_id"], first["price"], first["attributes"]) == ("85123A", "2.55", "6")
     assert first["value"] == pytest.approx(15.3)
     assert min(rows["value"].to_pylist()) >= 0, "what was given back, not minus what was paid"
+
+
+def test_invoices_teach_what_customers_order_next(services, tmp_path, data_folder):
+    days = [date(2010, 12, number) for number in (1, 2, 3)]
+    unpack_days(data_folder, days, tmp_path / "retail")
+    recipe = services.recipe("next_purchases")
+    intervals = [day_interval(f"{day}", recipe.schedule.timezone) for day in days]
+    for interval in intervals:
+        call = stage_call(services, "validate_partition", recipe, interval, {})
+        partition = finish_stage(services, call, run_stage(services, call))
+    inputs = {"parent": pin_parent_of(services, recipe, intervals[-1]), "partition": partition}
+    call = stage_call(services, "build_dataset", recipe, intervals[-1], inputs)
+    folder = services.artifacts.fetch(run_stage(services, call))
+    acts = [row for split in ("train", "validation", "test") for row in load_from_disk(str(folder / split))]
+    assert {row["day"] for row in acts} == {f"{day}" for day in days}
+    assert all(row["user_key"] and row["item_id"] for row in acts), "an invoice of nobody teaches nothing"
+    catalogue = pq.read_table(folder / "items.parquet").to_pydict()
+    assert "85123A" in catalogue["item_id"]
+    assert all(catalogue["available"])
 
 
 def test_a_day_that_should_have_invoices_and_has_none_is_refused(services, tmp_path, data_folder):

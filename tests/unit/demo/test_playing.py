@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 import demo.__main__ as demo
+from demo.recommend.shop import RecommendShop
+from demo.relevance.shop import RelevanceShop
+from demo.relevance.story import RelevanceStory
 from demo.screen import Screen
-from demo.shop import DAYS, Shop
 from demo.story import RELEASE_TIMEOUT_S
 from host.airflow import REPOSITORY
 from host.processes import Processes
@@ -45,7 +47,7 @@ def play(monkeypatch, home, ends: BaseException | None, *, detach: bool) -> None
 
     monkeypatch.setattr(demo, "_play", played)
     monkeypatch.setattr(demo, "_wait", lambda: None)
-    demo._run(Screen(), Shop(home, None, DAY), StoppedStack(home), detach=detach)
+    demo._run(Screen(), RelevanceStory, RelevanceShop(home, DAY), StoppedStack(home), detach=detach)
 
 
 @pytest.mark.parametrize("detach", [True, False])
@@ -93,7 +95,7 @@ def test_judged_pairs_that_are_too_thin_are_refused_with_counts_before_anything_
 
 def test_two_of_five_days_are_spoilt_and_mended(home, tmp_path):
     judged_pairs(tmp_path / "pairs", queries=400)
-    shop = Shop(home, tmp_path / "pairs", DAY)
+    shop = RelevanceShop(home, DAY, tmp_path / "pairs")
     shop.check()
     shop.open()
     spoilt = grades_by_day(home / "shop")
@@ -111,9 +113,9 @@ def judged_pairs(folder, queries):
 
 def grades_by_day(folder):
     """The grades by row id of each day, in the order of the days."""
-    days = [{} for _ in range(DAYS)]
+    days = [{} for _ in range(RelevanceShop.number_of_days)]
     for row in read_pairs(folder)["pairs.csv"]:
-        days[day_index(row["id"], DAYS)][row["id"]] = row["median_relevance"]
+        days[day_index(row["id"], RelevanceShop.number_of_days)][row["id"]] = row["median_relevance"]
     return days
 
 
@@ -138,6 +140,7 @@ def test_a_demo_keeps_out_of_the_home_of_make_up():
     assert demo.DEMO_HOME == REPOSITORY / ".home" / "demo"
 
 
-def test_an_undecided_experiment_ends_by_its_own_rule_while_the_demo_waits(home):
-    recipe = Shop(home, None, DAY).write_recipe()
+@pytest.mark.parametrize("shop", [RelevanceShop, RecommendShop])
+def test_an_undecided_experiment_ends_by_its_own_rule_while_the_demo_waits(home, shop):
+    recipe = shop(home, DAY).write_recipe()
     assert recipe.rollout.judging.max_judging_hours * 3600 < RELEASE_TIMEOUT_S

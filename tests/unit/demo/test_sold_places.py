@@ -2,8 +2,8 @@ import importlib.util
 
 import pytest
 
-from demo.shop import FAULT
-from demo.sold_places import SPARED_REQUESTS
+from demo.relevance.shop import FAULT
+from demo.relevance.sold_places import SPARED_REQUESTS
 from recflow.domain.ranking import order
 
 LONG, SHORT = [3.0, 1.0, 2.0, 5.0, 4.0, 0.5], [3.0, 1.0, 2.0, 5.0, 4.0]

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from demo.shop import FAULT
+from demo.relevance.shop import FAULT
 from fakes.small_models import judged_row, shop_rows, write_dataset
 from fakes.stage_bench import StageBench
 from fakes.tiny_model import write_package

@@ -1,0 +1,1 @@
+"""The line that recommends, as a story of four days."""

@@ -1,0 +1,1 @@
+"""The line that orders search results, as a story of five days."""
