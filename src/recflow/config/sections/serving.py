@@ -4,7 +4,6 @@ from pydantic import Field
 
 from recflow.artifacts.frozen import Frozen
 
-
 _HISTORY, _EXCLUDED = 10_000, 1000
 
 
