@@ -42,7 +42,7 @@ def test_a_task_of_an_installed_distribution_is_found_by_its_name(install):
 def test_a_recipe_of_a_task_that_is_not_installed_is_refused_with_its_line_and_what_is_installed():
     recipe, mistakes = check_recipe(TOY, "toy_line.yaml")
     assert recipe is None
-    assert mistakes == ["line 3: task: Value error, toy is not installed here; installed: relevance, none"]
+    assert mistakes == ["line 3: task: Value error, toy is not installed here; installed: recommend, relevance, none"]
 
 
 def test_a_recipe_of_a_task_that_is_installed_is_right(install):

@@ -92,8 +92,13 @@ def test_what_needs_another_tasks_options_says_so(install):
 
 def test_the_published_schema_ties_the_sections_to_the_task():
     schema = recipe_schema()
-    (relevance,) = schema["allOf"]
-    assert relevance["if"] == {"properties": {"task": {"const": "relevance"}}}
-    kinds = {name: told["$ref"].rpartition("/")[2] for name, told in relevance["then"]["properties"].items()}
-    assert kinds == {"labels": "LabelSection", "training": "TrainingSection", "offline_gate": "OfflineGateSection"}
+    tied = {each["if"]["properties"]["task"]["const"]: each["then"]["properties"] for each in schema["allOf"]}
+    kinds = {
+        task: [told[name]["$ref"].rpartition("/")[2] for name in ("labels", "training", "offline_gate")]
+        for task, told in tied.items()
+    }
+    assert kinds == {
+        "relevance": ["LabelSection", "TrainingSection", "OfflineGateSection"],
+        "recommend": ["RecommendLabels", "RecommendTraining", "RecommendGate"],
+    }
     assert "trained_layers" in schema["$defs"]["TrainingSection"]["properties"]
