@@ -92,11 +92,10 @@ def test_what_needs_another_tasks_options_says_so(install):
 
 def test_the_published_schema_ties_the_sections_to_the_task():
     schema = recipe_schema()
+    tied = {each["if"]["properties"]["task"]["const"]: each["then"]["properties"] for each in schema["allOf"]}
     kinds = {
-        told["if"]["properties"]["task"]["const"]: [
-            section["$ref"].rpartition("/")[2] for section in told["then"]["properties"].values()
-        ]
-        for told in schema["allOf"]
+        task: [told[name]["$ref"].rpartition("/")[2] for name in ("labels", "training", "offline_gate")]
+        for task, told in tied.items()
     }
     assert kinds == {
         "relevance": ["LabelSection", "TrainingSection", "OfflineGateSection"],
