@@ -4,8 +4,6 @@ from pydantic import Field
 
 from recflow.artifacts.frozen import Frozen
 
-_HISTORY, _EXCLUDED = 10_000, 1000
-
 
 class PackagingSection(Frozen):
     """The Triton artifact: tokenizer, model and post-processing as one."""
@@ -28,21 +26,10 @@ class ServingSection(Frozen):
     """The gateway's limits for this route."""
 
     max_items: int = Field(default=200, ge=1, le=10_000)
-    # What a stored recipe does not name stays unnamed at its default.
     max_history: int = Field(
-        default=_HISTORY,
-        ge=1,
-        le=1_000_000,
-        description="Acts that a request may bring of its user's history.",
-        exclude_if=lambda acts: acts == _HISTORY,
+        default=10_000, ge=1, le=1_000_000, description="Acts that a request may bring of its user's history."
     )
-    max_excluded: int = Field(
-        default=_EXCLUDED,
-        ge=0,
-        le=1_000_000,
-        description="Items that a request may exclude.",
-        exclude_if=lambda items: items == _EXCLUDED,
-    )
+    max_excluded: int = Field(default=1000, ge=0, le=1_000_000, description="Items that a request may exclude.")
     max_query_characters: int = Field(default=512, ge=1, le=100_000)
     max_body_bytes: int = Field(default=256 * 1024, ge=1024, le=64 * 1024 * 1024)
     deadline_ms: int = Field(default=300, ge=10, le=60_000)
