@@ -10,6 +10,7 @@ from fakes.local_triton import LocalTriton, running_triton
 FOLDER = Path(__file__).parent
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Two processes share them: one has the Spark cluster of the data tests, the other one the Triton server."""
     for item in items:
