@@ -43,7 +43,7 @@ unit: setup ## Tests without network, server or scheduler, a process a core  [AR
 	$(OUR_PYTHON) -m pytest tests/unit --numprocesses=logical --maxprocesses=4 --dist=loadscope $(ARGS)
 
 integration: setup ## One part against the real thing: Triton, MLflow, Great Expectations, a small model  [ARGS=]
-	$(OUR_PYTHON) -m pytest tests/integration --numprocesses=2 --dist=loadgroup $(ARGS)
+	$(OUR_PYTHON) -m pytest tests/integration --numprocesses=2 --dist=loadscope $(ARGS)
 
 e2e: setup ## The whole loop with a real Airflow scheduler and a real Triton  [ARGS=]
 	$(OUR_PYTHON) -m pytest tests/e2e $(ARGS)

@@ -1,21 +1,24 @@
 """What integration tests share: one real Triton server for the whole session, and which of them run side by side."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from fakes.local_triton import LocalTriton, running_triton
 
-FOLDER = Path(__file__).parent
+
+class SideBySide(LoadScopeScheduling):
+    """Two processes share the tests: one has the Spark cluster of the data tests, the other one the Triton server."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "data" if nodeid.startswith("tests/integration/data/") else "models"
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two processes share them: one has the Spark cluster of the data tests, the other one the Triton server."""
-    for item in items:
-        if item.path.is_relative_to(FOLDER):
-            item.add_marker(pytest.mark.xdist_group("data" if item.path.is_relative_to(FOLDER / "data") else "models"))
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Marks of xdist 3.8 for groups do nothing beside pytest 9.2."""
+    return SideBySide(config, log)
 
 
 @pytest.fixture(scope="session")
