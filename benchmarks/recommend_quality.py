@@ -23,12 +23,14 @@ import typer
 
 from benchmarks.leave_one_out import Sequences, read_sequences, write_dataset
 from benchmarks.plain_sasrec import as_checkpoint, train_plain
+from recflow.compression.own import write_model
 from recflow.tasks.recommend.catalogue import read_catalogue
 from recflow.tasks.recommend.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from recflow.tasks.recommend.held_out import hold_out
 from recflow.tasks.recommend.histories import Histories, read_histories
 from recflow.tasks.recommend.neighbours import NeighbourRule, find_neighbours
 from recflow.tasks.recommend.options import RecommendTraining
+from recflow.tasks.recommend.task import TASK
 from recflow.tasks.recommend.trainer import RecommendTrainer, train
 
 BEST_NDCG, BEST_RECALL = 0.0531, 0.0921
@@ -61,7 +63,7 @@ class Field:
         """The scorer of a checkpoint, written as every package is."""
         stored, model = (Path(tempfile.mkdtemp(dir=self.scratch)) for _ in range(2))
         save_checkpoint(checkpoint, stored)
-        RecommendTrainer().write_model(stored, model)
+        write_model(TASK, RecommendTrainer(), stored, model)
         return _scorer(model)
 
     def read(self, scorer: Any, *, with_history: bool = True) -> Reading:

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from fakes.stored_histories import Act, acts, write_dataset
+from recflow.compression.own import write_model
 from recflow.tasks.recommend.options import RecommendTraining
+from recflow.tasks.recommend.task import TASK
 from recflow.tasks.recommend.trainer import RecommendTrainer, train
 
 CYCLE = tuple(f"i{number:02d}" for number in range(12))
@@ -44,7 +46,7 @@ def trained(options: RecommendTraining, dataset: Path, checkpoint: Path, start: 
 def scorer(checkpoint: Path, folder: Path) -> Any:
     """The scorer of a checkpoint, loaded as a server does, from the new folder of its model."""
     folder.mkdir()
-    RecommendTrainer().write_model(checkpoint, folder)
+    write_model(TASK, RecommendTrainer(), checkpoint, folder)
     return loaded(folder)
 
 

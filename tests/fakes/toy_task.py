@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from fakes import toy_tensors
+from fakes import toy_scoring, toy_tensors
 from recflow.artifacts.events import Exposure
 from recflow.config.recipe import Recipe
 from recflow.config.sections.data import LabelledSection
@@ -46,22 +46,6 @@ from recflow.tasks.base import (
 CLASSES = 3
 Given = Sequence[float] | None
 KIND = "confirmed"
-SCORING = '''"""A linear model: a row of weights a class."""
-
-import json
-import os
-
-
-class Scorer:
-    def __init__(self, folder, threads=1):
-        with open(os.path.join(folder, "weights.json"), encoding="utf-8") as stream:
-            self.weights = json.load(stream)
-
-    def score_many(self, requests):
-        if any(max(row) > 1e6 for row in requests):
-            raise RuntimeError("numbers that this scorer cannot read")
-        return [[sum(w * x for w, x in zip(line, row)) for line in self.weights] for row in requests]
-'''
 WEIGHTS = ((1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 1.0))
 OTHER_WEIGHTS = WEIGHTS[::-1]
 ROWS = ((1.0, 0.0, 0.0, 0.0), (0.0, 2.0, 0.5, 0.0), (0.1, 0.2, 0.3, 0.4))
@@ -81,6 +65,7 @@ class ToyServing(Serving[ClassifyRequest]):
         outputs=(Tensor(name="CLASS", datatype="INT64", dims=(1,)),),
     )
     adapter = Path(str(toy_tensors.__file__))
+    scoring = Path(str(toy_scoring.__file__))
     model_files = ("weights.json",)
     acted_on = "answer"
     fallback = "usual"
@@ -223,7 +208,6 @@ class ToyTrainer(Trainer):
         return {"examples": float(len(examples))}
 
     def write_model(self, checkpoint: Path, output: Path) -> None:
-        (output / "scoring.py").write_text(SCORING, encoding="utf-8")
         shutil.copyfile(checkpoint / "weights.json", output / "weights.json")
 
 
@@ -291,7 +275,7 @@ def write_toy_package(folder: Path, *, weights: Sequence[Sequence[float]] = WEIG
     """A package's folder, laid out by the real packaging."""
     model = folder.with_name(f"{folder.name}-model")
     model.mkdir(parents=True)
-    (model / "scoring.py").write_text(SCORING, encoding="utf-8")
+    shutil.copyfile(str(toy_scoring.__file__), model / "scoring.py")
     (model / "weights.json").write_text(json.dumps(weights))
     golden = [
         Golden(

@@ -2,12 +2,13 @@
 
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 from recflow.domain.answers import Answer, answer
 from recflow.domain.golden import GOLDEN, Golden
-from recflow.errors import PermanentError
+from recflow.errors import BadConfiguration, PermanentError
 from recflow.stages import StageContext, StageOutput
 from recflow.tasks.base import Task, Trainer, golden_json
 
@@ -17,13 +18,25 @@ _MIB = 2**20
 def write_own(context: StageContext, task: Task, trainer: Trainer) -> StageOutput:
     """Write the model and its golden requests; PermanentError where it cannot answer one of them."""
     output = context.output
-    trainer.write_model(context.folder("checkpoint"), output)
+    write_model(task, trainer, context.folder("checkpoint"), output)
     test = task.metrics.read(context.folder("dataset"), "test")[: context.recipe.compression.golden_requests]
     found = answer(_scorer(output), list, [task.metrics.request(example) for example in test])
     golden = [golden_json(task.serving, _golden(task, *pair)) for pair in zip(test, found, strict=True)]
     (output / GOLDEN).write_text(json.dumps(golden, ensure_ascii=False, indent=1), encoding="utf-8")
     size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
     return StageOutput(numbers={"size_mb": round(size / _MIB, 2)})
+
+
+def write_model(task: Task, trainer: Trainer, checkpoint: Path, output: Path) -> None:
+    """Write what serves a checkpoint into the folder `output`; BadConfiguration for a task that names no scorer."""
+    if task.serving.scoring is None:
+        raise BadConfiguration(
+            f"task {task.name} has a trainer of its own and names no file that scores",
+            expected="serving.scoring, with Scorer(folder, threads)",
+            seen="None",
+        )
+    shutil.copyfile(task.serving.scoring, output / "scoring.py")
+    trainer.write_model(checkpoint, output)
 
 
 def _golden(task: Task, example: Any, found: Answer) -> Golden:

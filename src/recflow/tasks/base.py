@@ -76,6 +76,11 @@ class Serving(ABC, Generic[R]):
     """The named tensors of one request and of its answer."""
     adapter: ClassVar[Path]
     """The file that is copied into each package as `tensors.py` and runs in the server: see packaging/model.py."""
+    scoring: ClassVar[Path | None] = None
+    """The file that is copied into each model of the task's trainer as `scoring.py` and runs in the server.
+
+    None: the text encoder's, which the room of compression knows.
+    """
     model_files: ClassVar[tuple[str, ...]] = ()
     """What a model's folder must hold beside `scoring.py` and the golden requests."""
     axis: ClassVar[str] = ""
@@ -348,7 +353,7 @@ class Trainer(ABC):
 
     @abstractmethod
     def write_model(self, checkpoint: Path, output: Path) -> None:
-        """Write what serves a checkpoint into `output`: `scoring.py` with `Scorer(folder)`, and the `model_files`."""
+        """Write what serves a checkpoint into `output`, beside the task's `scoring.py`: the `model_files`."""
 
 
 @dataclass(frozen=True)

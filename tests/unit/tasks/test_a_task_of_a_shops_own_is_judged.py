@@ -21,6 +21,7 @@ from recflow.artifacts.refs import RefKind
 from recflow.compression import run as compression
 from recflow.compression.spec import COMPRESS
 from recflow.config.recipe import Recipe
+from recflow.config.settings import Settings
 from recflow.data import build
 from recflow.data.spec import BUILD_DATASET
 from recflow.domain.golden import read_golden
@@ -29,10 +30,13 @@ from recflow.evaluation import run as evaluation
 from recflow.evaluation.spec import OFFLINE_GATE
 from recflow.packaging import run as packaging
 from recflow.packaging.spec import PACKAGE
+from recflow.rollout.changes import made_with
 from recflow.stages import stage_key
 from recflow.tasks.base import read_signature
 from recflow.training import run as training
 from recflow.training.spec import FINE_TUNE
+from recflow.wiring.provenance import made_with_now
+from recflow.wiring.services import Services
 
 OUTCOMES = {
     "kinds": [{"name": KIND, "strength": 1, "max_value": 2}],
@@ -153,6 +157,8 @@ def test_it_goes_from_rows_through_training_compression_and_packaging_to_a_decis
     folder = bench.artifacts.fetch(package)
     assert len(read_golden(folder, TASK.serving.golden)) == 20
     assert read_signature(folder) == TASK.serving.signature
+    # So a line whose change was refused is known again while nothing of it has changed.
+    assert made_with(package, bench.artifacts) == made_with_now(Services(Settings(home=line.root)), line.recipe)
     work = partial(evaluation.run, encoders=None)
     ref = bench.run(OFFLINE_GATE, work, line.recipe, package=package, parent=parent, dataset=dataset)
     decision = Decision.model_validate_json(bench.artifacts.read(ref, "decision.json"))

@@ -16,7 +16,7 @@ from recflow.domain.answers import Chosen
 from recflow.domain.requests import ItemId, Refusal, Request, null_as
 from recflow.domain.signatures import Signature, Tensor, Tensors, texts
 from recflow.tasks.base import Acted, Ordered, Serving
-from recflow.tasks.recommend import tensors
+from recflow.tasks.recommend import scoring, tensors
 from recflow.tasks.recommend.judged import JudgedUser
 
 COUNTRY, AT = "country", "at"
@@ -100,6 +100,7 @@ class RecommendServing(Serving[RecommendRequest]):
         ),
     )
     adapter = Path(str(tensors.__file__))
+    scoring = Path(str(scoring.__file__))
     model_files = (
         "model.onnx",
         "items.json",

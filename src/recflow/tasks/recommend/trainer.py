@@ -1,7 +1,6 @@
 """Makes recommenders: trains one from a stored data set, and writes what serves it."""
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,6 @@ from recflow.config.tasks import section_as
 from recflow.errors import BadConfiguration, BadData
 from recflow.tasks.base import Trainer
 from recflow.tasks.onnx_graph import Interface, write_onnx
-from recflow.tasks.recommend import scoring
 from recflow.tasks.recommend.catalogue import Catalogue, read_catalogue
 from recflow.tasks.recommend.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from recflow.tasks.recommend.encoder import ItemVectors, LastState, Recommender, SequenceEncoder, Size
@@ -38,7 +36,7 @@ class RecommendTrainer(Trainer):
         return train(section_as(recipe.training, RecommendTraining), dataset, start, output)
 
     def write_model(self, checkpoint: Path, output: Path) -> None:
-        """Write the files that `scoring.Scorer` reads, and itself."""
+        """Write the files that `scoring.Scorer` reads."""
         trained = load_checkpoint(checkpoint)
         encoder = SequenceEncoder(trained.size, 0.0)
         encoder.load_state_dict({
@@ -53,7 +51,6 @@ class RecommendTrainer(Trainer):
             "ids": trained.ids, "available": trained.available.tolist(), "popularity": trained.popularity.tolist(),
         })  # fmt: skip
         _write_json(output / "recommender.json", {**trained.scoring, "countries": trained.countries})
-        shutil.copyfile(str(scoring.__file__), output / "scoring.py")
 
 
 @dataclass(frozen=True)

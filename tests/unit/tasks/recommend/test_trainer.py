@@ -6,9 +6,11 @@ import torch
 
 from fakes.made_recommender import CYCLE, OPTIONS, asked, cycle_dataset, round_the_cycle, scorer, trained
 from fakes.stored_histories import acts, write_dataset
+from recflow.compression.own import write_model
 from recflow.errors import ArtifactCorrupt, BadConfiguration, BadData
 from recflow.tasks.recommend.checkpoint import load_checkpoint
 from recflow.tasks.recommend.encoder import SequenceEncoder
+from recflow.tasks.recommend.task import TASK
 from recflow.tasks.recommend.trainer import RecommendTrainer
 
 QUICK = OPTIONS.model_copy(update={"epochs": 1})
@@ -41,7 +43,7 @@ def test_the_same_inputs_give_the_same_files(dataset, tmp_path):
     for name in ("one", "other"):
         trained(QUICK, dataset, tmp_path / name)
         (tmp_path / f"{name}-model").mkdir()
-        RecommendTrainer().write_model(tmp_path / name, tmp_path / f"{name}-model")
+        write_model(TASK, RecommendTrainer(), tmp_path / name, tmp_path / f"{name}-model")
     assert contents(tmp_path / "one") == contents(tmp_path / "other")
     assert contents(tmp_path / "one-model") == contents(tmp_path / "other-model")
 
