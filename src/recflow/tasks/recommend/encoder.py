@@ -95,9 +95,19 @@ class ItemVectors(nn.Module):
         self._met = torch.from_numpy(met)
 
     def begin_with(self, vectors: Tensor) -> None:
-        """Take these (items, width) for the vectors learned by id; those of zeros stay as they are."""
+        """Begin as these (items, width); an id whose row is zeros keeps what it has.
+
+        An n-gram begins as the mean of the items that have it, and an id as what its item's text leaves over.
+        """
+        told = vectors.any(1)
         with torch.no_grad():
-            self.ids.weight.copy_(torch.where(vectors.any(1, keepdim=True), vectors, self.ids.weight))
+            if self.grams is not None:
+                owners = torch.repeat_interleave(torch.arange(self.number), self._ends.diff())
+                known, flat = told[owners], self._flat
+                sums = torch.zeros_like(self.grams.weight).index_add(0, flat[known], vectors[owners[known]])
+                self.grams.weight.copy_(sums / torch.bincount(flat[known], minlength=BUCKETS).clamp(min=1)[:, None])
+                vectors = vectors - self._of_text(torch.arange(self.number))
+            self.ids.weight.copy_(torch.where(told[:, None], vectors, self.ids.weight))
 
     def forward(self, codes: Tensor) -> Tensor:
         """Vectors (…, width) of the items with these codes."""

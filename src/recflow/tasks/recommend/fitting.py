@@ -32,6 +32,28 @@ class Fitted:
     ndcg: float
 
 
+class Candidates:
+    """The items that the softmax of a step is over: all that anybody met, or where these are too many a sample.
+
+    Of a sample, an item other than the wanted one counts 1 / its chance to be in it, so that the sum is right on
+    average: sampled softmax with the correction of negatives only.
+    """
+
+    def __init__(self, train: Histories, items: int, most: int, random: np.random.Generator) -> None:
+        self._share = np.bincount(train.items, minlength=items) / max(1, len(train.items))
+        self._met = np.flatnonzero(self._share)
+        self._most, self._random = most, random
+
+    def of(self, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Codes of candidates in their order, all of `wanted` among them, and the logarithm of each one's chance."""
+        if len(self._met) <= self._most:
+            return self._met, np.zeros(len(self._met), np.float32)
+        drawn = self._random.choice(self._met, self._most, replace=False, shuffle=False)
+        codes = np.union1d(wanted, drawn)
+        missed = (1 - self._share[codes]) ** len(wanted) * (1 - self._most / len(self._met))
+        return codes, np.log1p(-missed).astype(np.float32)
+
+
 def fit(model: Recommender, train: Histories, held_out: HeldOut, options: RecommendTraining, epochs: int) -> Fitted:
     """Train a model in place and leave it at its best epoch; at the last one where there is nobody to compare by."""
     random = np.random.default_rng(options.seed)
@@ -56,7 +78,7 @@ def _epoch(
     model: Recommender,
     optimizer: torch.optim.Optimizer,
     train: Histories,
-    candidates: "Candidates",
+    candidates: Candidates,
     options: RecommendTraining,
     random: np.random.Generator,
 ) -> int:
@@ -97,28 +119,6 @@ def states(model: Recommender, one: Batch) -> Tensor:
     """(users, acts, width)."""
     found: Tensor = model.encoder(model.items(torch.from_numpy(one.items)), torch.from_numpy(one.context))
     return found
-
-
-class Candidates:
-    """The items that the softmax of a step is over: all that anybody met, or where these are too many a sample.
-
-    Of a sample, an item other than the wanted one counts 1 / its chance to be in it, so that the sum is right on
-    average: sampled softmax with the correction of negatives only.
-    """
-
-    def __init__(self, train: Histories, items: int, most: int, random: np.random.Generator) -> None:
-        self._share = np.bincount(train.items, minlength=items) / max(1, len(train.items))
-        self._met = np.flatnonzero(self._share)
-        self._most, self._random = most, random
-
-    def of(self, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Codes of candidates in their order, all of `wanted` among them, and the logarithm of each one's chance."""
-        if len(self._met) <= self._most:
-            return self._met, np.zeros(len(self._met), np.float32)
-        drawn = self._random.choice(self._met, self._most, replace=False, shuffle=False)
-        codes = np.union1d(wanted, drawn)
-        missed = (1 - self._share[codes]) ** len(wanted) * (1 - self._most / len(self._met))
-        return codes, np.log1p(-missed).astype(np.float32)
 
 
 def _loss(model: Recommender, one: Batch, candidates: Candidates) -> Tensor:

@@ -37,8 +37,8 @@ class Scorer:
         self._ids: list[str] = items["ids"]
         self._codes = {name: code for code, name in enumerate(self._ids)}
         self._popularity = np.array(items["popularity"], dtype=np.float32)
-        self._open = np.array(items["available"], dtype=bool)
-        self._open[self._known(self._settings["banned"])] = False
+        self._showable = np.array(items["available"], dtype=bool)
+        self._showable[self._known(self._settings["banned"])] = False
         self._countries = {name: code for code, name in enumerate(self._settings["countries"], start=1)}
         self._vectors, self._neighbours, self._weights = (
             np.load(root / f"{name}.npy", allow_pickle=False)
@@ -74,11 +74,11 @@ class Scorer:
     def _answer(self, request: Request) -> Answer:
         parts = self.parts(request)
         scores = self._popularity if parts is None else joined(*parts, self._settings["neighbour_strength"])
-        open_ = self._open.copy()
-        open_[self._known(request["exclude"])] = False
+        allowed = self._showable.copy()
+        allowed[self._known(request["exclude"])] = False
         if self._settings["exclude_seen"]:
-            open_[self._known(request["history"])] = False
-        pairs = [(self._ids[code], float(scores[code])) for code in _best(scores, open_, request["k"])]
+            allowed[self._known(request["history"])] = False
+        pairs = [(self._ids[code], float(scores[code])) for code in _best(scores, allowed, request["k"])]
         return pairs, parts is None
 
     def _known(self, names: Iterable[str]) -> list[int]:
