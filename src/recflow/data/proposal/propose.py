@@ -24,6 +24,9 @@ _ACTS = frozenset({"click", "cart", "purchase"})
 _SHOWN = frozenset({"request_id", "user_key", "position"})
 # Of a line of data alone: rows of the first kinds must have what a label is made of.
 _UNLABELLED = {"judgement": "judged", "impression": "shown"}
+# Of a line that recommends by acts on nothing that is known to have been shown: its kinds, and what an act weighs.
+_UNSHOWN = {**_UNLABELLED, "click": "visit", "cart": "basket", "purchase": "order"}
+_WEIGHTS = {"visit": 1, "basket": 2, "order": 3}
 _SPREAD_DAYS = 30
 _FIRST_DAY = date(2011, 1, 1)
 _MOSTLY = 0.3
@@ -76,6 +79,8 @@ def propose(sample: Sample, told: Told) -> Proposal:
     task, why, missing = _task(guesses, kinds)
     if task == NO_TASK:
         kind, kinds = guess_kind(guesses, looks, _UNLABELLED)
+    elif task == RECOMMEND and not {*_SHOWN, "title"} <= guesses.keys():
+        kind, kinds = guess_kind(guesses, looks, _UNSHOWN)
     guesses["kind"] = kind
     guesses = {column: guesses[column] for column in DELIVERY_COLUMNS if column in guesses}
     text = _yaml(_recipe(sample, told, guesses, kinds, task))
@@ -133,7 +138,9 @@ def _recipe(
     data |= {"checks": checks} if (checks := list(_checks(sample.looks, guesses, task))) else {}
     data |= {"min_rows": 1} if sample.rows < _LEAST_ROWS else {}
     schedule = {"schedule": {"timezone": told.zone}} if told.zone else {}
-    return {"name": told.name, "owner": told.owner, "task": task, **schedule, "data": data}
+    weights = {kind: weight for kind, weight in _WEIGHTS.items() if kind in kinds and task == RECOMMEND}
+    labels = {"labels": {"weights": weights}} if weights else {}
+    return {"name": told.name, "owner": told.owner, "task": task, **schedule, "data": data, **labels}
 
 
 def _spread(sample: Sample, guesses: Mapping[str, Guess]) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from recflow.config.recipe_loader import parse_recipe
-from recflow.config.tasks import installed_tasks
 from recflow.data.proposal.looks import look_at
 from recflow.data.proposal.names import act_of, ascii_name
 from recflow.data.proposal.propose import Told, needs_zone, propose
@@ -92,11 +91,13 @@ class TestTask:
 
     def test_users_who_act_on_items_are_recommended_to_where_something_recommends(self, proposed):
         made = proposed(clicks())
-        if "recommend" in installed_tasks():
-            assert made.recipe.task == "recommend"
-        else:
-            assert made.recipe.task == "none"
-            assert "nothing that recommends is installed" in made.open
+        assert made.recipe.task == "recommend"
+
+    def test_acts_on_what_is_not_known_to_have_been_shown_are_kinds_of_their_own(self, proposed):
+        made = proposed(clicks())
+        acts = made.recipe.labels.weights
+        assert acts
+        assert acts.keys() <= {*made.recipe.data.other_kinds} & {"visit", "basket", "order"}
 
     def test_chinese_texts_want_another_base_model_and_simple_characters(self, proposed):
         made = proposed(searches() | {"product_name": ["红色跑鞋", "绿茶"] * 30, "search_term": ["跑鞋", "茶"] * 30})
