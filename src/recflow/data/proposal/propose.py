@@ -13,7 +13,7 @@ from recflow.config.recipe_loader import parse_recipe
 from recflow.config.sections.outcomes import OutcomesSection
 from recflow.config.sections.sources import DELIVERY_COLUMNS
 from recflow.config.sections.training import TrainingSection
-from recflow.config.tasks import NO_TASK, installed_tasks
+from recflow.config.tasks import NO_TASK
 from recflow.data.proposal.looks import Look
 from recflow.data.proposal.mapping import Guess, guess_columns, guess_kind
 from recflow.data.proposal.sample import Sample
@@ -105,9 +105,7 @@ def _task(guesses: Mapping[str, Guess], kinds: Sequence[str]) -> tuple[str, str,
             return RELEVANCE, "queries, items and titles", []
         return NO_TASK, "queries and items, but not all of it", [f"task: relevance needs {' and '.join(missing)}"]
     if {"user_key", "item_id"} <= guesses.keys() and _ACTS & set(kinds):
-        if RECOMMEND in installed_tasks():
-            return RECOMMEND, "users who act on items, without queries", []
-        return NO_TASK, "users who act on items", ["task: nothing that recommends is installed here"]
+        return RECOMMEND, "users who act on items, without queries", []
     return NO_TASK, "neither queries and items, nor users who act on items", []
 
 
