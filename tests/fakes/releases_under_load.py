@@ -38,7 +38,7 @@ _PLAN = Plan(
     shadow=ShadowPlan(min_seconds=0, min_requests=5),
     canary=(CanaryStep(percent=40, bake_seconds=0, min_requests=5),),
     judging=JudgingPlan(look_every_seconds=0.1),
-    health=HealthLimits(max_p95_ms=60_000),
+    health=HealthLimits(max_p95_ms=60_000, max_p95_ratio=10_000),
 )
 
 
