@@ -316,7 +316,7 @@ def unknown(runs: Runs, known: set[str]):
 def test_a_second_line_that_is_added_recommends_by_its_own_release_and_moves_nothing_of_the_first(
     runs: Runs, stack: Stack, days: Days, first_release: str
 ):
-    before = routed(runs, RECIPE)
+    before = candidates(runs), runs.state.stable
     write_recipe(SECOND, stack.recipes, days, days.scheduled)
     restart_gateway(stack)
     run = wait_for("its scheduled run", lambda: runs.of(f"{SECOND}__retrain", run_type="scheduled"))[0]
@@ -332,14 +332,9 @@ def test_a_second_line_that_is_added_recommends_by_its_own_release_and_moves_not
     assert (told["basis"], told["fallback"], len(shown)) == ("history", "", 10)
     assert not set(shown) & set(history)
     assert recommended(stack, [])["basis"] == "popularity"
-    assert routed(runs, RECIPE) == before
+    assert (candidates(runs), runs.state.stable) == before
     with httpx.Client(base_url=stack.gateway_url, timeout=30) as client:
         assert rank(client, "somebody").raise_for_status().json()["version"] == runs.state.stable.version
-
-
-def routed(runs: Runs, recipe: str):
-    """The hashes of a line's ledger, newest first, and its routing table."""
-    return [entry.hash for entry in runs.services.ledger.entries(recipe)], runs.services.router.table(recipe)
 
 
 def clicked(stack: Stack, day: date) -> list[str]:
