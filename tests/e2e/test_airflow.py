@@ -316,7 +316,7 @@ def unknown(runs: Runs, known: set[str]):
 def test_a_second_line_that_is_added_recommends_by_its_own_release_and_moves_nothing_of_the_first(
     runs: Runs, stack: Stack, days: Days, first_release: str
 ):
-    known, before = len(runs.services.ledger.entries(RECIPE)), routed(runs)
+    known, before = len([*runs.services.ledger.entries(RECIPE)]), routed(runs)
     write_recipe(SECOND, stack.recipes, days, days.scheduled)
     restart_gateway(stack)
     run = wait_for("its scheduled run", lambda: runs.of(f"{SECOND}__retrain", run_type="scheduled"))[0]
@@ -333,7 +333,7 @@ def test_a_second_line_that_is_added_recommends_by_its_own_release_and_moves_not
     assert not set(shown) & set(history)
     assert recommended(stack, [])["basis"] == "popularity"
     # Of its own earlier releases the first line may still tell a person, or unload what they left.
-    newer = runs.services.ledger.entries(RECIPE)[:-known]
+    newer = [*runs.services.ledger.entries(RECIPE)][:-known]
     assert {entry.event.kind for entry in newer} <= {EventKind.UNLOADED, EventKind.TOLD}
     assert routed(runs) == before
     with httpx.Client(base_url=stack.gateway_url, timeout=30) as client:
