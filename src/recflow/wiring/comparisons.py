@@ -165,16 +165,18 @@ def _build(services: Services, side: NamedPackage, days: Days, scratch: Path) ->
     from recflow.clients.scratch_store import ScratchStore
 
     heads = _heads(services, side, days)
+    before = _before(services, side, heads[0])
     interval = heads[-1].interval
     recipe = _on_all_of(side.recipe, len(heads))
     artifacts = ArtifactStore(ScratchStore(services.store, LocalStore(scratch / "store")), scratch / "cache")
     parent = publish_parent(recipe, interval, Parent(), artifacts, services.clock)
-    inputs = {"parent": (parent,), "partitions": tuple(head.partition for head in heads)}
+    inputs = {"parent": (parent,), "partitions": tuple(head.partition for head in (*before, *heads))}
     runner = StageRunner(artifacts, services.clock, scratch / "runs")
     ref = runner.run(BUILD_DATASET, STAGES[BUILD_DATASET.name].bind(services), recipe, interval, inputs)
     assert ref is not None
     labels = dict.fromkeys((heads[0].interval.label, interval.label))
-    return _Rows(artifacts.fetch(ref), f"made of {len(heads)} days of {side.line}, {' … '.join(labels)}")
+    known = f", and of {len(before)} days before them what users did" if before else ""
+    return _Rows(artifacts.fetch(ref), f"made of {len(heads)} days of {side.line}, {' … '.join(labels)}{known}")
 
 
 def _heads(services: Services, side: NamedPackage, days: Days) -> list[Head]:
@@ -190,6 +192,14 @@ def _heads(services: Services, side: NamedPackage, days: Days) -> list[Head]:
             seen="no partition of these days",
         )
     return heads
+
+
+def _before(services: Services, side: NamedPackage, first: Head) -> list[Head]:
+    """The `split.history_days` partitions before a day, the oldest first: what its users did until then."""
+    history = HeadHistory(services.store, side.line)
+    older = [label for label in sorted(history.labels()) if label < first.interval.label]
+    wanted = older[len(older) - min(len(older), side.recipe.split.history_days) :]
+    return [head for label in wanted if (head := history.current(label))]
 
 
 def _on_all_of(recipe: Recipe, days: int) -> Recipe:

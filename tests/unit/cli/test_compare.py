@@ -223,6 +223,14 @@ class TestDays:
         assert found["metrics"][0]["better"]["high"] < 0
         assert found["warnings"] == []
 
+    def test_a_line_that_asks_for_the_days_before_them_gets_those_too(self, two):
+        world, _ = two
+        for number in range(3):
+            world.deliver(number)
+        version, _ = world.package(split={"history_days": 1})
+        found = numbers(world, "search", version, "--days", "2011-01-03")
+        assert found["rows"] == "made of 1 days of search, 2011-01-03, and of 1 days before them what users did"
+
     def test_days_without_rows_name_those_that_have_some(self, two, capsys):
         two[0].deliver(0)
         told = refused(capsys, "search", "search@candidate", "--days", "2012-01-01..2012-01-07")
