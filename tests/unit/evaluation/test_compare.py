@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from fakes.toy_task import TASK, WEIGHTS, ToyExample, ToyGate, write_toy_package
+from fakes.toy_task import TASK, WEIGHTS, ToyExample, ToyGate, ToyMetrics, write_toy_package
 from recflow.errors import PermanentError
 from recflow.evaluation.compare import compare_packages
 from recflow.evaluation.held_out import HeldOut
@@ -21,11 +21,11 @@ class NoFloors:
 
 @pytest.fixture
 def compared(tmp_path):
-    def compared(a, b, examples, floors=TASK.floors):
+    def compared(a, b, examples, floors=TASK.floors, metrics=TASK.metrics):
         a, b = (
             load_package(write_toy_package(tmp_path / name, weights=weights)) for name, weights in (("a", a), ("b", b))
         )
-        return compare_packages(a, b, HeldOut(TASK.metrics, examples, []), ToyGate(), floors, basis=None)
+        return compare_packages(a, b, HeldOut(metrics, examples, []), ToyGate(), floors, basis=None)
 
     return compared
 
@@ -77,15 +77,16 @@ def test_a_floor_that_the_data_set_lacks_is_told_and_the_rest_is_compared(compar
     assert found.metrics[0].wins == 30
 
 
-def test_a_number_that_is_no_metric_is_no_vote(compared, monkeypatch):
-    real = TASK.metrics.by_unit
+class NoNumbers(ToyMetrics):
+    """Of the first example what is no number, of the second what no metric can be."""
 
-    def by_unit(examples, given, fitted):
-        found = real(examples, given, fitted)
+    def by_unit(self, examples, given, fitted):
+        found = super().by_unit(examples, given, fitted)
         return {name: [math.nan, 99.0, *values[2:]] for name, values in found.items()}
 
-    monkeypatch.setattr(TASK.metrics, "by_unit", by_unit, raising=False)
-    assert compared(NARROW, WEIGHTS, examples()).metrics[0].n == 28
+
+def test_a_number_that_is_no_metric_is_no_vote(compared):
+    assert compared(NARROW, WEIGHTS, examples(), metrics=NoNumbers()).metrics[0].n == 28
 
 
 class CountingScorer:

@@ -8,7 +8,7 @@ from recflow.config.sections.training import TrainedSection
 
 
 class RecommendTraining(TrainedSection):
-    """A sequence model joined with item-item collaborative filtering. Defaults come from docs/benchmarks.md."""
+    """A sequence model joined with item-item collaborative filtering. Defaults: chosen by validation users."""
 
     start: Literal["parent", "nothing"] = Field(default="parent", description="Warm start from the serving model.")
     width: int = Field(default=64, ge=4, le=1024, description="Numbers in the vector of an item.")
