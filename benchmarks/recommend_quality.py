@@ -7,7 +7,6 @@ where no user of the file turns to an item again, as on Beauty, and only there.
     python -m benchmarks.recommend_quality FILE     the same for another file; nothing is kept
 """
 
-import importlib.util
 import json
 import os
 import random
@@ -24,6 +23,7 @@ import typer
 from benchmarks.leave_one_out import Sequences, read_sequences, write_dataset
 from benchmarks.plain_sasrec import as_checkpoint, train_plain
 from recflow.compression.own import write_model
+from recflow.domain.served_code import load_scorer
 from recflow.tasks.recommend.catalogue import read_catalogue
 from recflow.tasks.recommend.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from recflow.tasks.recommend.held_out import hold_out
@@ -64,7 +64,7 @@ class Field:
         stored, model = (Path(tempfile.mkdtemp(dir=self.scratch)) for _ in range(2))
         save_checkpoint(checkpoint, stored)
         write_model(TASK, RecommendTrainer(), stored, model)
-        return _scorer(model)
+        return load_scorer(model)
 
     def read(self, scorer: Any, *, with_history: bool = True) -> Reading:
         """Ask for every user's ten next items."""
@@ -217,15 +217,6 @@ def made(folder: Path) -> Path:
     path = folder / "made.txt"
     path.write_text("\n".join(lines))
     return path
-
-
-def _scorer(model: Path) -> Any:
-    spec = importlib.util.spec_from_file_location(f"scoring_of_{model.name}", model / "scoring.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.Scorer(str(model), threads=1)
 
 
 def main(

@@ -1,12 +1,12 @@
 """Tiny recommenders of the real trainer, and their scorers."""
 
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fakes.stored_histories import Act, acts, write_dataset
 from recflow.compression.own import write_model
+from recflow.domain.served_code import load_scorer
 from recflow.tasks.recommend.options import RecommendTraining
 from recflow.tasks.recommend.task import TASK
 from recflow.tasks.recommend.trainer import RecommendTrainer, train
@@ -47,17 +47,7 @@ def scorer(checkpoint: Path, folder: Path) -> Any:
     """The scorer of a checkpoint, loaded as a server does, from the new folder of its model."""
     folder.mkdir()
     write_model(TASK, RecommendTrainer(), checkpoint, folder)
-    return loaded(folder)
-
-
-def loaded(folder: Path) -> Any:
-    """The scorer of a model's folder."""
-    spec = importlib.util.spec_from_file_location(f"scoring_of_{folder.name}", folder / "scoring.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.Scorer(str(folder))
+    return load_scorer(folder)
 
 
 def asked(*history: str, k: int = 5, exclude: Sequence[str] = (), **told: Any) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The model of a task's own trainer: its files, and golden requests that it answers itself."""
 
-import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from recflow.domain.answers import Answer, answer
 from recflow.domain.golden import GOLDEN, Golden
+from recflow.domain.served_code import load_scorer
 from recflow.errors import BadConfiguration, PermanentError
 from recflow.stages import StageContext, StageOutput
 from recflow.tasks.base import Task, Trainer, golden_json
@@ -51,12 +51,7 @@ def _golden(task: Task, example: Any, found: Answer) -> Golden:
 
 def _scorer(folder: Path) -> Any:
     try:
-        spec = importlib.util.spec_from_file_location(f"scoring_of_{folder.name}", folder / "scoring.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module.Scorer(str(folder))
+        return load_scorer(folder)
     except Exception as error:
         raise PermanentError(
             "the model that the task's trainer wrote does not load",

@@ -1,15 +1,13 @@
 """Loads what a package artifact carries: its own code, which answers here as it will serve."""
 
-import importlib.util
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NoReturn, cast
 
 from recflow.artifacts.refs import Ref, RefKind
 from recflow.domain.answers import Answer, Process, answer
+from recflow.domain.served_code import load_code, load_scorer
 from recflow.errors import PermanentError
 from recflow.storage import ArtifactStore
 
@@ -44,7 +42,7 @@ def load_package(folder: Path) -> Package:
 
 def _load_scorer(folder: Path) -> Any:
     try:
-        return _load(folder / "scoring.py").Scorer(str(folder))
+        return load_scorer(folder)
     except Exception as error:
         raise PermanentError(
             f"the model in {folder.parent.name} does not load",
@@ -58,7 +56,7 @@ def _load_process(path: Path) -> Process:
     if not path.exists():
         return list
     try:
-        return cast("Process", _load(path).process)
+        return cast("Process", load_code(path).process)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the recipe's own code, whatever it raises
         return _refusing(error)
 
@@ -68,14 +66,3 @@ def _refusing(error: BaseException) -> Process:
         raise error
 
     return process
-
-
-def _load(path: Path) -> ModuleType:
-    """A module from its file under a name of its own, so that two packages in one process cannot mix."""
-    spec = importlib.util.spec_from_file_location(f"{path.stem}_of_{path.parent.parent.name}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # as an import would: dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module

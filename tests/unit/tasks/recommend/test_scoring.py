@@ -4,7 +4,8 @@ import shutil
 import numpy as np
 import pytest
 
-from fakes.made_recommender import CYCLE, OPTIONS, asked, cycle_dataset, loaded, scorer, trained
+from fakes.made_recommender import CYCLE, OPTIONS, asked, cycle_dataset, scorer, trained
+from recflow.domain.served_code import load_scorer
 from recflow.tasks.recommend.scoring import circumstances, joined, near
 
 
@@ -20,7 +21,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cycle_scorer(model):
-    return loaded(model)
+    return load_scorer(model)
 
 
 def names(scorer, *history, **options):
@@ -88,7 +89,7 @@ def test_seen_items_are_shown_where_the_model_says_so(model, tmp_path):
     shutil.copytree(model, tmp_path / "model")
     told = json.loads((tmp_path / "model" / "recommender.json").read_text())
     (tmp_path / "model" / "recommender.json").write_text(json.dumps({**told, "exclude_seen": False}))
-    assert "i03" in names(loaded(tmp_path / "model"), "i03", "i02", k=100)
+    assert "i03" in names(load_scorer(tmp_path / "model"), "i03", "i02", k=100)
 
 
 def test_an_answer_does_not_depend_on_its_company(cycle_scorer):
